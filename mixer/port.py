@@ -1,0 +1,444 @@
+"""The port of the mixer: every word that control may say to it, and every word it says back.
+
+Commands go in through `Engine.apply` and are answered by a reply or refused with a `PortError`;
+events come out of `Engine.events`. All are frozen values, so that an engine may live in another
+process one day. They double as the parameters and results of the control protocol: this file is the
+reference, and `docs/control-api.md` is generated from it.
+
+Identifiers (`conference`, `leg`) are chosen by the controller: 1 to 64 printable ASCII characters
+without spaces. SSRCs are integers. Times are in the unit that the field's name ends in. Keys are
+`Secret`, written base64url in JSON, and are never readable back.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Literal, TypeAlias
+
+import msgspec
+
+from mixer.secret import Secret
+from mixer.suites import SuiteName
+
+Identifier: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"^[!-~]{1,64}$")]
+Ssrc: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=0xFFFF_FFFF)]
+Roc: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=0xFFFF_FFFF)]
+Epoch: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=0xFFFF_FFFF)]
+Mki: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"^([0-9a-f]{2}){0,4}$")]
+PayloadType: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=127)]
+ExtensionId: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=14)]
+Endpoint: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"^(\[[0-9a-fA-F:.]+\]|[0-9.]+):[0-9]{1,5}$")]
+Gain: TypeAlias = Annotated[float, msgspec.Meta(ge=-60.0, le=20.0)]
+
+Rate: TypeAlias = Literal[8000, 16000, 48000]
+Ptime: TypeAlias = Literal[10, 20, 30, 40, 60]
+Direction: TypeAlias = Literal["sendrecv", "sendonly", "recvonly", "inactive"]
+Keying: TypeAlias = Literal["unique", "group"]
+SwitchStyle: TypeAlias = Literal["ssrc", "mki"]
+CodecName: TypeAlias = Literal["PCMU", "PCMA", "L16"]
+
+
+class Refusal(StrEnum):
+    """Why a command was refused. Nothing has changed when one of these is raised."""
+
+    UNKNOWN_CONFERENCE = "unknown_conference"
+    UNKNOWN_LEG = "unknown_leg"
+    UNKNOWN_EPOCH = "unknown_epoch"
+    DUPLICATE_CONFERENCE = "duplicate_conference"
+    DUPLICATE_LEG = "duplicate_leg"
+    BAD_KEY = "bad_key"
+    """Wrong length for the suite, or all octets alike."""
+    KEY_REUSED = "key_reused"
+    """The mixer has already sent under this key; it needs a fresh one (invariant I1)."""
+    KEY_MISSING = "key_missing"
+    BAD_EPOCH = "bad_epoch"
+    """Not above every epoch this conference has seen, or too many prepared at once."""
+    BAD_BOOT = "bad_boot"
+    """Meant for an earlier life of this mixer."""
+    SSRC_CONFLICT = "ssrc_conflict"
+    INVALID = "invalid"
+    """Fields that exclude each other; the message says which."""
+    LIMIT = "limit"
+    DRAINING = "draining"
+
+
+class PortError(Exception):
+    """A command was refused: `refusal` for programs, the message for people."""
+
+    def __init__(self, refusal: Refusal, message: str) -> None:
+        super().__init__(message)
+        self.refusal = refusal
+
+
+class _Value(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of every command, reply and event."""
+
+
+# ---------------------------------------------------------------------------------------------
+# Keys
+
+
+class Key(_Value):
+    """A master key with its salt, its name and where its stream stands."""
+
+    suite: SuiteName = "AES_CM_128_HMAC_SHA1_80"
+    secret: Secret
+    """key || salt, base64url: 30 octets for AES_CM_128, 46 for AES_256_CM, 28 and 44 for GCM."""
+    mki: Mki = ""
+    """Master key identifier, 0 to 4 octets in hex. Sent in, and expected in, every packet."""
+    roc: Roc = 0
+    """Uplink keys: the rollover counter at which the leg's stream joins (RFC 3711 section 3.3.1)."""
+    epoch: Epoch = 1
+    """Group keys: strictly increasing in a conference, never used twice."""
+
+
+# ---------------------------------------------------------------------------------------------
+# Conferences
+
+
+class ConferenceCreate(_Value):
+    """Create a conference. Legs hear the sum of its loudest talkers, without themselves."""
+
+    conference: Identifier
+    rate: Rate = 8000
+    """Sampling rate of the mix, Hz. Legs with another clock rate are resampled."""
+    keying: Keying = "unique"
+    """How legs are keyed unless they say otherwise. `group` needs `key`."""
+    style: SwitchStyle = "ssrc"
+    """How a receiver learns which key a packet has. `ssrc`: no MKI, a fresh SSRC at ROC 0 for every
+    epoch. `mki`: one unbroken SSRC and sequence, the MKI names the key."""
+    key: Key | None = None
+    """The first group key: protects the common mix for all legs with `keying: group`."""
+    uplink_key: Key | None = None
+    """A group key for what legs send; legs that use it must declare their SSRC."""
+    max_talkers: Annotated[int, msgspec.Meta(ge=1, le=15)] = 8
+    """How many of the loudest legs are mixed at a time."""
+    boot: str | None = None
+    """If given, the `boot_id` of the mixer life this is meant for."""
+
+
+class ConferenceModify(_Value):
+    """Change what may change while a conference runs. Omitted fields stay."""
+
+    conference: Identifier
+    keying: Keying | None = None
+    """For legs added from now on."""
+    max_talkers: Annotated[int, msgspec.Meta(ge=1, le=15)] | None = None
+
+
+class ConferenceDestroy(_Value):
+    """Remove a conference and all its legs; each is sent an RTCP BYE."""
+
+    conference: Identifier
+
+
+class ConferenceShow(_Value):
+    """Ask for the state of one conference and of its legs."""
+
+    conference: Identifier
+
+
+class ConferenceList(_Value):
+    """Ask for the conferences of this mixer."""
+
+
+# ---------------------------------------------------------------------------------------------
+# Legs
+
+
+class LegAdd(_Value):
+    """Add a leg: one endpoint's two directions of media."""
+
+    conference: Identifier
+    leg: Identifier
+    """Unique in the whole mixer."""
+    codec: CodecName = "PCMU"
+    rate: Rate | None = None
+    """Clock rate of L16, Hz; the conference's rate if omitted. G.711 is 8000."""
+    payload_type: PayloadType | None = None
+    """RTP payload type both ways; the static one of RFC 3551 if omitted (L16: 96)."""
+    ptime: Ptime = 20
+    """Milliseconds of audio in each packet sent to the leg. What it sends may be 10 to 60."""
+    direction: Direction = "sendrecv"
+    """Seen from the endpoint: `recvonly` only listens, `sendonly` only speaks."""
+    gain_db: Gain = 0.0
+    """Applied to what the leg says before it is mixed."""
+    mute: bool = False
+    """The leg goes on sending and is not mixed."""
+    rx: Key | None = None
+    """The key that protects what the leg sends to us."""
+    tx: Key | None = None
+    """The leg's own key for what it hears. Needed for `keying: unique`, and in a conference of style
+    `mki` for every leg that may speak."""
+    clear: bool = False
+    """Plain RTP both ways. Only if said so: a leg without keys is refused otherwise."""
+    keying: Keying | None = None
+    """`group`: hears the common mix under the conference's group key. The conference's if omitted."""
+    uplink: Keying = "unique"
+    """`group`: what the leg sends is under the conference's `uplink_key`; needs `ssrc`."""
+    ssrc: Ssrc | None = None
+    """The SSRC that the leg will send with. Claimed for it; any other leg using it is refused."""
+    remote: Endpoint | None = None
+    """Where to send, as `192.0.2.1:4000` or `[2001:db8::1]:4000`, until an authenticated packet shows
+    a better address. If omitted, nothing is sent before one arrived."""
+    rtcp_mux: bool = True
+    """RTCP on the RTP port (RFC 5761), else on the port above at both ends."""
+    own_port: bool = False
+    """Give the leg a UDP port of its own instead of the shared media port."""
+    level_in: ExtensionId | None = None
+    """Header extension id of RFC 6464 levels in what the leg sends. A claim: silence is believed,
+    loudness is measured."""
+    level_out: ExtensionId | None = None
+    """Header extension id of RFC 6465 mixer-to-client levels in what the leg hears."""
+    timeout_s: Annotated[float, msgspec.Meta(ge=0.0, le=86400.0)] = 30.0
+    """Raise `leg_timeout` when nothing authentic arrived for so long; 0 never."""
+    remove_on_timeout: bool = False
+    delay_min_ms: Annotated[int, msgspec.Meta(ge=0, le=200)] = 20
+    """Playout delay to begin with, and never to go below."""
+    delay_max_ms: Annotated[int, msgspec.Meta(ge=20, le=200)] = 200
+    """Playout delay never to exceed: beyond it packets are late."""
+    boot: str | None = None
+
+
+class LegModify(_Value):
+    """Change a leg while it talks. Omitted fields stay."""
+
+    leg: Identifier
+    direction: Direction | None = None
+    gain_db: Gain | None = None
+    mute: bool | None = None
+    remote: Endpoint | None = None
+    timeout_s: Annotated[float, msgspec.Meta(ge=0.0, le=86400.0)] | None = None
+    remove_on_timeout: bool | None = None
+
+
+class LegRemove(_Value):
+    """Remove a leg; it is sent an RTCP BYE. The reply carries its final statistics."""
+
+    leg: Identifier
+
+
+# ---------------------------------------------------------------------------------------------
+# Keys of a running conference
+
+
+class KeyPrepare(_Value):
+    """Give the mixer the next group key of a conference; it is not used yet."""
+
+    conference: Identifier
+    key: Key
+    cohort: Literal[0] = 0
+    boot: str | None = None
+
+
+class KeyActivate(_Value):
+    """Switch all legs with `keying: group` to a prepared key, at one packet."""
+
+    conference: Identifier
+    epoch: Epoch
+    cohort: Literal[0] = 0
+
+
+class KeyAbort(_Value):
+    """Forget a prepared key. Its epoch can never become active."""
+
+    conference: Identifier
+    epoch: Epoch
+    cohort: Literal[0] = 0
+
+
+Command: TypeAlias = (
+    ConferenceCreate
+    | ConferenceModify
+    | ConferenceDestroy
+    | ConferenceShow
+    | ConferenceList
+    | LegAdd
+    | LegModify
+    | LegRemove
+    | KeyPrepare
+    | KeyActivate
+    | KeyAbort
+)
+
+
+# ---------------------------------------------------------------------------------------------
+# Replies
+
+
+class Done(_Value):
+    """The command is in force."""
+
+
+class StreamPosition(_Value):
+    """Where an outgoing stream stands: what a late joiner must know (RFC 3711 section 3.3.1)."""
+
+    ssrc: Ssrc
+    roc: Roc
+    seq: int
+    payload_type: PayloadType
+    epoch: int = 0
+    """Epoch of the group key, 0 for a unique key or none."""
+
+
+class LegAdded(_Value):
+    """The leg is in the conference."""
+
+    leg: Identifier
+    port: int = 0
+    """UDP port to send RTP to; RTCP goes to the same, or to the port above without rtcp-mux."""
+    payload_type: PayloadType
+    stream: StreamPosition
+    """What the leg hears while it listens."""
+    minus: StreamPosition | None = None
+    """What it hears while it is mixed, where that has an SSRC of its own."""
+
+
+class LegStatus(_Value):
+    """State and statistics of a leg."""
+
+    conference: str
+    leg: str
+    codec: str
+    rate: int
+    ptime: int
+    direction: str
+    keying: str
+    """`unique`, `group` or `clear`."""
+    suite: str
+    epoch: int
+    """Epoch of the group key it hears, 0 if none."""
+    address: str
+    """Where we send, empty if not known yet."""
+    ssrc: int
+    """SSRC it sends with, 0 if not known yet."""
+    talking: bool
+    muted: bool
+    level_dbov: int
+    """Of the last tick, 0 (loudest) to -127 (silence)."""
+    delay_ms: int
+    """What waits in the playout buffer."""
+    received: int
+    lost: int
+    """Cumulative, by RFC 3550 appendix A.3."""
+    jitter_ms: float
+    rtt_ms: float
+    """Round-trip time by RTCP, 0 if not measured yet."""
+    remote_lost: int
+    """Cumulative loss that the leg reports of what we sent."""
+    remote_jitter_ms: float
+    late: int
+    concealed_ms: int
+    auth_failures: int
+    sent: int
+
+
+class ConferenceStatus(_Value):
+    """State of a conference."""
+
+    conference: str
+    rate: int
+    keying: str
+    style: str
+    suite: str
+    """Of the active group key, empty without one."""
+    epoch: int
+    """Of the active group key, 0 without one."""
+    prepared: list[int]
+    """Epochs prepared and not yet activated."""
+    max_talkers: int
+    talkers: list[str]
+    """Legs in the mix of the last tick, loudest first."""
+    streams: list[StreamPosition]
+    """The common streams under the group key."""
+    legs: list[LegStatus]
+
+
+class ConferenceNames(_Value):
+    """Conferences of this mixer, by name."""
+
+    conferences: list[str]
+
+
+Reply: TypeAlias = Done | LegAdded | LegStatus | ConferenceStatus | ConferenceNames
+
+
+# ---------------------------------------------------------------------------------------------
+# Events
+
+
+class Event(_Value, tag_field="event"):
+    """Base of the events."""
+
+
+class Talking(Event, tag="talking"):
+    """A leg entered or left the mix."""
+
+    conference: str
+    leg: str
+    talking: bool
+
+
+class LegLatched(Event, tag="leg_latched"):
+    """An authenticated packet showed where a leg is, or that it moved."""
+
+    conference: str
+    leg: str
+    address: str
+    ssrc: int
+
+
+class LegTimeout(Event, tag="leg_timeout"):
+    """Nothing authentic came from a leg for its `timeout_s`."""
+
+    conference: str
+    leg: str
+    silent_s: float
+    removed: bool
+
+
+class LegBye(Event, tag="leg_bye"):
+    """The endpoint said goodbye by RTCP BYE. The leg stays until it is removed."""
+
+    conference: str
+    leg: str
+
+
+class SsrcConflict(Event, tag="ssrc_conflict"):
+    """A leg used an SSRC that belongs to another; its packets are dropped (invariant I11)."""
+
+    conference: str
+    leg: str
+    owner: str
+    ssrc: int
+
+
+class AuthFailures(Event, tag="auth_failures"):
+    """Packets for a leg failed authentication; at most one event a second and leg."""
+
+    conference: str
+    leg: str
+    failures: int
+    """Since the last such event."""
+
+
+class KeySwitched(Event, tag="key_switched"):
+    """From these positions on, a conference's common streams are under a new key or a new SSRC."""
+
+    conference: str
+    epoch: int
+    streams: list[StreamPosition]
+
+
+class KeyExpiring(Event, tag="key_expiring"):
+    """A group key has served its soft lifetime: prepare and activate the next epoch."""
+
+    conference: str
+    epoch: int
+    packets: int
+
+
+class Overrun(Event, tag="overrun"):
+    """The shell was late and skipped ticks; audio has a gap."""
+
+    ticks: int
