@@ -1,0 +1,351 @@
+"""SRTP over batches: the only file that knows libsrtp.
+
+pylibsrtp's wheel carries all of libsrtp 2, but binds only a part of it. The hot calls go through that
+part (`_binding.lib`, compiled, pointers prepared once); sessions are made through the ABI of the same
+shared object, which also gives AES-256-CM and the rollover counter. Per packet, Python does one thing
+here: it walks three lists side by side into `srtp_protect` or `srtp_unprotect`.
+
+Rules kept here, because nobody above can be trusted with them:
+
+* One libsrtp session per (key, SSRC): libsrtp finds a stream by linear search.
+* Keystream (I1): a session protects strictly increasing 48-bit indices. Anything else raises
+  `KeystreamReuse` before libsrtp is called; `allow_repeat_tx` is never set.
+* The MKI is spliced outside libsrtp: before the tag for HMAC suites (RFC 3711 section 3.1), behind it
+  for AEAD (RFC 7714 section 8.2). It is not authenticated, so it only selects; it never changes state.
+* Decryption is in place and destroys the packet if it fails: whoever wants to try a key hands a copy.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, cast
+
+import numpy as np
+from cffi import FFI
+from numpy.typing import NDArray
+from pylibsrtp import _binding  # type: ignore[attr-defined]
+
+from mixer.batch import STRIDE
+from mixer.drops import Drop
+from mixer.secret import Secret
+from mixer.suites import SUITES, Suite, SuiteName
+from mixer.wire import windows
+
+SRTCP_INDEX: Final = 4
+"""Octets of E flag and SRTCP index in front of MKI and tag (RFC 3711 section 3.4)."""
+
+
+class SrtpError(Exception):
+    """libsrtp refused something that is not a peer's doing."""
+
+
+class KeystreamReuse(SrtpError):
+    """A packet index was about to be protected twice under one key: a bug, stopped in time."""
+
+
+_FFI = FFI()
+_FFI.cdef(
+    """
+    typedef void *srtp_t;
+    typedef struct { uint32_t cipher_type; int cipher_key_len; uint32_t auth_type; int auth_key_len;
+                     int auth_tag_len; int sec_serv; } srtp_crypto_policy_t;
+    typedef struct srtp_policy_t {
+        int ssrc_type; unsigned int ssrc_value;
+        srtp_crypto_policy_t rtp; srtp_crypto_policy_t rtcp;
+        unsigned char *key; void **keys; unsigned long num_master_keys; void *deprecated_ekt;
+        unsigned long window_size; int allow_repeat_tx; int *enc_xtn_hdr; int enc_xtn_hdr_count;
+        struct srtp_policy_t *next; } srtp_policy_t;
+    int srtp_create(srtp_t *session, const srtp_policy_t *policy);
+    int srtp_dealloc(srtp_t session);
+    int srtp_set_stream_roc(srtp_t session, uint32_t ssrc, uint32_t roc);
+    const char *srtp_get_version_string(void);
+    void srtp_crypto_policy_set_rtp_default(srtp_crypto_policy_t *p);
+    void srtp_crypto_policy_set_aes_cm_128_hmac_sha1_32(srtp_crypto_policy_t *p);
+    void srtp_crypto_policy_set_aes_cm_256_hmac_sha1_80(srtp_crypto_policy_t *p);
+    void srtp_crypto_policy_set_aes_gcm_128_16_auth(srtp_crypto_policy_t *p);
+    void srtp_crypto_policy_set_aes_gcm_256_16_auth(srtp_crypto_policy_t *p);
+    """
+)
+_ABI: Final[Any] = _FFI.dlopen(_binding.__file__)
+_VERSION: Final = cast(bytes, _FFI.string(_ABI.srtp_get_version_string())).decode()
+if not _VERSION.startswith("libsrtp2 2.") or _FFI.sizeof("srtp_policy_t") != 128:
+    raise ImportError(f"pylibsrtp carries {_VERSION}; mrfp needs libsrtp 2.x: pip install 'pylibsrtp>=1.0,<1.1'")
+
+_LIB: Final[Any] = _binding.lib
+_HOT: Final[Any] = _binding.ffi
+
+_RTP_POLICY: Final[dict[SuiteName, str]] = {
+    "AES_CM_128_HMAC_SHA1_80": "srtp_crypto_policy_set_rtp_default",
+    "AES_CM_128_HMAC_SHA1_32": "srtp_crypto_policy_set_aes_cm_128_hmac_sha1_32",
+    "AES_256_CM_HMAC_SHA1_80": "srtp_crypto_policy_set_aes_cm_256_hmac_sha1_80",
+    "AEAD_AES_128_GCM": "srtp_crypto_policy_set_aes_gcm_128_16_auth",
+    "AEAD_AES_256_GCM": "srtp_crypto_policy_set_aes_gcm_256_16_auth",
+}
+_RTCP_POLICY: Final[dict[SuiteName, str]] = {
+    **_RTP_POLICY,
+    "AES_CM_128_HMAC_SHA1_32": "srtp_crypto_policy_set_rtp_default",
+}
+_SSRC_SPECIFIC: Final = 1
+_SSRC_ANY_INBOUND: Final = 2
+_REPLAY_WINDOW: Final = 1024
+
+_FATE: Final = np.full(256, Drop.AUTH_FAILED, np.uint8)
+_FATE[0] = Drop.ACCEPTED
+_FATE[9] = Drop.REPLAYED  # srtp_err_status_replay_fail
+_FATE[10] = Drop.REPLAYED  # srtp_err_status_replay_old
+_FATE[21] = Drop.TRUNCATED  # srtp_err_status_parse_err
+
+
+class Pointers:
+    """C pointers to the rows of a packet matrix and to their lengths, made once.
+
+    The two arrays must be C-contiguous and must never be rebound while this lives.
+    """
+
+    def __init__(self, octets: NDArray[np.uint8], length: NDArray[np.int32]) -> None:
+        self.octets = octets
+        self.length = length
+        self._data = np.empty(0, object)
+        self._size = np.empty(0, object)
+
+    def of(self, rows: NDArray[np.int64]) -> tuple[list[Any], list[Any]]:
+        """Pointers to the given rows: (packets, lengths)."""
+        if len(rows) and int(rows.max()) >= len(self._data):
+            self._grow(min(len(self.octets), max(2 * len(self._data), int(rows.max()) + 1, 64)))
+        return self._data[rows].tolist(), self._size[rows].tolist()
+
+    def _grow(self, count: int) -> None:
+        base, stride = self.octets.ctypes.data, self.octets.strides[0]
+        sizes, step = self.length.ctypes.data, self.length.strides[0]
+        data, size = np.empty(count, object), np.empty(count, object)
+        data[:] = [_HOT.cast("void *", base + i * stride) for i in range(count)]
+        size[:] = [_HOT.cast("int *", sizes + i * step) for i in range(count)]
+        self._data, self._size = data, size
+
+
+class Sessions:
+    """A table of libsrtp sessions, one row each; columns describe their packets.
+
+    Attributes:
+        last: int64[rows], the highest 48-bit index protected, -1 before the first (senders only).
+        tag, rtcp_tag, mki_length: int64[rows], octets.
+        mki: uint8[rows, 4], the MKI, left-aligned.
+        aead: bool[rows].
+    """
+
+    def __init__(self, rows: int = 64) -> None:
+        self._free: list[int] = list(range(rows - 1, -1, -1))
+        self._context = np.full(rows, None, object)
+        self._ssrc = np.zeros(rows, np.int64)
+        self.last = np.full(rows, -1, np.int64)
+        self.tag = np.zeros(rows, np.int64)
+        self.rtcp_tag = np.zeros(rows, np.int64)
+        self.mki_length = np.zeros(rows, np.int64)
+        self.mki = np.zeros((rows, 4), np.uint8)
+        self.aead = np.zeros(rows, bool)
+        self._scratch = np.zeros((1, STRIDE), np.uint8)
+        self._scratch_length = np.zeros(1, np.int32)
+        self._one = Pointers(self._scratch, self._scratch_length)
+
+    # -- life ---------------------------------------------------------------------------------
+
+    def open(self, suite: Suite, secret: Secret, mki: bytes = b"", *, ssrc: int = 0, roc: int = 0) -> int:
+        """Make a session and return its row.
+
+        Args:
+            ssrc: the one SSRC it is for; 0 accepts any inbound SSRC (receivers only).
+            roc: rollover counter of the first packet; needs `ssrc`.
+
+        Raises:
+            SrtpError: if libsrtp refuses the policy.
+        """
+        context = _create(suite, secret, ssrc, roc)
+        if not self._free:
+            self._grow()
+        row = self._free.pop()
+        self._context[row] = context
+        self._ssrc[row] = ssrc
+        self.last[row] = -1
+        self.tag[row], self.rtcp_tag[row], self.aead[row] = suite.tag, suite.rtcp_tag, suite.aead
+        self.mki_length[row] = len(mki)
+        self.mki[row] = np.frombuffer(mki.ljust(4, b"\0"), np.uint8)
+        return row
+
+    def close(self, row: int) -> None:
+        """Destroy a session; libsrtp wipes the keys it derived."""
+        if row >= 0 and self._context[row] is not None:
+            _LIB.srtp_dealloc(self._context[row])
+            self._context[row] = None
+            self._free.append(row)
+
+    def close_all(self) -> None:
+        """Destroy every session. To be called before the interpreter ends."""
+        for row in range(len(self._context)):
+            self.close(row)
+
+    @property
+    def count(self) -> int:
+        return len(self._context) - len(self._free)
+
+    def _grow(self) -> None:
+        old = len(self._context)
+        for name in ("_context", "_ssrc", "last", "tag", "rtcp_tag", "mki_length", "mki", "aead"):
+            column = getattr(self, name)
+            bigger = np.full((2 * old, *column.shape[1:]), None if column.dtype == object else 0, column.dtype)
+            bigger[:old] = column
+            setattr(self, name, bigger)
+        self._free.extend(range(2 * old - 1, old - 1, -1))
+
+    # -- sending ------------------------------------------------------------------------------
+
+    def protect(self, packets: Pointers, rows: NDArray[np.int64], session: NDArray[np.int64], index: NDArray[np.int64]) -> None:
+        """Encrypt rows in place; lengths grow by tag and MKI.
+
+        Args:
+            packets: the matrix that the rows are of.
+            session: int64[n], a row of this table for each packet, each at most once.
+            index: int64[n], ROC << 16 | SEQ, above everything the session has protected.
+
+        Raises:
+            KeystreamReuse: if an index is not above the session's last.
+            SrtpError: if libsrtp refuses a packet.
+        """
+        before = self.last[session]
+        if (index <= before).any():
+            raise KeystreamReuse("an SRTP index came twice under one key; no packet of this batch was protected")
+        self.last[session] = index
+        # libsrtp infers the ROC from the sequence number, up to 2^15 ahead of the last packet.
+        for far in np.flatnonzero((index - before >= 1 << 15) & (index >= 1 << 16)):
+            self._set_roc(int(session[far]), int(index[far]) >> 16)
+        data, size = packets.of(rows)
+        status = list(map(_LIB.srtp_protect, self._context[session].tolist(), data, size))
+        if any(status):
+            raise SrtpError(f"libsrtp could not protect a packet: status {max(status)}")
+        if self.mki_length[session].any():
+            self._insert_mki(packets, rows, session)
+
+    def protect_rtcp(self, session: int, packet: bytes) -> bytes:
+        """Encrypt one RTCP compound; libsrtp counts the SRTCP index, which never repeats."""
+        self._load(packet)
+        data, size = self._one.of(_ROW_0)
+        status = _LIB.srtp_protect_rtcp(self._context[session], data[0], size[0])
+        if status:
+            raise SrtpError(f"libsrtp could not protect an RTCP packet: status {status}")
+        octets = self._scratch[0, : self._scratch_length[0]].tobytes()
+        mki = self.mki[session, : self.mki_length[session]].tobytes()
+        # The index word of SRTCP stands before the MKI; an AEAD tag before the index word.
+        cut = len(octets) - (0 if self.aead[session] else int(self.rtcp_tag[session]))
+        return octets[:cut] + mki + octets[cut:]
+
+    def _insert_mki(self, packets: Pointers, rows: NDArray[np.int64], session: NDArray[np.int64]) -> None:
+        for width, tag in self._shapes(session):
+            some = (self.mki_length[session] == width) & (self._tail(session) == tag)
+            at = rows[some] * STRIDE + packets.length[rows[some]] - tag
+            if tag:
+                moved = windows(packets.octets, tag)
+                moved[at + width] = moved[at]
+            windows(packets.octets, width)[at] = self.mki[session[some], :width]
+            packets.length[rows[some]] += width
+
+    def _tail(self, session: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Octets that follow the MKI in an SRTP packet."""
+        return np.where(self.aead[session], 0, self.tag[session])
+
+    def _shapes(self, session: NDArray[np.int64]) -> list[tuple[int, int]]:
+        """The distinct (MKI length, octets behind it) among sessions that have an MKI."""
+        both = np.unique(self.mki_length[session] * 64 + self._tail(session))
+        return [(int(v) // 64, int(v) % 64) for v in both if v >= 64]
+
+    def _set_roc(self, session: int, roc: int) -> None:
+        handle = _FFI.cast("srtp_t", int(_HOT.cast("uintptr_t", self._context[session])))
+        if _ABI.srtp_set_stream_roc(handle, int(self._ssrc[session]), roc):
+            raise SrtpError("libsrtp did not take a rollover counter; the session must be for one SSRC")
+
+    # -- receiving ----------------------------------------------------------------------------
+
+    def unprotect(self, packets: Pointers, rows: NDArray[np.int64], session: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """Authenticate and decrypt rows in place; lengths shrink by tag and MKI.
+
+        Returns:
+            uint8[n] of `Drop`: ACCEPTED, or why not. Refused rows are destroyed.
+        """
+        fate = np.zeros(len(rows), np.uint8)
+        if self.mki_length[session].any():
+            fate = self._remove_mki(packets, rows, session)
+            alive = np.flatnonzero(fate == 0)
+            fate[alive] = self._unprotect_plain(packets, rows[alive], session[alive])
+            return fate
+        return self._unprotect_plain(packets, rows, session)
+
+    def _unprotect_plain(self, packets: Pointers, rows: NDArray[np.int64], session: NDArray[np.int64]) -> NDArray[np.uint8]:
+        data, size = packets.of(rows)
+        status = list(map(_LIB.srtp_unprotect, self._context[session].tolist(), data, size))
+        return _FATE[np.array(status, np.intp)] if any(status) else np.zeros(len(rows), np.uint8)
+
+    def _remove_mki(self, packets: Pointers, rows: NDArray[np.int64], session: NDArray[np.int64]) -> NDArray[np.uint8]:
+        fate = np.zeros(len(rows), np.uint8)
+        for width, tag in self._shapes(session):
+            some = np.flatnonzero((self.mki_length[session] == width) & (self._tail(session) == tag))
+            short = packets.length[rows[some]] < 12 + width + tag
+            fate[some[short]] = Drop.TRUNCATED
+            some = some[~short]
+            at = rows[some] * STRIDE + packets.length[rows[some]] - tag - width
+            right = (windows(packets.octets, width)[at] == self.mki[session[some], :width]).all(axis=1)
+            fate[some[~right]] = Drop.UNKNOWN_MKI
+            some, at = some[right], at[right]
+            if tag:
+                moved = windows(packets.octets, tag)
+                moved[at] = moved[at + width]
+            packets.length[rows[some]] -= width
+        return fate
+
+    def try_unprotect(self, session: int, packet: bytes) -> tuple[Drop, bytes]:
+        """Try a key on a copy: the fate of the packet, and its clear text if ACCEPTED."""
+        self._load(packet)
+        fate = Drop(int(self.unprotect(self._one, _ROW_0, np.array([session]))[0]))
+        return fate, self._scratch[0, : self._scratch_length[0]].tobytes()
+
+    def unprotect_rtcp(self, session: int, packet: bytes) -> tuple[Drop, bytes]:
+        """Authenticate and decrypt one SRTCP compound: its fate, and the clear text if ACCEPTED."""
+        width = int(self.mki_length[session])
+        behind = 0 if self.aead[session] else int(self.rtcp_tag[session])
+        cut = len(packet) - behind - width
+        if cut < 8 + SRTCP_INDEX:
+            return Drop.TRUNCATED, b""
+        if packet[cut : cut + width] != self.mki[session, :width].tobytes():
+            return Drop.UNKNOWN_MKI, b""
+        self._load(packet[:cut] + packet[cut + width :])
+        data, size = self._one.of(_ROW_0)
+        status = _LIB.srtp_unprotect_rtcp(self._context[session], data[0], size[0])
+        return Drop(int(_FATE[status])), self._scratch[0, : self._scratch_length[0]].tobytes()
+
+    def _load(self, packet: bytes) -> None:
+        self._scratch[0, : len(packet)] = np.frombuffer(packet, np.uint8)
+        self._scratch_length[0] = len(packet)
+
+
+_ROW_0: Final = np.zeros(1, np.int64)
+
+
+def suite_of(name: SuiteName) -> Suite:
+    return SUITES[name]
+
+
+def _create(suite: Suite, secret: Secret, ssrc: int, roc: int) -> Any:
+    """A libsrtp session as the hot binding's pointer."""
+    policy = _FFI.new("srtp_policy_t *")
+    getattr(_ABI, _RTP_POLICY[suite.name])(_FFI.addressof(policy, "rtp"))
+    getattr(_ABI, _RTCP_POLICY[suite.name])(_FFI.addressof(policy, "rtcp"))
+    policy.ssrc_type = _SSRC_SPECIFIC if ssrc else _SSRC_ANY_INBOUND
+    policy.ssrc_value = ssrc
+    policy.window_size = _REPLAY_WINDOW
+    key = _FFI.new("unsigned char[64]", secret.reveal())
+    policy.key = key
+    session = _FFI.new("srtp_t *")
+    status = _ABI.srtp_create(session, policy)
+    _FFI.memmove(key, bytes(64), 64)
+    if status:
+        raise SrtpError(f"libsrtp refused a session for {suite.name}: status {status}")
+    if roc and _ABI.srtp_set_stream_roc(session[0], ssrc, roc):
+        _ABI.srtp_dealloc(session[0])
+        raise SrtpError("libsrtp did not take the rollover counter")
+    return _HOT.cast("srtp_t", int(_FFI.cast("uintptr_t", session[0])))
