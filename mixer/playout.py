@@ -1,0 +1,269 @@
+"""The playout buffer: samples of every leg wait here, at their RTP timestamp, until their tick.
+
+One ring of samples a leg, for all legs of one clock rate:
+
+    int16[legs, slots, samples of a tick]
+
+         history    cursor: the next tick plays this slot
+            |         |
+      ......HHHHHHHHHHnnnnnnnnnnffffffffff..........      . EMPTY  H played  n next  f waiting
+
+* A packet is written where its timestamp says (`lead` = timestamp - cursor timestamp), so any ptime,
+  reordering and duplicates need no bookkeeping; a sample that nobody wrote is EMPTY.
+* DTX pauses the sequence number, not the time: the cursor walks on and nothing is played.
+* The delay between arrival and playout is the lead a packet has. It grows, by whole ticks, when two
+  packets in a row come late; it shrinks by one tick, cross-faded, when for two seconds no packet came
+  with less than a tick to spare. So it adapts to jitter and follows clock drift, within bounds in ms.
+* A timestamp that fits nowhere near the cursor (jump, new SSRC, ten late packets) starts afresh.
+
+Knows nothing of codecs, keys or conferences. Time is the tick.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mixer import conceal
+from mixer.codecs import EMPTY
+from mixer.wire import windows
+
+RING_MS: Final = 480
+HISTORY_MS: Final = conceal.HISTORY_MS
+REVIEW_MS: Final = 2000
+LATE_TO_GROW: Final = 2
+LATE_TO_RESTART: Final = 10
+_CALM: Final = np.int64(1 << 40)
+
+Rows = NDArray[np.int64]
+Samples = NDArray[np.int16]
+
+
+class Playout:
+    """Playout buffers of all legs with one clock rate; row numbers are those of the leg table."""
+
+    def __init__(self, legs: int, rate: int, tick_ms: int) -> None:
+        self.rate = rate
+        self.samples = rate * tick_ms // 1000
+        self.slots = RING_MS // tick_ms
+        self.history = HISTORY_MS // tick_ms
+        self._ring: NDArray[np.int16] = np.empty((legs, self.slots, self.samples), np.int16)
+        self._flat_rows = self.slots * self.samples
+        self.started = np.zeros(legs, bool)
+        self.top = 0
+        """Rows in use are below this."""
+        self.cursor = np.zeros(legs, np.int64)
+        """Extended RTP timestamp that the next tick plays."""
+        self._slot = np.zeros(legs, np.int64)
+        self._horizon = np.zeros(legs, np.int64)
+        """Extended timestamp behind the last sample written."""
+        self.delay = np.zeros(legs, np.int64)
+        """The most lead a packet may be taken to have, samples: what bounds growing."""
+        self._delay_min = np.zeros(legs, np.int64)
+        self._delay_max = np.zeros(legs, np.int64)
+        self._low_water = np.full(legs, _CALM)
+        self._high_water = np.zeros(legs, np.int64)
+        """Least and most lead of a packet since the last review, samples."""
+        self._late_run = np.zeros(legs, np.int64)
+        self._lost = np.zeros(legs, np.int64)
+        """Samples missing in a row up to the cursor."""
+        self.late = np.zeros(legs, np.int64)
+        self.concealed = np.zeros(legs, np.int64)
+        """Samples invented, cumulative."""
+        self._review = REVIEW_MS // tick_ms
+        self._fade = conceal.FADE_MS * rate // 1000
+        self._linger = self._ticks_of(conceal.FADE_MS + HISTORY_MS) + self.samples
+        self._ticks = 0
+
+    # -- life ---------------------------------------------------------------------------------
+
+    def open(self, row: int, delay_min_ms: int, delay_max_ms: int) -> None:
+        """Prepare a row for a new leg. Delays are rounded up to whole ticks."""
+        self._delay_min[row] = self._ticks_of(delay_min_ms)
+        self._delay_max[row] = max(self._ticks_of(delay_max_ms), self._delay_min[row])
+        self.top = max(self.top, row + 1)
+        self.late[row] = self.concealed[row] = 0
+        self._ring[row] = EMPTY
+        self._slot[row] = 0
+        self._lost[row] = self._fade
+        self.stop(row)
+
+    def stop(self, row: int) -> None:
+        """Forget what waits; the next packet starts afresh. For a removed leg, or a new SSRC."""
+        self.started[row] = False
+        self._horizon[row] = self.cursor[row] = 0
+
+    def waiting_ms(self, row: int) -> int:
+        """Milliseconds of sound that wait in a row."""
+        waiting = int(self._horizon[row] - self.cursor[row]) if self.started[row] else 0
+        return max(0, waiting * 1000 // self.rate)
+
+    def _ticks_of(self, ms: int) -> int:
+        samples = ms * self.rate // 1000
+        return -(-samples // self.samples) * self.samples
+
+    # -- writing ------------------------------------------------------------------------------
+
+    def place(self, rows: Rows, pcm: Samples, timestamp: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Write one packet for each of several legs.
+
+        Args:
+            rows: int64[n], legs, each at most once.
+            pcm: int16[n, samples of the packet].
+            timestamp: int64[n], 32-bit RTP timestamps.
+
+        Returns:
+            bool[n], False where the packet came too late to be heard.
+        """
+        width = pcm.shape[1]
+        if not self.started[rows].all():
+            fresh = ~self.started[rows]
+            self._restart(rows[fresh], timestamp[fresh])
+        lead = self._lead(rows, timestamp)
+        early = lead + width > (self.slots - self.history) * self.samples
+        late = lead < 0
+        if late.any() or early.any():
+            lead = self._settle(rows, timestamp, lead, width, late, early)
+            heard = lead + width > 0
+            rows, pcm, lead = rows[heard], pcm[heard], lead[heard]
+        else:
+            heard = np.ones(len(rows), bool)
+        self._late_run[rows[lead >= 0]] = 0
+        self._low_water[rows] = np.minimum(self._low_water[rows], lead)
+        self._high_water[rows] = np.maximum(self._high_water[rows], lead)
+        self._horizon[rows] = np.maximum(self._horizon[rows], self.cursor[rows] + lead + width)
+        self._write(rows, pcm, lead)
+        return heard
+
+    def _lead(self, rows: Rows, timestamp: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Samples between what the next tick plays and a packet's first sample, signed."""
+        return (timestamp - self.cursor[rows] + (1 << 31) & 0xFFFF_FFFF) - (1 << 31)
+
+    def _restart(self, rows: Rows, timestamp: NDArray[np.int64]) -> None:
+        played = (self._slot[rows, None] - np.arange(self.history, 0, -1)) % self.slots
+        history = self._ring[rows[:, None], played]
+        self._ring[rows] = EMPTY
+        self._ring[rows, -self.history :] = history  # so that what was playing fades and does not stop
+        self.started[rows] = True
+        self.delay[rows] = self._delay_min[rows]
+        self.cursor[rows] = timestamp - self.delay[rows]
+        self._horizon[rows] = self.cursor[rows]
+        self._slot[rows] = 0
+        self._low_water[rows] = _CALM
+        self._high_water[rows] = 0
+        self._late_run[rows] = 0
+
+    def _settle(
+        self,
+        rows: Rows,
+        timestamp: NDArray[np.int64],
+        lead: NDArray[np.int64],
+        width: int,
+        late: NDArray[np.bool_],
+        early: NDArray[np.bool_],
+    ) -> NDArray[np.int64]:
+        """Deal with packets outside the window: grow the delay, start afresh, or leave them late."""
+        self.late[rows[late]] += 1
+        self._late_run[rows[late]] += 1
+        run = self._late_run[rows]
+        need = np.where(late, -(lead // self.samples) * self.samples, 0)
+        fits = self.delay[rows] + need <= self._delay_max[rows]
+        grow = late & (run >= LATE_TO_GROW) & fits
+        if grow.any():
+            self._grow(rows[grow], need[grow])
+        # So far behind, the sender's clock must have stopped or jumped: no delay will help.
+        astray = lead < -self._flat_rows
+        restart = early | (late & ~grow & (run >= np.where(astray, LATE_TO_GROW, LATE_TO_RESTART)))
+        if restart.any():
+            self._restart(rows[restart], timestamp[restart])
+        return self._lead(rows, timestamp)
+
+    def _grow(self, rows: Rows, samples: NDArray[np.int64]) -> None:
+        """Move cursors back: what was concealed there will be overwritten by what came late."""
+        ticks = samples // self.samples
+        for back in range(1, int(ticks.max()) + 1):
+            some = rows[ticks >= back]
+            self._ring[some, (self._slot[some] - back) % self.slots] = EMPTY
+        self.cursor[rows] -= samples
+        self._slot[rows] = (self._slot[rows] - ticks) % self.slots
+        self.delay[rows] += samples
+
+    def _write(self, rows: Rows, pcm: Samples, lead: NDArray[np.int64]) -> None:
+        width = pcm.shape[1]
+        start = (self._slot[rows] * self.samples + lead) % self._flat_rows
+        whole = (lead >= 0) & (start + width <= self._flat_rows)
+        if whole.all():
+            windows(self._ring, width)[rows * self._flat_rows + start] = pcm
+            return
+        windows(self._ring, width)[rows[whole] * self._flat_rows + start[whole]] = pcm[whole]
+        rest = np.flatnonzero(~whole)
+        offset = lead[rest, None] + np.arange(width)
+        leg, sample = np.nonzero(offset >= 0)  # the part of a late packet that can still be heard
+        at = (self._slot[rows[rest]][leg] * self.samples + offset[leg, sample]) % self._flat_rows
+        self._ring.reshape(-1)[rows[rest][leg] * self._flat_rows + at] = pcm[rest][leg, sample]
+
+    # -- playing ------------------------------------------------------------------------------
+
+    def take(self) -> tuple[Rows, Samples]:
+        """One tick of sound from every leg that has any, and step all cursors.
+
+        Returns:
+            rows int64[n], ascending, and int16[n, samples of a tick]. Missing sound is concealed,
+            legs that are silent are left out.
+        """
+        top = self.top
+        # A row is done when nothing waits, its concealment has faded and its history is wiped.
+        behind = self.cursor[:top] - self._horizon[:top]
+        live = np.flatnonzero(self.started[:top] & (behind < self._linger))
+        self._ticks += 1
+        if self._ticks % self._review == 0:
+            self._adapt(live)
+        frames = self._ring[live, self._slot[live]]
+        missing = frames == EMPTY
+        touched = np.flatnonzero(missing.any(axis=1) | (self._lost[live] > 0))
+        if len(touched):
+            self._mend(live, frames, missing, touched)
+        self._ring[live, (self._slot[live] - self.history) % self.slots] = EMPTY
+        self._slot[live] = (self._slot[live] + 1) % self.slots
+        self.cursor[:top] += self.samples
+        idle = self.started[:top].copy()
+        idle[live] = False
+        self._slot[:top][idle] = (self._slot[:top][idle] + 1) % self.slots
+        return live, frames
+
+    def _mend(self, live: Rows, frames: Samples, missing: NDArray[np.bool_], touched: Rows) -> None:
+        """Conceal what is missing, in `frames` and in the ring, which is the history of the next."""
+        rows = live[touched]
+        slots = (self._slot[rows, None] - np.arange(self.history, 0, -1)) % self.slots
+        history = self._ring[rows[:, None], slots].reshape(len(rows), -1)
+        gaps = missing[touched]
+        lost = self._lost[rows]
+        mended = conceal.mend(history, frames[touched], gaps, lost, self.rate)
+        self.concealed[rows] += np.where(lost < self._fade, gaps.sum(axis=1), 0)
+        self._lost[rows] = conceal.run_at_end(gaps, lost)
+        frames[touched] = mended
+        # Where all has faded the ring stays EMPTY, or stale silence would pass for sound next time round.
+        keep = self._lost[rows] <= self._fade + self.samples
+        self._ring[rows[keep], self._slot[rows[keep]]] = mended[keep]
+
+    def _adapt(self, live: Rows) -> None:
+        """Review the delay: give back, one tick at most, what nobody needed since the last review."""
+        calm = self._low_water[live]
+        heard = live[calm < _CALM]
+        self.delay[heard] = np.maximum(self._high_water[heard], self._delay_min[heard])
+        spare = (calm < _CALM) & (calm >= self._delay_min[live] + self.samples)
+        self._low_water[live] = _CALM
+        self._high_water[live] = 0
+        if spare.any():
+            self._skip_a_tick(live[spare])
+
+    def _skip_a_tick(self, rows: Rows) -> None:
+        """Play two ticks in the time of one, cross-faded."""
+        this, after = self._slot[rows], (self._slot[rows] + 1) % self.slots
+        self._ring[rows, after] = conceal.cross_fade(self._ring[rows, this], self._ring[rows, after])
+        self._ring[rows, (this - self.history) % self.slots] = EMPTY
+        self.cursor[rows] += self.samples
+        self._slot[rows] = after
+        self.delay[rows] -= self.samples
