@@ -1,0 +1,103 @@
+"""The arrows of the house: who may import whom. Read from the source, so that no import can hide.
+
+control ---> mixer.port, mixer.secret, mixer.suites          only the composition roots see more
+libsrtp only in mixer/srtp.py; cffi there and in mixer/udp.py; clocks and sockets only on floor 3
+"""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+SOURCES = sorted(path for house in ("mixer", "control") for path in (ROOT / house).rglob("*.py"))
+NAMES = [str(path.relative_to(ROOT)) for path in SOURCES]
+
+FLOOR_3 = {"mixer/service.py", "mixer/udp.py"}
+"""Where the world comes in: clocks, sockets, the event loop."""
+
+COMPOSITION_ROOTS = {"control/daemon.py", "control/settings.py"}
+"""The only files of control that see the inside of the mixer."""
+
+PORT = {"mixer", "mixer.port", "mixer.secret", "mixer.suites"}
+
+each_source = pytest.mark.parametrize("name", NAMES)
+
+
+def tree_of(name: str) -> ast.Module:
+    return ast.parse((ROOT / name).read_text(encoding="utf-8"), name)
+
+
+def imports_of(name: str) -> set[str]:
+    """Modules that a file imports, at any depth: `from a import b` counts as `a` and `a.b`."""
+    found: set[str] = set()
+    for node in ast.walk(tree_of(name)):
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{name}:{node.lineno}: import by the full name"
+            assert node.module
+            found.add(node.module)
+            found.update(f"{node.module}.{alias.name}" for alias in node.names)
+    return found
+
+
+def packages_of(name: str) -> set[str]:
+    return {module.partition(".")[0] for module in imports_of(name)}
+
+
+def test_there_is_something_to_read() -> None:
+    assert len(NAMES) > 10
+
+
+@each_source
+def test_mixer_knows_nothing_of_control(name: str) -> None:
+    if name.startswith("mixer/"):
+        assert "control" not in packages_of(name)
+
+
+@each_source
+def test_product_knows_nothing_of_tests_and_bench(name: str) -> None:
+    assert not packages_of(name) & {"tests", "bench"}
+
+
+@each_source
+def test_control_sees_the_port_only(name: str) -> None:
+    if name.startswith("control/") and name not in COMPOSITION_ROOTS:
+        inner = {module for module in imports_of(name) if module.startswith("mixer.")}
+        allowed = {module for module in inner if ".".join(module.split(".")[:2]) in PORT}
+        assert inner == allowed, f"{name} reaches into the mixer: {sorted(inner - allowed)}"
+
+
+@each_source
+def test_one_file_knows_libsrtp(name: str) -> None:
+    if name != "mixer/srtp.py":
+        assert "pylibsrtp" not in packages_of(name)
+
+
+@each_source
+def test_two_files_know_c(name: str) -> None:
+    if name not in {"mixer/srtp.py", "mixer/udp.py"}:
+        assert not packages_of(name) & {"cffi", "ctypes"}
+
+
+@each_source
+def test_the_core_has_no_clock_and_no_socket(name: str) -> None:
+    if name.startswith("mixer/") and name not in FLOOR_3:
+        assert not packages_of(name) & {"asyncio", "time", "socket", "uvloop", "threading", "datetime"}
+
+
+@each_source
+def test_no_mangled_names(name: str) -> None:
+    for node in ast.walk(tree_of(name)):
+        words = [getattr(node, field, None) for field in ("id", "attr", "name", "arg")]
+        for word in words:
+            mangled = isinstance(word, str) and word.startswith("__") and not word.endswith("__")
+            assert not mangled, f"{name}: {word}: one underscore is enough"
+
+
+@each_source
+def test_every_module_says_what_it_is(name: str) -> None:
+    assert ast.get_docstring(tree_of(name)), f"{name} has no docstring"
