@@ -1,0 +1,150 @@
+"""The words that the control protocol adds to `mixer.port`: the node itself, and who hears events.
+
+Knows: values only. Must never know: sockets, JSON, or how a mixer works.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias
+
+import msgspec
+
+from mixer.port import Identifier, StreamPosition
+
+EventName: TypeAlias = Literal[
+    "talking",
+    "leg_latched",
+    "leg_timeout",
+    "leg_bye",
+    "ssrc_conflict",
+    "auth_failures",
+    "key_switched",
+    "key_expiring",
+    "overrun",
+]
+
+
+class _Message(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of every message."""
+
+
+# ---------------------------------------------------------------------------------------------
+# Requests
+
+
+class NodeInfo(_Message, frozen=True, kw_only=True):
+    """Ask what this mixer is, how it is doing, and which life of it this is."""
+
+
+class NodeDrain(_Message, frozen=True, kw_only=True):
+    """Say goodbye to every leg and take no new ones; the daemon goes on answering."""
+
+
+class NodeAudit(_Message, frozen=True, kw_only=True):
+    """Ask for everything a reconnecting controller needs to compare with its own books."""
+
+
+class EventsSubscribe(_Message, frozen=True, kw_only=True):
+    """Have events sent on this connection. Replaces an earlier subscription of it."""
+
+    events: tuple[EventName, ...] = ()
+    """Which events; all if empty."""
+    conference: Identifier | None = None
+    """Only of this conference. Events of the whole node (`overrun`) always come."""
+
+
+class EventsUnsubscribe(_Message, frozen=True, kw_only=True):
+    """Have no more events sent on this connection."""
+
+
+# ---------------------------------------------------------------------------------------------
+# Replies
+
+
+class Lateness(_Message, frozen=True, kw_only=True):
+    """How late ticks began, over the last ticks, in milliseconds."""
+
+    p50: float = 0.0
+    p99: float = 0.0
+    max: float = 0.0
+
+
+class NodeStatus(_Message, frozen=True, kw_only=True):
+    """State of the mixer. Counters run since its start."""
+
+    version: str
+    boot_id: str
+    """Names this life of the mixer; it changes with every start."""
+    frame: int
+    """Ticks since the start: the mixer's clock."""
+    tick_ms: int
+    legs: int
+    conferences: int
+    port: int
+    """The shared media port (UDP)."""
+    draining: bool = False
+    received: int = 0
+    """Datagrams; always `accepted` plus the sum of `drops`."""
+    accepted: int = 0
+    drops: dict[str, int] = {}
+    """Datagrams not used, by reason."""
+    encodes: int = 0
+    encrypts: int = 0
+    packets_sent: int = 0
+    late_ticks: int = 0
+    skipped_ticks: int = 0
+    lateness_ms: Lateness = Lateness()
+    stages_us: dict[str, float] = {}
+    """Mean microseconds a tick, by step of the packet's way."""
+    granted_rcvbuf: int = 0
+    """Octets of socket receive buffer that the kernel granted."""
+
+
+class AuditedLeg(_Message, frozen=True, kw_only=True):
+    """A leg as its controller knows it."""
+
+    leg: str
+    codec: str
+    direction: str
+    keying: str
+    """`unique`, `group` or `clear`."""
+    suite: str
+    epoch: int
+    address: str
+    ssrc: int
+    muted: bool
+
+
+class AuditedConference(_Message, frozen=True, kw_only=True):
+    """A conference as its controller knows it."""
+
+    conference: str
+    rate: int
+    keying: str
+    style: str
+    suite: str
+    epoch: int
+    """Of the active group key, 0 without one."""
+    prepared: list[int]
+    streams: list[StreamPosition]
+    """Where the common streams stand: what a late joiner must be told."""
+    legs: list[AuditedLeg]
+
+
+class Audit(_Message, frozen=True, kw_only=True):
+    """Everything a reconnecting controller needs. Keys are not part of it, nor of anything else."""
+
+    boot_id: str
+    frame: int
+    draining: bool
+    conferences: list[AuditedConference]
+
+
+# ---------------------------------------------------------------------------------------------
+# Notifications
+
+
+class Missed(_Message, frozen=True, kw_only=True):
+    """This subscriber read too slowly: so many of its oldest events were dropped just here."""
+
+    count: int
