@@ -1,0 +1,172 @@
+"""Content: who is in a mix, how loud, and how late, read off the samples.
+
+The checker knows what each talker said. It looks each of them up in what a listener heard by
+correlation, window by window (so a jitter buffer may move), takes what it found out of the signal, and
+looks for the listener's own voice in what remains: taking the others out first is what lets it see
+itself 60 dB down. All signals are float32 at one rate.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.codec import Samples
+
+SELF_LIMIT_DB = -40.0
+"""How far down a listener's own voice must be."""
+
+HEARD_LIMIT_DB = -6.0
+"""How loud another talker must be at least, against what it sent."""
+
+FOUND = 0.16
+"""Normalised correlation from which a talker counts as found in a window; chance stays far below."""
+
+_QUIET = 1e-3
+"""RMS under which a window holds no speech."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """Where one talker is in a mix: one row a window in which it was found."""
+
+    start: NDArray[np.int64]
+    """First sample of the window in the mix."""
+    source: NDArray[np.int64]
+    """The talker's sample that stands there."""
+    gain: NDArray[np.float64]
+    """Its amplitude there against what it sent."""
+    windows: int
+    """Windows in which it spoke and could have been found."""
+
+    @property
+    def gain_db(self) -> float:
+        """Median over the windows, -120 where it was found in less than half of them."""
+        if not self.windows or 2 * len(self.gain) < self.windows:
+            return -120.0
+        return decibels(float(np.median(self.gain)))
+
+    @property
+    def share(self) -> float:
+        """Of the windows in which it spoke, those in which it was found."""
+        return len(self.gain) / self.windows if self.windows else 0.0
+
+
+def find(
+    mix: Samples,
+    source: Samples,
+    *,
+    window: int,
+    earliest: NDArray[np.int64],
+    reach: int,
+    least: float = FOUND,
+) -> Found:
+    """Look a talker up in a mix, window by window.
+
+    Args:
+        window: samples in a window; windows follow each other without overlap.
+        earliest: int64[windows], the first sample of `source` that might stand at each window's start.
+        reach: how many samples further it may be.
+        least: normalised correlation from which it counts as found.
+    """
+    size = 1 << int(np.ceil(np.log2(2 * window + reach)))
+    starts, places, gains, spoken = [], [], [], 0
+    for number, first in enumerate(earliest):
+        heard = mix[number * window : (number + 1) * window]
+        said = _slice(source, int(first), window + reach)
+        energy = _running_energy(said, window)
+        if len(heard) < window or energy.min() < window * _QUIET**2:
+            continue
+        spoken += 1
+        spectrum = np.fft.rfft(said, size) * np.conj(np.fft.rfft(heard, size))
+        product = np.fft.irfft(spectrum, size)[: reach + 1]
+        # Rank by normalised correlation: a loud stretch elsewhere must not beat the right place.
+        place = int(np.argmax(product / np.sqrt(energy)))
+        loudness = float(np.sqrt(np.square(heard, dtype=np.float64).sum()))
+        if loudness and product[place] / (np.sqrt(energy[place]) * loudness) > least:
+            starts.append(number * window)
+            places.append(int(first) + place)
+            gains.append(product[place] / energy[place])
+    return Found(np.array(starts, np.int64), np.array(places, np.int64), np.array(gains), spoken)
+
+
+def without(mix: Samples, found: list[tuple[Samples, Found]], window: int) -> Samples:
+    """What remains of a mix when the talkers found in it are taken out.
+
+    In each window their amplitudes are fitted together (least squares), so that voices that resemble
+    each other by chance do not stain the rest.
+    """
+    rest = mix.astype(np.float32).copy()
+    voices: dict[int, list[Samples]] = {}
+    for source, where in found:
+        for start, place in zip(where.start.tolist(), where.source.tolist(), strict=True):
+            voices.setdefault(start, []).append(_slice(source, place, window))
+    for start, parts in voices.items():
+        basis = np.stack(parts, axis=1).astype(np.float64)
+        heard = rest[start : start + window]
+        weights, *_ = np.linalg.lstsq(basis[: len(heard)], heard, rcond=None)
+        heard -= (basis[: len(heard)] @ weights).astype(np.float32)
+    return rest
+
+
+def strongest_db(rest: Samples, own: Samples) -> float:
+    """How loud `own` is in `rest` at the place where it is loudest, in dB against what was sent.
+
+    Every place is tried, also negative amplitudes (an echo may be inverted).
+    """
+    energy = float(np.square(own, dtype=np.float64).sum())
+    if not energy or not len(rest):
+        return -120.0
+    size = 1 << int(np.ceil(np.log2(len(rest) + len(own))))
+    product = np.fft.irfft(np.fft.rfft(rest, size) * np.conj(np.fft.rfft(own, size)), size)
+    return decibels(float(np.abs(product).max()) / energy)
+
+
+def level_db(rest: Samples, against: Samples) -> float:
+    """RMS of one signal against that of another, in dB."""
+    loud = float(np.sqrt(np.mean(np.square(against, dtype=np.float64)))) if len(against) else 0.0
+    if not loud or not len(rest):
+        return -120.0
+    return decibels(float(np.sqrt(np.mean(np.square(rest, dtype=np.float64)))) / loud)
+
+
+def decibels(ratio: float) -> float:
+    """20 log10, with a floor of -120."""
+    return float(20 * np.log10(max(ratio, 1e-6)))
+
+
+def latencies_ns(
+    found: Found,
+    window: int,
+    samples: int,
+    heard_ns: NDArray[np.int64],
+    said_ns: NDArray[np.int64],
+    every: int = 16,
+) -> NDArray[np.int64]:
+    """Mouth to ear, for every 16th sample of the windows found.
+
+    From when the packet that held the sample was sent (`said_ns`, one a packet of `samples`) to when
+    the packet that held it in the mix arrived (`heard_ns`).
+    """
+    offset = np.arange(0, window, every)
+    ear = (found.start[:, None] + offset) // samples
+    mouth = (found.source[:, None] + offset) // samples
+    known = (ear >= 0) & (ear < len(heard_ns)) & (mouth >= 0) & (mouth < len(said_ns))
+    return np.asarray(heard_ns[ear[known]] - said_ns[mouth[known]], np.int64)
+
+
+def _slice(signal: Samples, first: int, count: int) -> Samples:
+    """`count` samples from `first`, zeros where there are none."""
+    out = np.zeros(count, np.float32)
+    begin, end = max(first, 0), min(first + count, len(signal))
+    if begin < end:
+        out[begin - first : end - first] = signal[begin:end]
+    return out
+
+
+def _running_energy(signal: Samples, window: int) -> NDArray[np.float64]:
+    """Energy of each stretch of `window` samples, never zero."""
+    total = np.concatenate(([0.0], np.cumsum(np.square(signal, dtype=np.float64))))
+    return np.asarray(np.maximum(total[window:] - total[:-window], 1e-9), np.float64)
