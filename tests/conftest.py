@@ -1,0 +1,42 @@
+"""Rules of the whole suite: nothing is left out in silence, and in CI nothing is left out."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from functools import cache
+
+import pytest
+
+_GSTREAMER = (
+    "import gi; gi.require_version('Gst', '1.0'); from gi.repository import Gst; Gst.init(None); "
+    "raise SystemExit(not all(map(Gst.ElementFactory.find, ('srtpenc', 'srtpdec', 'rtppcmapay', 'alawdec'))))"
+)
+
+
+@cache
+def present(program: str) -> bool:
+    """Whether a program is on this machine; `gstreamer` stands for its Python binding and plugins."""
+    if program != "gstreamer":
+        return shutil.which(program) is not None
+    try:
+        found = subprocess.run([SYSTEM_PYTHON, "-c", _GSTREAMER], capture_output=True, check=False)
+        return found.returncode == 0
+    except FileNotFoundError:
+        return False
+
+
+SYSTEM_PYTHON = "/usr/bin/python3"
+"""The interpreter that the distribution's gi belongs to."""
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Honour `@pytest.mark.needs(...)`: skip where a client is missing, fail in CI."""
+    programs = [program for mark in item.iter_markers("needs") for program in mark.args]
+    missing = [program for program in programs if not present(program)]
+    if missing:
+        reason = f"{', '.join(missing)} not found: run .ci/clients to learn how to get it"
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason, pytrace=False)
+        pytest.skip(reason)
