@@ -73,22 +73,26 @@ def find(
     """
     size = 1 << int(np.ceil(np.log2(2 * window + reach)))
     starts, places, gains, spoken = [], [], [], 0
+    quiet = window * _QUIET**2
     for number, first in enumerate(earliest):
         heard = mix[number * window : (number + 1) * window]
         said = _slice(source, int(first), window + reach)
         energy = _running_energy(said, window)
-        if len(heard) < window or energy.min() < window * _QUIET**2:
+        if len(heard) < window or energy.max() < quiet:
             continue
-        spoken += 1
         spectrum = np.fft.rfft(said, size) * np.conj(np.fft.rfft(heard, size))
         product = np.fft.irfft(spectrum, size)[: reach + 1]
         # Rank by normalised correlation: a loud stretch elsewhere must not beat the right place.
-        place = int(np.argmax(product / np.sqrt(energy)))
+        alike = np.where(energy < quiet, 0.0, product / np.sqrt(energy))
+        place = int(np.argmax(alike))
         loudness = float(np.sqrt(np.square(heard, dtype=np.float64).sum()))
-        if loudness and product[place] / (np.sqrt(energy[place]) * loudness) > least:
+        clear = alike[place] > least * max(loudness, 1e-9)
+        if clear:
             starts.append(number * window)
             places.append(int(first) + place)
             gains.append(product[place] / energy[place])
+        # A talker that was silent for part of the reach may be silent here: not finding it means nothing.
+        spoken += clear or energy.min() >= quiet
     return Found(np.array(starts, np.int64), np.array(places, np.int64), np.array(gains), spoken)
 
 

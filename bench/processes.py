@@ -141,10 +141,10 @@ port = 0
 max_legs = {legs}
 
 [control]
-listen = ["unix:{control}"]
+socket = "{control}"
 
-[http]
-listen = ""
+[log]
+level = "warning"
 """
 
 

@@ -85,9 +85,7 @@ def judge(
         late_ms: how late each burst was.
     """
     origin = downlink.open_all(plan, got)
-    flow = continuity(
-        got.leg, got.ssrc, got.sequence, got.arrival_ns, legs=plan.legs, window_ns=window_ns
-    )
+    flow = continuity(got.leg, got.ssrc, got.sequence, got.arrival_ns, legs=plan.legs, window_ns=window_ns)
     ears = _Ears(plan, got, origin, said_ns, window_ns)
     for leg in sample(plan):
         ears.examine(leg)
