@@ -202,7 +202,8 @@ def median(results: list[Result]) -> Result:
         for stage in results[0].stages_us
     }
     whole = {name: int(plain[name]) for name in ("legs", "conferences", "legs_per_core")}
-    return msgspec.structs.replace(results[0], **plain, **whole, **worst, **times, stages_us=stages)
+    changes: dict[str, Any] = plain | whole | worst | times
+    return msgspec.structs.replace(results[0], **changes, stages_us=stages)
 
 
 def complaints(plan: Plan, verdict: Verdict, result: Result) -> list[str]:
