@@ -76,6 +76,7 @@ class MixerClient:
         self._timeout_s = timeout_s
         self._numbers = itertools.count(1)
         self._waiting: dict[int, asyncio.Future[msgspec.Raw]] = {}
+        self._backlog_limit = backlog
         self._backlog = Backlog(backlog)
         self._reading: asyncio.Task[None] | None = None
         self._reader: asyncio.StreamReader
@@ -92,20 +93,23 @@ class MixerClient:
         await self.close()
 
     async def connect(self) -> None:
-        """Connect; raises `Disconnected` with the reason if that fails."""
+        """Connect, or connect again after `close`; raises `Disconnected` with the reason if that fails."""
         try:
             self._reader, self._writer = await self._open()
         except (OSError, ssl.SSLError, listen.ListenError) as error:
             reason = getattr(error, "strerror", None) or str(error)
             raise Disconnected(f"no mixer answers at {self._address}: {reason}") from None
+        self._lost = None
+        self._backlog = Backlog(self._backlog_limit)
         self._reading = asyncio.create_task(self._read())
 
     async def close(self) -> None:
         """Disconnect. Conferences go on."""
         self._fail(Disconnected("this client is closed"))
-        if self._reading is not None:
-            self._reading.cancel()
-            await asyncio.gather(self._reading, return_exceptions=True)
+        reading, self._reading = self._reading, None
+        if reading is not None:
+            reading.cancel()
+            await asyncio.gather(reading, return_exceptions=True)
             self._writer.close()
             with contextlib.suppress(OSError):
                 await self._writer.wait_closed()
@@ -136,8 +140,8 @@ class MixerClient:
 
     async def request(self, method: Method, params: msgspec.Struct) -> msgspec.Struct:
         """`call`, for programs that found the method in the method table."""
-        if self._lost is not None:
-            raise self._lost
+        if self._reading is None or self._lost is not None:
+            raise self._lost or Disconnected("this client is not connected; use `async with`")
         number = next(self._numbers)
         line = _request(number, method, params)
         reply: asyncio.Future[msgspec.Raw] = asyncio.get_running_loop().create_future()

@@ -8,6 +8,7 @@ import socket
 import ssl
 import stat
 import struct
+import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,20 @@ class Identity:
     certificate: Path
     key: Path
     authority: Path
+
+
+def default_socket() -> Path:
+    """Where the control socket is unless said otherwise: `$MRFP_SOCKET`, `/run/mrfp/control.sock` for
+    root, `$XDG_RUNTIME_DIR/mrfp/control.sock`, or a directory of our own among temporary files."""
+    chosen = os.environ.get("MRFP_SOCKET")
+    if chosen:
+        return Path(chosen)
+    if os.geteuid() == 0:
+        return Path("/run/mrfp/control.sock")
+    runtime = os.environ.get("XDG_RUNTIME_DIR")
+    if runtime:
+        return Path(runtime, "mrfp", "control.sock")
+    return Path(tempfile.gettempdir(), f"mrfp-{os.geteuid()}", "control.sock")
 
 
 def unix_socket(path: Path) -> tuple[socket.socket, Callable[[], None]]:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+import io
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+import structlog
 
 from control.client import MixerClient
 from control.server import ControlServer, Limits
@@ -82,6 +84,14 @@ class House:
         await client.connect()
         self.stack.push_async_callback(client.close)
         return client
+
+
+@pytest.fixture(autouse=True)
+def _logs_aside() -> Iterator[None]:
+    """Logs of the server go to nobody: a command under test prints to the same terminal."""
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(io.StringIO()))
+    yield
+    structlog.reset_defaults()
 
 
 MakeHouse = Callable[..., Awaitable[House]]

@@ -1,0 +1,83 @@
+"""`mrfp`: serve, ctl, top, schema. What a word needs is imported when it is said."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The entry point; returns the exit status."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if words[:1] == ["ctl"]:
+        from control import ctl
+
+        return ctl.main(words[1:])
+    options = _parser().parse_args(words)
+    status: int = options.run(options)
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="mrfp", description="A secure conference mixer for SRTP.")
+    words = parser.add_subparsers(required=True, metavar="COMMAND")
+    serve = words.add_parser("serve", help="run a mixer", description="Run a mixer until SIGTERM.")
+    serve.add_argument("--config", type=Path, metavar="FILE", help="TOML file; all defaults without one")
+    serve.add_argument("--socket", metavar="PATH", help="control socket")
+    serve.add_argument("--host", help="IPv4 address of the media port")
+    serve.add_argument("--port", type=int, help="media port (UDP), even; 0 for any")
+    serve.add_argument("--http-port", type=int, metavar="PORT", help="/metrics and /healthz on loopback")
+    serve.add_argument("--log-level", choices=["debug", "info", "warning", "error"])
+    serve.add_argument("--log-format", choices=["json", "console"])
+    serve.set_defaults(run=_serve)
+    # Only for the help: `ctl` has a parser of its own.
+    words.add_parser("ctl", help="tell a running mixer what to do", add_help=False)
+    top = words.add_parser("top", help="watch a running mixer", description="A live view of a mixer.")
+    top.add_argument("--socket", metavar="ADDRESS", help="control socket, or tls://host:port")
+    for name in ("certificate", "key", "authority"):
+        top.add_argument(f"--{name}", type=Path, metavar="PEM", help="for tls://")
+    top.add_argument("--interval", type=float, default=0.5, metavar="SECONDS")
+    top.add_argument("--once", action="store_true", help="print once and leave")
+    top.set_defaults(run=_top)
+    schema = words.add_parser("schema", help="print the JSON Schema of the control protocol")
+    schema.add_argument("--markdown", action="store_true", help="print the reference page instead")
+    schema.set_defaults(run=_schema)
+    return parser
+
+
+def _serve(options: argparse.Namespace) -> int:
+    from control import daemon, settings
+    from control.http import HttpError
+    from control.listen import ListenError
+
+    try:
+        chosen = settings.change(
+            settings.load(options.config),
+            mixer={"host": options.host, "port": options.port},
+            control={"socket": options.socket},
+            http={"port": options.http_port},
+            log={"level": options.log_level, "format": options.log_format},
+        )
+        return daemon.serve(chosen)
+    except (settings.SettingsError, ListenError, HttpError, OSError) as error:
+        print(f"mrfp serve: {error}", file=sys.stderr)
+        return 1
+
+
+def _top(options: argparse.Namespace) -> int:
+    from control import top
+
+    return top.main(options)
+
+
+def _schema(options: argparse.Namespace) -> int:
+    from control import reference
+
+    sys.stdout.write(reference.page() if options.markdown else reference.schema_text())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,214 @@
+"""`mrfp ctl`: the control protocol for people.
+
+Exit status: 0 done, 1 the mixer refused, 2 the command makes no sense, 3 no mixer answers.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+
+import msgspec
+
+from control import ctlargs, keyfiles, listen, tables
+from control.client import Disconnected, MixerClient
+from control.errors import ControlError
+from control.messages import Missed
+from control.protocol import Method
+from mixer import port
+from mixer.secret import Secret
+
+DONE, REFUSED, MISUSED, UNREACHABLE = range(4)
+
+
+class Misuse(Exception):
+    """The command makes no sense; the message says what would."""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run one command; returns the exit status."""
+    options = ctlargs.parser().parse_args(arguments)
+    try:
+        asyncio.run(_run(options))
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        return DONE  # `mrfp ctl events | head` has seen enough
+    except Disconnected as error:
+        return _complain(f"{error}\nIs it running? Start one with `mrfp serve`.", UNREACHABLE)
+    except ControlError as error:
+        word = f" [{error.refusal}]" if error.refusal else ""
+        return _complain(f"{error}{word}", REFUSED)
+    except msgspec.ValidationError as error:
+        return _complain(str(error).replace("$.", ""), MISUSED)
+    except (Misuse, keyfiles.KeyFileError) as error:
+        return _complain(str(error), MISUSED)
+    return DONE
+
+
+def client(
+    address: str | None, certificate: Path | None, key: Path | None, authority: Path | None
+) -> MixerClient:
+    """A client for an address as people write it; the default socket if None."""
+    address = address or str(listen.default_socket())
+    if not address.startswith(("unix:", "tls:")):
+        address = f"unix:{address}"
+    return MixerClient(address, certificate=certificate, key=key, authority=authority)
+
+
+async def _run(options: argparse.Namespace) -> None:
+    files = [getattr(options, f"tls_{name}", None) for name in ("certificate", "key", "authority")]
+    async with client(getattr(options, "socket", None), *files) as mixer:
+        method: Method | str = options.method
+        if not isinstance(method, Method):
+            _print(await _find_leg(mixer, options.leg), options)
+        elif method.name == "events.subscribe":
+            await _watch(mixer, options)
+        else:
+            await _command(mixer, method, options)
+
+
+async def _command(mixer: MixerClient, method: Method, options: argparse.Namespace) -> None:
+    keys, made = await _keys(mixer, method, options)
+    # Files first: a key that the mixer has and nobody else is of no use.
+    saved = [
+        keyfiles.save(options.save_keys, f"{_subject(options)}-{name}", keys[name].secret)
+        for name in made
+        if options.save_keys
+    ]
+    try:
+        reply = await mixer.request(method, ctlargs.command(method, options, keys))
+    except (ControlError, msgspec.ValidationError):
+        for path in saved:
+            path.unlink(missing_ok=True)
+        raise
+    _print(reply, options)
+    for path in saved:
+        print(f"saved {path}", file=sys.stderr)
+    if made and options.show_keys:
+        _show({name: keys[name] for name in made}, reply)
+
+
+async def _keys(
+    mixer: MixerClient, method: Method, options: argparse.Namespace
+) -> tuple[dict[str, port.Key], list[str]]:
+    """The keys of a command, and the names of those that were made for it."""
+    fields = ctlargs.key_fields(method)
+    named = {name: getattr(options, f"{ctlargs.KEY_FIELDS[name]}key_file") for name in fields}
+    if list(named.values()).count("-") > 1:
+        raise Misuse("only one key can be read from standard input")
+    keys = {
+        name: _key(name, options, keyfiles.read(file, options.suite)) for name, file in named.items() if file
+    }
+    if not fields or not options.generate:
+        if method.name == "key.prepare" and not keys:
+            raise Misuse("give the key with --key-file, or have one made with --generate")
+        return keys, []
+    if not options.show_keys and not options.save_keys:
+        raise Misuse("a made key that nobody sees is of no use: add --show-keys or --save-keys DIR")
+    made = [name for name in await _needed(mixer, method, options) if name not in keys]
+    return keys | {name: _key(name, options, keyfiles.fresh(options.suite)) for name in made}, made
+
+
+async def _needed(mixer: MixerClient, method: Method, options: argparse.Namespace) -> list[str]:
+    """The keys to make: the group key, or those of the leg's directions."""
+    if method.name != "leg.add":
+        return ["key"]
+    conference = await mixer.call(port.ConferenceShow(conference=options.conference))
+    shared = (options.keying or conference.keying) == "group" and conference.style == "ssrc"
+    up = [] if options.uplink == "group" else ["rx"]
+    return up if shared else [*up, "tx"]
+
+
+def _key(field: str, options: argparse.Namespace, secret: Secret) -> port.Key:
+    prefix = ctlargs.KEY_FIELDS[field]
+    chosen: dict[str, object] = {"suite": options.suite, "secret": secret}
+    for name in ("mki", "epoch", "roc"):
+        value = getattr(options, prefix + name, None)
+        if value is not None:
+            chosen[name] = value
+    return msgspec.convert(chosen, port.Key)
+
+
+async def _find_leg(mixer: MixerClient, leg: str) -> port.LegStatus:
+    for name in (await mixer.call(port.ConferenceList())).conferences:
+        for status in (await mixer.call(port.ConferenceShow(conference=name))).legs:
+            if status.leg == leg:
+                return status
+    text = f"there is no leg {leg}; `mrfp ctl node audit` lists all"
+    raise ControlError(1002, text, port.Refusal.UNKNOWN_LEG)
+
+
+async def _watch(mixer: MixerClient, options: argparse.Namespace) -> None:
+    wanted = msgspec.convert(
+        {"events": options.events, "conference": options.conference}, options.method.params
+    )
+    await mixer.request(options.method, wanted)
+    left = options.count
+    async for event in mixer.events():
+        print(_event_line(event, getattr(options, "json", False)), flush=True)
+        left = None if left is None else left - 1
+        if left == 0:
+            return
+    raise Disconnected("the mixer went away")
+
+
+def _event_line(event: port.Event | Missed, as_json: bool) -> str:
+    if as_json:
+        return msgspec.json.encode(event).decode()
+    name = "missed" if isinstance(event, Missed) else str(event.__struct_config__.tag)
+    facts = " ".join(f"{field}={_fact(getattr(event, field))}" for field in event.__struct_fields__)
+    return f"{datetime.now().astimezone():%H:%M:%S} {name:<13} {facts}"
+
+
+def _fact(value: object) -> str:
+    if isinstance(value, list):
+        return msgspec.json.encode(value).decode()
+    return tables.cell(value)
+
+
+def _print(reply: msgspec.Struct, options: argparse.Namespace) -> None:
+    if getattr(options, "json", False):
+        print(msgspec.json.encode(reply).decode())
+    elif isinstance(reply, port.Done):
+        print("done")
+    elif isinstance(reply, port.ConferenceNames):
+        print("\n".join(reply.conferences) or "no conferences")
+    else:
+        print(tables.render(reply))
+
+
+def _show(keys: dict[str, port.Key], reply: msgspec.Struct) -> None:
+    """Made keys, on standard error, so that `--json` output stays clean of them."""
+    for name, key in keys.items():
+        print(f"\n# {_PURPOSE[name]}", file=sys.stderr)
+        print(keyfiles.sdp_line(key.suite, key.secret, key.mki), file=sys.stderr)
+        if name == "rx" and isinstance(reply, port.LegAdded):
+            line = keyfiles.ffmpeg_line(key.suite, key.secret, "127.0.0.1", reply.port, reply.payload_type)
+            if line and not key.mki:
+                print(f"# speak a file into it:\n{line}", file=sys.stderr)
+
+
+def _subject(options: argparse.Namespace) -> str:
+    """A file name for the keys of a conference, an epoch or a leg."""
+    name = str(getattr(options, "leg", None) or options.conference)
+    safe = "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in name).lstrip(".")
+    epoch = getattr(options, "epoch", None)
+    return f"{safe}-{epoch}" if epoch is not None else safe
+
+
+def _complain(text: str, status: int) -> int:
+    print(f"mrfp ctl: {text}", file=sys.stderr)
+    return status
+
+
+_PURPOSE = {
+    "key": "the group key: everyone in the conference hears with it",
+    "uplink_key": "the group key that legs send with",
+    "rx": "the leg sends with this key",
+    "tx": "the leg hears with this key",
+}

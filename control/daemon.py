@@ -1,0 +1,152 @@
+"""The composition root: `mrfp serve` puts a mixer behind a control socket and keeps both in order.
+
+Everything starts in one order and stops in the other: the mixer first and last, so that whoever can
+reach the control socket reaches a mixer that works, and every leg hears a goodbye.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+import msgspec
+import structlog
+import uvloop
+
+from control import listen, logs, process
+from control.director import Director, Mixer
+from control.http import HttpServer, ticking
+from control.server import ControlServer, Limits
+from control.settings import Settings
+from mixer import port
+from mixer.config import MixerConfig
+
+
+class MixerService(Mixer, Protocol):
+    """A mixer with a life of its own: `mixer.service.Service`."""
+
+    async def start(self) -> None:
+        """Open the ports and tick."""
+        ...
+
+    async def stop(self) -> None:
+        """Say goodbye, close the ports."""
+        ...
+
+
+class House:
+    """Where everything listens, once it does."""
+
+    def __init__(self, director: Director, control: Path, tls_port: int, http_port: int) -> None:
+        self.director = director
+        self.control = control
+        self.tls_port = tls_port
+        """0 if there is no TLS."""
+        self.http_port = http_port
+        """0 if there is no HTTP."""
+
+
+def serve(settings: Settings) -> int:
+    """Run a mixer until SIGTERM or SIGINT; returns the exit status.
+
+    Raises:
+        listen.ListenError, HttpError, OSError: if a port cannot be opened.
+    """
+    logs.configure(settings.log.level, settings.log.format)
+    if not process.forbid_core_dumps():
+        _log.warning("core_dumps_possible")
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_serve(settings))
+    return 0
+
+
+@asynccontextmanager
+async def opened(settings: Settings, make: Callable[[MixerConfig], MixerService]) -> AsyncIterator[House]:
+    """A running mixer with all its doors; leaving drains it and closes them."""
+    async with AsyncExitStack() as stack:
+        service = make(settings.mixer)
+        await service.start()
+        stack.push_async_callback(service.stop)
+        stack.callback(service.subscribe(_log_event))
+        wanted = settings.control
+        server = ControlServer(
+            service,
+            limits=Limits(clients=wanted.clients, stall_s=wanted.stall_s),
+            allowed_uids=wanted.allowed_uids,
+            allowed_names=wanted.allowed_names,
+        )
+        stack.push_async_callback(server.stop)
+        path = Path(wanted.socket) if wanted.socket else listen.default_socket()
+        await server.listen_unix(path)
+        tls_port = 0
+        if wanted.tls_port:
+            tls_port = await server.listen_tls(wanted.tls_host, wanted.tls_port, wanted.identity())
+        http = HttpServer(server.director)
+        stack.push_async_callback(http.stop)
+        http_port = await http.start(settings.http.host, settings.http.port) if settings.http.port else 0
+        yield House(server.director, path, tls_port, http_port)
+        # Before anything closes: legs are told, and controllers may still watch them go.
+        await server.director.drain()
+
+
+async def _serve(settings: Settings) -> None:
+    from mixer.service import Service  # late: `mrfp ctl` has no need of libsrtp and numpy
+
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with opened(settings, Service) as house:
+        status = house.director.status()
+        _log.info(
+            "serving",
+            version=status.version,
+            boot_id=status.boot_id,
+            port=status.port,
+            granted_rcvbuf=status.granted_rcvbuf,
+            control=str(house.control),
+            tls_port=house.tls_port,
+            http_port=house.http_port,
+        )
+        process.notify("READY=1", f"STATUS=mixing on UDP port {status.port}")
+        async with _watched(house.director):
+            await stop.wait()
+        process.notify("STOPPING=1")
+        _log.info("stopping")
+    _log.info("stopped")
+
+
+@asynccontextmanager
+async def _watched(director: Director) -> AsyncIterator[None]:
+    """Give systemd its signs of life while the mixer ticks, if it asked for them."""
+    period_s = process.watchdog_s()
+    if period_s is None:
+        yield
+        return
+    task = asyncio.create_task(_reassure(director, period_s / 2))
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+async def _reassure(director: Director, period_s: float) -> None:
+    while True:
+        if await ticking(director):
+            process.notify("WATCHDOG=1")
+        await asyncio.sleep(period_s)
+
+
+def _log_event(event: port.Event) -> None:
+    fields: dict[str, Any] = msgspec.to_builtins(event)
+    _log.info(str(fields.pop("event")), **fields)
+
+
+_log: structlog.typing.FilteringBoundLogger = structlog.get_logger("mrfp")

@@ -1,0 +1,92 @@
+"""Keys of people: read from files, made fresh, and shown or kept only when asked.
+
+A key is never an argument: those stand in the process list and in the shell's history. Files hold
+base64 or base64url of key || salt, as it stands behind `inline:` in SDP.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import secrets
+import sys
+from pathlib import Path
+from typing import Final
+
+from mixer.secret import Secret, SecretError
+
+LENGTHS: Final[dict[str, int]] = {
+    "AES_CM_128_HMAC_SHA1_80": 30,
+    "AES_CM_128_HMAC_SHA1_32": 30,
+    "AES_256_CM_HMAC_SHA1_80": 46,
+    "AEAD_AES_128_GCM": 28,
+    "AEAD_AES_256_GCM": 44,
+}
+"""Octets of key || salt."""
+
+
+class KeyFileError(Exception):
+    """A key file cannot be used; the message says why and never what is in it."""
+
+
+def read(name: str, suite: str) -> Secret:
+    """The key in a file, or on standard input if its name is `-`.
+
+    Raises:
+        KeyFileError: if there is none, or it is not one of the suite.
+    """
+    try:
+        text = sys.stdin.readline() if name == "-" else Path(name).read_text(encoding="ascii")
+    except OSError as error:
+        raise KeyFileError(f"cannot read the key file {name}: {error.strerror or error}") from None
+    except UnicodeDecodeError:
+        raise KeyFileError(f"{name} does not hold a base64 key") from None
+    try:
+        secret = Secret.from_base64(text.strip())
+    except SecretError:
+        raise KeyFileError(f"{name} does not hold a base64 key") from None
+    if len(secret) != LENGTHS[suite]:
+        text = f"{name} holds {len(secret)} octets; {suite} takes {LENGTHS[suite]} (key || salt)"
+        raise KeyFileError(text)
+    return secret
+
+
+def fresh(suite: str) -> Secret:
+    """A new key from the system's random generator."""
+    return Secret(secrets.token_bytes(LENGTHS[suite]))
+
+
+def save(directory: Path, name: str, secret: Secret) -> Path:
+    """Keep a key in a new file that only its owner may read; returns its path. Raises KeyFileError."""
+    path = directory / f"{name}.key"
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        raise KeyFileError(f"{path} exists already: remove it or save elsewhere") from None
+    except OSError as error:
+        raise KeyFileError(f"cannot write {path}: {error.strerror or error}") from None
+    with os.fdopen(descriptor, "w", encoding="ascii") as file:
+        file.write(_inline(secret) + "\n")
+    return path
+
+
+def sdp_line(suite: str, secret: Secret, mki: str = "") -> str:
+    """The key as an SDP attribute (RFC 4568 section 9.2)."""
+    named = f"|{int(mki, 16)}:{len(mki) // 2}" if mki else ""
+    return f"a=crypto:1 {suite} inline:{_inline(secret)}{named}"
+
+
+def ffmpeg_line(suite: str, secret: Secret, host: str, port: int, payload_type: int) -> str | None:
+    """A command that speaks a WAV file into the conference; None if ffmpeg lacks the suite."""
+    if not suite.startswith("AES_CM_128"):
+        return None
+    return (
+        "ffmpeg -nostdin -i speech.wav -af asetnsamples=160,arealtime -c:a pcm_mulaw -ar 8000 -ac 1 -f rtp "
+        f"-payload_type {payload_type} -srtp_out_suite {suite} -srtp_out_params {_inline(secret)} "
+        f"'srtp://{host}:{port}?rtcpport={port}'"
+    )
+
+
+def _inline(secret: Secret) -> str:
+    return base64.b64encode(secret.reveal()).decode("ascii")

@@ -1,0 +1,60 @@
+"""The reference page and the schema say what the code does."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from control import docstrings, keyfiles, reference
+from control.__main__ import main
+from control.protocol import EVENTS, METHODS
+from mixer import port
+from mixer.suites import SUITES
+
+PAGE = Path(__file__).parents[2] / "docs" / "control-api.md"
+
+
+def test_the_committed_page_is_current() -> None:
+    assert PAGE.read_text() == reference.page(), "run: mrfp schema --markdown > docs/control-api.md"
+
+
+def test_every_method_and_event_is_there() -> None:
+    page = reference.page()
+    for name in [*METHODS, *(f"events.{event}" for event in EVENTS)]:
+        assert f"### {name}\n" in page
+    assert "base64url: 30 octets for AES_CM_128" in page
+
+
+def test_every_method_says_what_it_does() -> None:
+    for method in METHODS.values():
+        assert docstrings.summary(method.params)
+        assert docstrings.summary(method.reply)
+
+
+def test_fields_are_documented_from_the_source() -> None:
+    assert docstrings.of_fields(port.LegAdd)["leg"] == "Unique in the whole mixer."
+    assert "roc" in docstrings.of_fields(port.Key)
+
+
+def test_the_schema(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["schema"]) == 0
+    schema = json.loads(capsys.readouterr().out)
+    assert set(schema["methods"]) == set(METHODS)
+    secret = schema["$defs"]["Key"]["properties"]["secret"]
+    assert secret["writeOnly"]
+    assert "base64url" in secret["description"]
+    assert schema["$defs"]["LegAdd"]["additionalProperties"] is False
+    text = json.dumps(schema)
+    for part in text.split('"#/$defs/')[1:]:
+        assert part.partition('"')[0] in schema["$defs"]
+
+
+def test_the_page_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["schema", "--markdown"]) == 0
+    assert capsys.readouterr().out == reference.page()
+
+
+def test_key_lengths_are_those_of_the_suites() -> None:
+    assert {name: suite.secret for name, suite in SUITES.items()} == keyfiles.LENGTHS
