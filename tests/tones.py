@@ -107,7 +107,8 @@ def _spectrum(samples: Samples, rate: int) -> tuple[Samples, Samples]:
         return np.zeros(1), np.zeros(1)
     power = np.abs(np.fft.rfft(samples * window)) ** 2 / (scale * len(samples))
     power[1:] *= 2.0
-    return power, np.arange(len(power)) * (rate / len(samples))
+    frequencies: Samples = np.arange(len(power), dtype=np.float64) * (rate / len(samples))
+    return power, frequencies
 
 
 def _decibel(power: float) -> float:
