@@ -1,0 +1,253 @@
+"""Admission: whose is a packet that no route knows, and may it be?
+
+The slow path of routing, for the first packet of a leg, a new SSRC, or a leg that moved. A datagram may
+be known by the port it came in on, by its SSRC (declared or claimed), by its address, or, if a leg has
+shown neither yet, by that leg's key alone. Only a packet that authenticates is believed:
+
+* its SSRC is then claimed for the leg, unless another leg of the conference has it (I11);
+* its source becomes the leg's address, and a route is entered.
+
+What a group key vouches for is a member, not which one: a leg with a group uplink key keeps its first
+address, and an SSRC that is owned elsewhere is refused. Clear RTP proves nothing: it must come from the
+signalled address, or be the first from anywhere if none was signalled.
+
+The work here is bounded: so many packets and so many tried keys a batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mixer import addresses
+from mixer.batch import Batch
+from mixer.conferences import Conferences
+from mixer.drops import Drop
+from mixer.legs import Leg, Legs
+from mixer.playout import Playout
+from mixer.port import Event, LegLatched, SsrcConflict
+from mixer.reception import Reception
+from mixer.registry import SsrcRegistry
+from mixer.routes import FIRST_LEG_PORT, Routes
+from mixer.srtp import Sessions
+
+LOOKS: Final = 256
+"""Packets without a route that are looked at in one batch."""
+TRIALS: Final = 64
+"""Keys tried in one batch for packets that only a key can place."""
+
+Rows = NDArray[np.int64]
+
+_TELLING: Final = (Drop.UNKNOWN_SOURCE, Drop.NOT_SENDING, Drop.UNKNOWN_MKI, Drop.AUTH_FAILED, Drop.REPLAYED, Drop.SSRC_CONFLICT)
+"""Of several refusals of one packet, the one further right is counted."""
+
+
+class Admission:
+    """Lets legs in by what they can prove."""
+
+    def __init__(
+        self,
+        legs: Legs,
+        conferences: Conferences,
+        routes: Routes,
+        registry: SsrcRegistry,
+        sessions: Sessions,
+        reception: Reception,
+        playouts: dict[int, Playout],
+        raise_event: Callable[[Event], None],
+    ) -> None:
+        self._legs, self._conferences, self._routes, self._registry = legs, conferences, routes, registry
+        self._sessions, self._reception, self._playouts = sessions, reception, playouts
+        self._raise = raise_event
+        self.nameless: set[int] = set()
+        """Legs that nothing but their key can prove yet."""
+        self._conflicts: set[tuple[int, int]] = set()
+        self._trials = 0
+        self.moved = True
+        """An address changed since somebody last looked."""
+
+    def admit(
+        self,
+        batch: Batch,
+        rows: Rows,
+        address: NDArray[np.uint64],
+        ssrc: Rows,
+        leg: Rows,
+        fate: NDArray[np.uint8],
+        opened: NDArray[np.bool_],
+        frame: int,
+    ) -> None:
+        """Find legs for packets; fills `leg`, `fate`, and `opened` where a packet is decrypted already."""
+        worth = self._routes.worth_a_look(address[rows], ssrc[rows], batch.local[rows])
+        if self.nameless:
+            worth[:] = True
+        fate[rows] = Drop.UNKNOWN_SOURCE
+        for row in rows[~worth].tolist():
+            if self._registry.is_ours(int(ssrc[row])):
+                fate[row] = Drop.LOOP
+        looks = rows[worth]
+        fate[looks[LOOKS:]] = Drop.OVERLOAD
+        self._trials = 0
+        for row in looks[:LOOKS].tolist():
+            # An earlier packet of this batch may have opened the way.
+            known = int(self._routes.find(address[row : row + 1], ssrc[row : row + 1])[0])
+            if known >= 0:
+                leg[row], fate[row] = known, Drop.ACCEPTED
+                continue
+            fate[row], leg[row], clear = self._admit(batch, row, int(address[row]), int(ssrc[row]), frame)
+            if clear is not None:
+                batch.octets[row, : len(clear)] = np.frombuffer(clear, np.uint8)
+                batch.length[row] = len(clear)
+                opened[row] = True
+
+    def _admit(self, batch: Batch, row: int, address: int, ssrc: int, frame: int) -> tuple[Drop, int, bytes | None]:
+        if self._registry.is_ours(ssrc):
+            return Drop.LOOP, -1, None
+        packet = batch.octets[row, : batch.length[row]].tobytes()
+        verdict = Drop.UNKNOWN_SOURCE
+        for candidate, proven in self._candidates(address, ssrc, int(batch.local[row])):
+            fate, clear = self._try(candidate, packet, address, ssrc, proven)
+            if fate == Drop.ACCEPTED:
+                self._welcome(candidate, ssrc, address, batch.source[row], frame)
+                return fate, candidate, clear
+            verdict = max(verdict, fate, key=_TELLING.index)
+        return verdict, -1, None
+
+    def _candidates(self, address: int, ssrc: int, local: int) -> Iterator[tuple[int, bool]]:
+        """Legs that a packet may belong to, most likely first, and whether more than a key says so."""
+        if local >= FIRST_LEG_PORT:
+            row = (local - FIRST_LEG_PORT) >> 1
+            if self._legs.used[row]:
+                yield row, True
+            return
+        named = {row for row in self._routes.by_ssrc.get(ssrc, ()) if self._legs.local[row] == local}
+        yield from ((row, True) for row in sorted(named))
+        placed = self._routes.by_address.get(address, set()) - named
+        yield from ((row, True) for row in sorted(placed))
+        for row in sorted(self.nameless - named - placed):
+            if self._trials >= TRIALS:
+                return
+            self._trials += 1
+            yield row, False
+
+    def _try(self, row: int, packet: bytes, address: int, ssrc: int, proven: bool) -> tuple[Drop, bytes | None]:
+        """May this leg have sent this packet? Its fate, and the clear text if a key was used."""
+        legs = self._legs
+        leg = legs.at(row)
+        if not legs.speaks[row]:
+            return Drop.NOT_SENDING, None
+        here = legs.located[row] and row in self._routes.by_address.get(address, set())
+        keyed = legs.rx_session[row] >= 0 or leg.late_key is not None
+        if not here and ((not keyed and legs.located[row]) or (legs.group_uplink[row] and legs.latched[row])):
+            return Drop.UNKNOWN_SOURCE, None
+        if proven and (conflict := self._conflict(leg, ssrc)):
+            return conflict, None
+        if not keyed:
+            return self._conflict(leg, ssrc) or Drop.ACCEPTED, None
+        fate, clear = self._unlock(leg, packet, ssrc)
+        if fate != Drop.ACCEPTED:
+            legs.auth_failures[row] += int(proven and fate == Drop.AUTH_FAILED)
+            return fate, None
+        conflict = self._conflict(leg, ssrc)
+        return (conflict, None) if conflict else (fate, clear)
+
+    def _unlock(self, leg: Leg, packet: bytes, ssrc: int) -> tuple[Drop, bytes]:
+        if leg.late_key is None:
+            return self._sessions.try_unprotect(int(self._legs.rx_session[leg.row]), packet)
+        # The stream joins at a ROC: libsrtp takes one only for a session made for its SSRC.
+        suite, secret, mki, roc = leg.late_key
+        session = self._sessions.open(suite, secret, mki, ssrc=ssrc, roc=roc)
+        fate, clear = self._sessions.try_unprotect(session, packet)
+        if fate != Drop.ACCEPTED:
+            self._sessions.close(session)
+            return fate, b""
+        self._legs.rx_session[leg.row] = session
+        secret.wipe()
+        leg.late_key = None
+        return fate, clear
+
+    def _conflict(self, leg: Leg, ssrc: int) -> Drop | None:
+        """SSRC_CONFLICT if another leg owns it, UNKNOWN_SOURCE if this leg declared another."""
+        legs = self._legs
+        conference = int(legs.conference[leg.row])
+        owner = self._registry.owner(conference, ssrc)
+        if owner >= 0 and owner != leg.row:
+            if (leg.row, ssrc) not in self._conflicts:
+                self._conflicts.add((leg.row, ssrc))
+                name = self._conferences.at(conference).name
+                self._raise(SsrcConflict(conference=name, leg=leg.name, owner=legs.at(owner).name, ssrc=ssrc))
+            return Drop.SSRC_CONFLICT
+        if legs.declared[leg.row] and legs.ssrc[leg.row] != ssrc:
+            return Drop.UNKNOWN_SOURCE
+        return None
+
+    def _welcome(self, row: int, ssrc: int, address: int, source: NDArray[np.uint8], frame: int) -> None:
+        """A packet authenticated: take its SSRC and address for the leg's."""
+        legs, routes = self._legs, self._routes
+        before = int(legs.ssrc[row])
+        if before != ssrc:
+            if before:
+                self._registry.release(int(legs.conference[row]), before, row)
+                routes.forget_ssrc(before, row)
+                self._reception.restart(row)
+                self._playouts[int(legs.clock[row])].stop(row)
+            self._registry.claim(int(legs.conference[row]), ssrc, row)
+            legs.ssrc[row] = ssrc
+            routes.know_ssrc(ssrc, row)
+        self.locate(row, address, source)
+        routes.forget(row)
+        routes.add(address, ssrc, row)
+        legs.latched[row] = True
+        legs.heard[row] = frame
+        self.nameless.discard(row)
+        leg = legs.at(row)
+        self._raise(
+            LegLatched(
+                conference=self._conferences.at(int(legs.conference[row])).name,
+                leg=leg.name,
+                address=addresses.unpack(source),
+                ssrc=ssrc,
+            )
+        )
+
+    def locate(self, row: int, address: int, source: NDArray[np.uint8]) -> None:
+        """Send to this address from now on."""
+        legs = self._legs
+        if legs.located[row] and (legs.address[row] == source).all():
+            return
+        self.forget_address(row)
+        legs.located[row] = True
+        legs.address[row] = source
+        legs.rtcp_address[row] = source if legs.at(row).wish.rtcp_mux else addresses.next_port(source)
+        self._routes.know_address(address, row)
+        if not legs.at(row).wish.rtcp_mux:
+            self._routes.know_address(self._hash(row, rtcp=True), row)
+        self.moved = True
+
+    def forget_address(self, row: int) -> None:
+        """Stop expecting the leg where it was."""
+        if self._legs.located[row]:
+            self._routes.forget_address(self._hash(row), row)
+            self._routes.forget_address(self._hash(row, rtcp=True), row)
+            self._legs.located[row] = False
+            self.moved = True
+
+    def forget(self, row: int) -> None:
+        """Forget all about a removed leg."""
+        legs = self._legs
+        self.forget_address(row)
+        if legs.ssrc[row]:
+            self._registry.release(int(legs.conference[row]), int(legs.ssrc[row]), row)
+            self._routes.forget_ssrc(int(legs.ssrc[row]), row)
+        self._routes.forget(row)
+        self.nameless.discard(row)
+        self._conflicts = {pair for pair in self._conflicts if pair[0] != row}
+
+    def _hash(self, row: int, rtcp: bool = False) -> int:
+        legs = self._legs
+        source = legs.rtcp_address if rtcp else legs.address
+        local = legs.rtcp_local if rtcp else legs.local
+        return int(self._routes.hash_addresses(source[row : row + 1], local[row : row + 1])[0])

@@ -1,0 +1,161 @@
+"""The leg table: one row a leg, one column a fact, and a record for what only control reads.
+
+The columns are the state of the packet path; whoever's step changes a column is named beside it.
+A row is free when `used` is False; all other columns are then meaningless.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+
+from mixer.batch import SOCKADDR
+from mixer.port import LegAdd, PortError, Refusal
+from mixer.secret import Secret
+from mixer.suites import Suite
+
+
+class Mode(IntEnum):
+    """How what a leg hears is protected."""
+
+    CLEAR = 0
+    UNIQUE = 1
+    """Its own key, SSRC and sequence, whatever it hears."""
+    GROUP_SSRC = 2
+    """The common stream under the group key; its minus stream under the group key and an own SSRC."""
+    GROUP_MKI = 3
+    """The common stream under the group key; its minus mix on the same SSRC and sequence under its
+    own key, told apart by the MKI."""
+
+
+@dataclass(slots=True)
+class Leg:
+    """What is known of a leg beside its columns."""
+
+    name: str
+    row: int
+    wish: LegAdd
+    """The command that added it, keys taken out."""
+    suite: Suite | None
+    """Of what it hears under its own key, or of what it sends."""
+    late_key: tuple[Suite, Secret, bytes, int] | None = None
+    """Uplink key whose stream joins at a ROC and whose SSRC is not known yet."""
+    sender_report: tuple[int, int] | None = None
+    """Middle NTP bits of its last sender report, and when that arrived (ns)."""
+    rtt_ms: float = 0.0
+    remote_lost: int = 0
+    remote_jitter: int = 0
+
+
+class Legs:
+    """All legs of an engine. int64[legs] unless said otherwise."""
+
+    def __init__(self, rows: int) -> None:
+        self.rows = rows
+        self._free = list(range(rows - 1, -1, -1))
+        self._by_name: dict[str, Leg] = {}
+        self._by_row: dict[int, Leg] = {}
+        self.top = 0
+        """Rows in use are below this."""
+
+        self.used = np.zeros(rows, bool)
+        self.conference = np.zeros(rows, np.int64)
+        # What it sends.
+        self.codec = np.zeros(rows, np.int64)
+        self.clock = np.zeros(rows, np.int64)
+        self.payload_type = np.zeros(rows, np.int64)
+        self.speaks = np.zeros(rows, bool)
+        self.muted = np.zeros(rows, bool)
+        self.gain = np.ones(rows, np.float32)
+        self.rx_session = np.full(rows, -1, np.int64)
+        self.group_uplink = np.zeros(rows, bool)
+        self.declared = np.zeros(rows, bool)
+        self.ssrc = np.zeros(rows, np.int64)
+        """SSRC it sends with, 0 if not known yet."""
+        self.level_in = np.zeros(rows, np.uint8)
+        self.claimed_silent = np.zeros(rows, bool)
+        """Its last packet said so (RFC 6464)."""
+        self.heard = np.zeros(rows, np.int64)
+        """Frame of its last authentic packet."""
+        self.latched = np.zeros(rows, bool)
+        """An authentic packet has come."""
+        self.auth_failures = np.zeros(rows, np.int64)
+        # Where it is.
+        self.located = np.zeros(rows, bool)
+        self.address = np.zeros((rows, SOCKADDR), np.uint8)
+        self.rtcp_address = np.zeros((rows, SOCKADDR), np.uint8)
+        self.local = np.zeros(rows, np.int32)
+        self.rtcp_local = np.zeros(rows, np.int32)
+        # What it hears.
+        self.mode = np.zeros(rows, np.int64)
+        self.listens = np.zeros(rows, bool)
+        self.stream = np.zeros(rows, np.int64)
+        """Row of the common stream of its format."""
+        self.tx_session = np.full(rows, -1, np.int64)
+        self.minus_session = np.full(rows, -1, np.int64)
+        self.out_ssrc = np.zeros(rows, np.int64)
+        self.out_index = np.zeros(rows, np.int64)
+        self.hopped = np.zeros(rows, bool)
+        """Its last packet was its own minus mix."""
+        self.sent = np.zeros(rows, np.int64)
+        self.own_sent = np.zeros(rows, np.int64)
+        """Packets sent under `out_ssrc`."""
+        self.next_report = np.zeros(rows, np.int64)
+        self.timeout = np.zeros(rows, np.int64)
+        self.timed_out = np.zeros(rows, bool)
+        # How it sounds.
+        self.loudness = np.zeros(rows, np.float32)
+        self.level = np.full(rows, 127, np.int64)
+        self.talking = np.zeros(rows, bool)
+        self.talked = np.zeros(rows, np.int64)
+        """Frame in which it was last mixed."""
+
+    def add(self, wish: LegAdd, conference: int, suite: Suite | None) -> Leg:
+        """Take a row; every column starts anew.
+
+        Raises:
+            PortError: LIMIT.
+        """
+        if not self._free:
+            raise PortError(Refusal.LIMIT, f"all {self.rows} legs are in use; raise max_legs")
+        row = self._free.pop()
+        for column in (self.muted, self.latched, self.located, self.claimed_silent, self.hopped, self.talking, self.timed_out):
+            column[row] = False
+        for numbers in (self.ssrc, self.auth_failures, self.sent, self.own_sent, self.talked, self.local, self.rtcp_local):
+            numbers[row] = 0
+        for session in (self.rx_session, self.tx_session, self.minus_session):
+            session[row] = -1
+        self.address[row] = self.rtcp_address[row] = 0
+        self.loudness[row], self.level[row] = 0, 127
+        self.used[row], self.conference[row] = True, conference
+        leg = Leg(wish.leg, row, wish, suite)
+        self._by_name[wish.leg] = self._by_row[row] = leg
+        self.top = max(self.top, row + 1)
+        return leg
+
+    def remove(self, leg: Leg) -> None:
+        del self._by_name[leg.name], self._by_row[leg.row]
+        self.used[leg.row] = self.speaks[leg.row] = self.listens[leg.row] = self.talking[leg.row] = False
+        self._free.append(leg.row)
+
+    def named(self, name: str) -> Leg:
+        """The leg of that name.
+
+        Raises:
+            PortError: UNKNOWN_LEG.
+        """
+        try:
+            return self._by_name[name]
+        except KeyError:
+            raise PortError(Refusal.UNKNOWN_LEG, f"there is no leg {name!r}") from None
+
+    def at(self, row: int) -> Leg:
+        return self._by_row[row]
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._by_name
+
+    def __len__(self) -> int:
+        return len(self._by_name)

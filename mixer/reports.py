@@ -1,0 +1,197 @@
+"""RTCP of all legs: when to report what to whom, and what their reports tell.
+
+Each leg is sent a compound of its own about every 5 s (RFC 3550 section 6.2, randomised by half): SR if
+we send it an own stream, RR with what we received of it, SDES. A common stream under a group key has an
+SR of its own, encrypted once for all its listeners; nothing in it is about one leg. SRTCP indices are
+counted by libsrtp, one session a (key, SSRC), so that none repeats.
+"""
+
+from __future__ import annotations
+
+import random
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mixer import rtcp
+from mixer.admission import Admission
+from mixer.batch import Batch
+from mixer.conferences import Conferences
+from mixer.drops import Drop
+from mixer.legs import Leg, Legs, Mode
+from mixer.port import LegBye
+from mixer.reception import Reception
+from mixer.routes import FIRST_LEG_PORT, Routes
+from mixer.srtp import Sessions
+from mixer.streams import Streams
+
+INTERVAL_MS: Final = 5000
+AT_ONCE: Final = 64
+"""Reports sent in one tick at most; the others follow in the next."""
+
+Packet = tuple[bytes, NDArray[np.uint8], int]
+"""Octets, destination, local port."""
+
+
+class Reports:
+    """Sends and receives RTCP."""
+
+    def __init__(
+        self,
+        legs: Legs,
+        conferences: Conferences,
+        streams: Streams,
+        routes: Routes,
+        sessions: Sessions,
+        reception: Reception,
+        admission: Admission,
+        cname: str,
+        tick_ms: int,
+    ) -> None:
+        self._legs, self._conferences, self._streams = legs, conferences, streams
+        self._routes, self._sessions, self._reception, self._admission = routes, sessions, reception, admission
+        self._cname = cname
+        self._tick_ms = tick_ms
+        self._random = random.Random()
+        self.wall_clock = 0.0
+        """Unix time of the engine's time 0, s."""
+
+    # -- sending ------------------------------------------------------------------------------
+
+    def schedule(self, row: int, frame: int) -> None:
+        """Plan a leg's next report."""
+        self._legs.next_report[row] = frame + self._interval()
+
+    def due(self, frame: int) -> list[Packet]:
+        """The reports of this tick."""
+        legs, top = self._legs, self._legs.top
+        ready = legs.used[:top] & legs.located[:top] & (legs.next_report[:top] <= frame)
+        packets: list[Packet] = []
+        for row in np.flatnonzero(ready)[:AT_ONCE].tolist():
+            self.schedule(row, frame)
+            packets += self.compose(legs.at(row), frame)
+        for row in np.flatnonzero((self._streams.session >= 0) & (self._streams.next_report <= frame)).tolist():
+            self._streams.next_report[row] = frame + self._interval()
+            packets += self._common(row, frame)
+        return packets
+
+    def compose(self, leg: Leg, frame: int, *, goodbye: bool = False) -> list[Packet]:
+        """The compound for one leg: none if it has neither key nor clear RTP, or no stream of its own."""
+        legs, row = self._legs, leg.row
+        mode = legs.mode[row]
+        session = int(legs.minus_session[row] if mode == Mode.GROUP_SSRC else legs.tx_session[row])
+        if session < 0 and mode != Mode.CLEAR:
+            return []
+        stream = int(legs.stream[row])
+        ssrc = int(self._streams.ssrc[stream] if mode == Mode.GROUP_MKI else legs.out_ssrc[row])
+        sent = int(self._streams.sent[stream] if mode == Mode.GROUP_MKI else legs.own_sent[row])
+        octets = rtcp.build(
+            ssrc,
+            self._cname,
+            self._block(leg, frame),
+            sent=self._sender_info(stream, sent, frame) if sent and legs.listens[row] else None,
+            goodbye=goodbye,
+        )
+        if session >= 0:
+            octets = self._sessions.protect_rtcp(session, octets)
+        return [(octets, legs.rtcp_address[row], int(legs.rtcp_local[row]))]
+
+    def _common(self, stream: int, frame: int) -> list[Packet]:
+        """The SR of a common stream under a group key, one ciphertext for all who listen."""
+        legs, top = self._legs, self._legs.top
+        sent = int(self._streams.sent[stream])
+        if not sent:
+            return []
+        info = self._sender_info(stream, sent, frame)
+        octets = rtcp.build(int(self._streams.ssrc[stream]), self._cname, None, sent=info)
+        sealed = self._sessions.protect_rtcp(int(self._streams.session[stream]), octets)
+        mine = legs.used[:top] & legs.located[:top] & legs.listens[:top] & (legs.stream[:top] == stream)
+        group = np.flatnonzero(mine & (legs.mode[:top] >= Mode.GROUP_SSRC))
+        return [(sealed, legs.rtcp_address[row], int(legs.rtcp_local[row])) for row in group.tolist()]
+
+    def _sender_info(self, stream: int, sent: int, frame: int) -> tuple[int, int, int, int]:
+        now_ms = frame * self._tick_ms
+        clock, ptime = int(self._streams.clock[stream]), int(self._streams.ptime[stream])
+        timestamp = int(self._streams.timestamp[stream]) + now_ms * clock // 1000
+        width = 2 if self._streams.codec[stream] == 2 else 1
+        return self.ntp(now_ms * 1_000_000), timestamp, sent, sent * ptime * clock // 1000 * width
+
+    def _block(self, leg: Leg, frame: int) -> rtcp.Report | None:
+        seen = self._reception.report(leg.row)
+        if seen is None or not self._legs.ssrc[leg.row]:
+            return None
+        lsr = dlsr = 0
+        if leg.sender_report:
+            lsr, arrived = leg.sender_report
+            dlsr = max(0, (frame * self._tick_ms * 1_000_000 - arrived) * 65536 // 1_000_000_000)
+        fraction, lost, highest, jitter = seen
+        return rtcp.Report(int(self._legs.ssrc[leg.row]), fraction, lost, highest, jitter, lsr, min(dlsr, 0xFFFF_FFFF))
+
+    def ntp(self, elapsed_ns: int) -> int:
+        """64-bit NTP time of a moment on the engine's clock."""
+        return rtcp.ntp(self.wall_clock + elapsed_ns * 1e-9)
+
+    def _interval(self) -> int:
+        return int(INTERVAL_MS * self._random.uniform(0.5, 1.5)) // self._tick_ms
+
+    # -- receiving ----------------------------------------------------------------------------
+
+    def receive(self, batch: Batch, row: int, address: int, frame: int) -> tuple[Drop, LegBye | None]:
+        """Read one RTCP datagram: its fate, and a goodbye if it was one."""
+        packet = batch.octets[row, : batch.length[row]].tobytes()
+        sender = int.from_bytes(packet[4:8])
+        local = int(batch.local[row])
+        verdict = Drop.UNKNOWN_SOURCE
+        for candidate in self._candidates(address, sender, local):
+            leg = self._legs.at(candidate)
+            verdict, clear = self._unlock(leg, packet)
+            if verdict == Drop.ACCEPTED:
+                return self._read(leg, clear, batch, row, address, frame)
+        return verdict, None
+
+    def _candidates(self, address: int, sender: int, local: int) -> list[int]:
+        if local >= FIRST_LEG_PORT:
+            row = (local - FIRST_LEG_PORT) >> 1
+            return [row] if self._legs.used[row] else []
+        placed = self._routes.by_address.get(address, set())
+        named = self._routes.by_ssrc.get(sender, set())
+        return [*sorted(named & placed), *sorted(placed - named), *sorted(named - placed)][:4]
+
+    def _unlock(self, leg: Leg, packet: bytes) -> tuple[Drop, bytes]:
+        session = int(self._legs.rx_session[leg.row])
+        if session >= 0:
+            return self._sessions.unprotect_rtcp(session, packet)
+        if self._legs.mode[leg.row] != Mode.CLEAR or leg.late_key:
+            return Drop.AUTH_FAILED, b""
+        return Drop.ACCEPTED, packet
+
+    def _read(
+        self, leg: Leg, octets: bytes, batch: Batch, row: int, address: int, frame: int
+    ) -> tuple[Drop, LegBye | None]:
+        found = rtcp.parse(octets)
+        if isinstance(found, Drop):
+            return found, None
+        legs = self._legs
+        legs.heard[leg.row] = frame
+        if legs.rx_session[leg.row] >= 0 and not legs.located[leg.row] and leg.wish.rtcp_mux:
+            self._admission.locate(leg.row, address, batch.source[row])  # a listener that never sends RTP
+        arrival = int(batch.arrival[row])
+        if found.sender_ntp is not None:
+            leg.sender_report = (rtcp.middle(found.sender_ntp), arrival)
+        ours = {int(legs.out_ssrc[leg.row]), int(self._streams.ssrc[legs.stream[leg.row]])}
+        for report in found.reports:
+            if report.ssrc in ours:
+                self._note(leg, report, arrival)
+        if not found.goodbye:
+            return Drop.ACCEPTED, None
+        conference = self._conferences.at(int(legs.conference[leg.row])).name
+        return Drop.ACCEPTED, LegBye(conference=conference, leg=leg.name)
+
+    def _note(self, leg: Leg, report: rtcp.Report, arrival: int) -> None:
+        """Loss, jitter and round-trip time as the leg sees them (RFC 3550 section 6.4.1)."""
+        leg.remote_lost, leg.remote_jitter = report.lost, report.jitter
+        if report.lsr:
+            round_trip = (rtcp.middle(self.ntp(arrival)) - report.lsr - report.dlsr) & 0xFFFF_FFFF
+            if round_trip < 1 << 31:
+                leg.rtt_ms = round_trip * 1000 / 65536

@@ -1,0 +1,58 @@
+"""A timer that does not round: a Linux timerfd on CLOCK_MONOTONIC with absolute deadlines.
+
+Event loops count in milliseconds; a mixer that ticks every 20 of them should not be one late.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any, Final
+
+from cffi import FFI
+
+_FFI = FFI()
+_FFI.cdef(
+    """
+    struct timespec { long seconds; long nanoseconds; };
+    struct itimerspec { struct timespec interval; struct timespec value; };
+    int timerfd_create(int clock, int flags);
+    int timerfd_settime(int fd, int flags, const struct itimerspec *new, struct itimerspec *old);
+    """
+)
+_LIBC: Final[Any] = _FFI.dlopen(None)
+_CLOCK_MONOTONIC, _TFD_NONBLOCK, _TFD_CLOEXEC, _TFD_ABSTIME = 1, 0o4000, 0o2000000, 1
+
+
+class TimerError(OSError):
+    """The kernel gave no timer."""
+
+
+class Timer:
+    """Becomes readable at `start_ns`, and every `interval_ns` after it, CLOCK_MONOTONIC.
+
+    Raises:
+        TimerError: if the kernel has no timerfd for us.
+    """
+
+    def __init__(self, start_ns: int, interval_ns: int) -> None:
+        self._fd: int = _LIBC.timerfd_create(_CLOCK_MONOTONIC, _TFD_NONBLOCK | _TFD_CLOEXEC)
+        if self._fd < 0:
+            raise TimerError(_FFI.errno, "no timerfd; raise the limit of open files")
+        spec = _FFI.new("struct itimerspec *")
+        spec.value.seconds, spec.value.nanoseconds = divmod(start_ns, 1_000_000_000)
+        spec.interval.seconds, spec.interval.nanoseconds = divmod(interval_ns, 1_000_000_000)
+        if _LIBC.timerfd_settime(self._fd, _TFD_ABSTIME, spec, _FFI.NULL):
+            raise TimerError(_FFI.errno, "the timer could not be set")
+
+    def fileno(self) -> int:
+        return self._fd
+
+    def acknowledge(self) -> None:
+        """Make it unreadable until the next deadline."""
+        try:
+            os.read(self._fd, 8)
+        except BlockingIOError:
+            pass  # somebody was faster; the deadline is what counts
+
+    def close(self) -> None:
+        os.close(self._fd)

@@ -1,0 +1,68 @@
+"""What a packet of any ptime holds: pieces of the ticks it spans, put together as one mix.
+
+With a packet as long as a tick this is the tick's mix itself. A longer packet needs the ticks before;
+whoever was mixed in any of them hears, for those ticks, the mix without itself, and the common mix for
+the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from mixer.mixing import Mix
+
+LONGEST_MS = 60
+
+
+def due(ptime: int, tick_ms: int, frame: int) -> range:
+    """Numbers of the packets that are complete when tick `frame` is mixed; packet k spans
+    [k * ptime, (k + 1) * ptime) ms of the engine's time."""
+    return range(frame * tick_ms // ptime, (frame + 1) * tick_ms // ptime)
+
+
+def compose(mixes: Sequence[Mix], tick_ms: int, frame: int, begin_ms: int, ptime: int) -> Mix:
+    """The mix of [begin_ms, begin_ms + ptime).
+
+    Args:
+        mixes: the last ticks' mixes, ending with that of tick `frame`.
+    """
+    first_tick = begin_ms // tick_ms
+    last_tick = (begin_ms + ptime - 1) // tick_ms
+    spanned = [mixes[len(mixes) - 1 - (frame - t)] if frame - t < len(mixes) else None for t in range(first_tick, last_tick + 1)]
+    present = [mix for mix in spanned if mix is not None]
+    if len(spanned) == 1 and ptime == tick_ms:
+        return present[0]
+    joined = _join(spanned, present)
+    per_ms = present[0].common.shape[1] // tick_ms
+    cut = slice((begin_ms - first_tick * tick_ms) * per_ms, (begin_ms - first_tick * tick_ms + ptime) * per_ms)
+    joined.common, joined.minus = joined.common[:, cut], joined.minus[:, cut]
+    return joined
+
+
+def _join(spanned: list[Mix | None], present: list[Mix]) -> Mix:
+    conference = np.unique(np.concatenate([mix.conference for mix in present]))
+    talker, where = np.unique(np.concatenate([mix.talker for mix in present]), return_index=True)
+    home = np.concatenate([mix.conference[np.searchsorted(mix.start, np.arange(len(mix.talker)), "right") - 1] for mix in present])[where]
+    level = np.concatenate([mix.level for mix in present])[where]
+    order = np.lexsort((level, home))
+    talker, home, level = talker[order], home[order], level[order]
+    width = present[0].common.shape[1]
+    common = np.zeros((len(conference), len(spanned), width), np.int16)
+    minus = np.zeros((len(talker), len(spanned), width), np.int16)
+    for piece, mix in enumerate(spanned):
+        if mix is None:
+            continue
+        common[np.searchsorted(conference, mix.conference), piece] = mix.common
+        minus[:, piece] = common[np.searchsorted(conference, home), piece]
+        at = {leg: i for i, leg in enumerate(talker.tolist())}
+        minus[[at[leg] for leg in mix.talker.tolist()], piece] = mix.minus
+    return Mix(
+        conference,
+        common.reshape(len(conference), len(spanned) * width),
+        np.searchsorted(home, conference),
+        talker,
+        minus.reshape(len(talker), len(spanned) * width),
+        level,
+    )
