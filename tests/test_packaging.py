@@ -1,0 +1,57 @@
+"""The wheel is whole, and the image's way of installing it works. No Docker engine is needed for that."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from control import settings
+
+ROOT = Path(__file__).resolve().parent.parent
+DOCKER = ROOT / "docker"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_installed_into_a_fresh_environment_it_runs(tmp_path: Path) -> None:
+    """The commands of the image, outside of the source tree."""
+    prefix = tmp_path / "opt"
+    subprocess.run([str(DOCKER / "install"), str(prefix), sys.executable], check=True, cwd=tmp_path)
+    told = subprocess.run(
+        [str(prefix / "bin" / "mrfp"), "--help"], check=True, cwd=tmp_path, capture_output=True, text=True
+    )
+    assert "serve" in told.stdout
+    where = "import control.daemon, mixer.engine, mixer.service; print(mixer.engine.__file__)"
+    found = subprocess.run(
+        [str(prefix / "bin" / "python"), "-I", "-c", where],
+        check=True,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert Path(found.stdout.strip()).is_relative_to(prefix), "the installed one, not the source tree"
+    assert list(prefix.glob("lib/python3*/site-packages/mixer/py.typed"))
+    assert list(prefix.glob("lib/python3*/site-packages/control/py.typed"))
+
+
+def test_the_example_configuration_is_understood() -> None:
+    loaded = settings.load(DOCKER / "mrfp.toml")
+    assert loaded.mixer.port == 40000
+    dockerfile = (DOCKER / "Dockerfile").read_text()
+    assert f":{loaded.http.port}/healthz" in dockerfile
+    assert loaded.control.socket.startswith("/run/mrfp/")
+
+
+def test_the_image_copies_only_what_is_there() -> None:
+    """A COPY of something missing would be found by a Docker engine; there is none in CI."""
+    copied = re.findall(r"^COPY (?!--from)(.+) \S+$", (DOCKER / "Dockerfile").read_text(), re.MULTILINE)
+    names = [name for line in copied for name in line.split()]
+    assert {"pyproject.toml", "mixer", "control", "docker/install"} <= set(names)
+    for name in names:
+        assert (ROOT / name).exists(), name
+    ignored = (ROOT / ".dockerignore").read_text().splitlines()
+    assert {name.split("/")[0] for name in names} <= {line[1:] for line in ignored if line[0] == "!"}
