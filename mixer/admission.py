@@ -41,7 +41,14 @@ TRIALS: Final = 64
 
 Rows = NDArray[np.int64]
 
-_TELLING: Final = (Drop.UNKNOWN_SOURCE, Drop.NOT_SENDING, Drop.UNKNOWN_MKI, Drop.AUTH_FAILED, Drop.REPLAYED, Drop.SSRC_CONFLICT)
+_TELLING: Final = (
+    Drop.UNKNOWN_SOURCE,
+    Drop.NOT_SENDING,
+    Drop.UNKNOWN_MKI,
+    Drop.AUTH_FAILED,
+    Drop.REPLAYED,
+    Drop.SSRC_CONFLICT,
+)
 """Of several refusals of one packet, the one further right is counted."""
 
 
@@ -103,7 +110,9 @@ class Admission:
                 batch.length[row] = len(clear)
                 opened[row] = True
 
-    def _admit(self, batch: Batch, row: int, address: int, ssrc: int, frame: int) -> tuple[Drop, int, bytes | None]:
+    def _admit(
+        self, batch: Batch, row: int, address: int, ssrc: int, frame: int
+    ) -> tuple[Drop, int, bytes | None]:
         if self._registry.is_ours(ssrc):
             return Drop.LOOP, -1, None
         packet = batch.octets[row, : batch.length[row]].tobytes()
@@ -133,7 +142,9 @@ class Admission:
             self._trials += 1
             yield row, False
 
-    def _try(self, row: int, packet: bytes, address: int, ssrc: int, proven: bool) -> tuple[Drop, bytes | None]:
+    def _try(
+        self, row: int, packet: bytes, address: int, ssrc: int, proven: bool
+    ) -> tuple[Drop, bytes | None]:
         """May this leg have sent this packet? Its fate, and the clear text if a key was used."""
         legs = self._legs
         leg = legs.at(row)

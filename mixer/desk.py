@@ -79,11 +79,15 @@ class Rooms:
 class Desk:
     """Applies commands between ticks."""
 
-    def __init__(self, config: MixerConfig, boot_id: str, rooms: Rooms, raise_event: Callable[[Event], None]) -> None:
+    def __init__(
+        self, config: MixerConfig, boot_id: str, rooms: Rooms, raise_event: Callable[[Event], None]
+    ) -> None:
         self._config, self._boot_id, self._raise = config, boot_id, raise_event
         self._rooms = rooms
         self._ledger = KeyLedger()
-        self._status = Status(rooms.legs, rooms.conferences, rooms.streams, rooms.reception, rooms.playouts, rooms.downlink)
+        self._status = Status(
+            rooms.legs, rooms.conferences, rooms.streams, rooms.reception, rooms.playouts, rooms.downlink
+        )
         self.draining = False
         self.farewell: list[Packet] = []
         """RTCP BYEs that the next tick takes along."""
@@ -123,7 +127,9 @@ class Desk:
         if self.draining:
             raise PortError(Refusal.DRAINING, "this mixer is draining; use another")
         if boot is not None and boot != self._boot_id:
-            raise PortError(Refusal.BAD_BOOT, f"this mixer's boot_id is {self._boot_id}; it remembers nothing of {boot}")
+            raise PortError(
+                Refusal.BAD_BOOT, f"this mixer's boot_id is {self._boot_id}; it remembers nothing of {boot}"
+            )
 
     # -- conferences --------------------------------------------------------------------------
 
@@ -139,7 +145,9 @@ class Desk:
         keys = GroupKeys()
         if wish.key:
             self._check_group_key(wish.key, wish.style)
-        conference = rooms.conferences.add(wish.conference, wish.rate, wish.keying, wish.style, keys, wish.uplink_key)
+        conference = rooms.conferences.add(
+            wish.conference, wish.rate, wish.keying, wish.style, keys, wish.uplink_key
+        )
         rooms.conferences.max_talkers[conference.row] = wish.max_talkers
         if wish.key:
             keys.prepare(_copy(wish.key))
@@ -152,7 +160,10 @@ class Desk:
         if style == "mki" and not key.mki:
             raise PortError(Refusal.INVALID, "style 'mki' needs an MKI in every group key")
         if key.roc:
-            raise PortError(Refusal.INVALID, "a group key has no `roc`: the mixer begins its streams, and reports where they stand")
+            raise PortError(
+                Refusal.INVALID,
+                "a group key has no `roc`: the mixer begins its streams, and reports where they stand",
+            )
         self._ledger.check(key.secret)
 
     def _modify_conference(self, wish: ConferenceModify) -> Done:
@@ -211,7 +222,9 @@ class Desk:
         form = _format(wish, conference)
         remote = _address(wish.remote)
         if wish.ssrc and not self._may_claim(conference, wish.ssrc):
-            raise PortError(Refusal.SSRC_CONFLICT, f"SSRC {wish.ssrc} is in use in {conference.name!r}; take another")
+            raise PortError(
+                Refusal.SSRC_CONFLICT, f"SSRC {wish.ssrc} is in use in {conference.name!r}; take another"
+            )
         suite = SUITES[wish.tx.suite] if wish.tx else SUITES[uplink.suite] if uplink else None
         leg = rooms.legs.add(_without_keys(wish), conference.row, suite)
         conference.legs.add(leg.row)
@@ -243,22 +256,38 @@ class Desk:
             check_key(wish.rx, "rx")
         self._check_tx(wish, conference, mode)
         if wish.rx and wish.tx and wish.rx.secret == wish.tx.secret:
-            raise PortError(Refusal.BAD_KEY, "rx and tx are the same key; each direction needs its own (RFC 4568 section 6.1)")
+            raise PortError(
+                Refusal.BAD_KEY,
+                "rx and tx are the same key; each direction needs its own (RFC 4568 section 6.1)",
+            )
         return uplink
 
     def _check_tx(self, wish: LegAdd, conference: Conference, mode: Mode) -> None:
         speaks = wish.direction != "recvonly"
         if wish.tx is None:
             if mode == Mode.UNIQUE and wish.direction != "sendonly":
-                raise PortError(Refusal.KEY_MISSING, "keying 'unique' needs `tx`: the key that protects what the leg hears")
+                raise PortError(
+                    Refusal.KEY_MISSING,
+                    "keying 'unique' needs `tx`: the key that protects what the leg hears",
+                )
             if mode == Mode.GROUP_MKI and speaks:
-                raise PortError(Refusal.KEY_MISSING, "in style 'mki' a leg that may speak needs `tx`, for the mix without itself")
+                raise PortError(
+                    Refusal.KEY_MISSING,
+                    "in style 'mki' a leg that may speak needs `tx`, for the mix without itself",
+                )
             return
         check_key(wish.tx, "tx")
         self._ledger.check(wish.tx.secret)
         active = conference.keys.active
-        if mode == Mode.GROUP_MKI and active and (len(wish.tx.mki) != len(active.mki) or wish.tx.mki == active.mki):
-            raise PortError(Refusal.INVALID, "in style 'mki' the MKI of `tx` must be as long as the group's and differ from it")
+        if (
+            mode == Mode.GROUP_MKI
+            and active
+            and (len(wish.tx.mki) != len(active.mki) or wish.tx.mki == active.mki)
+        ):
+            raise PortError(
+                Refusal.INVALID,
+                "in style 'mki' the MKI of `tx` must be as long as the group's and differ from it",
+            )
 
     def _describe(self, leg: Leg, wish: LegAdd, mode: Mode, form: Format, frame: int) -> None:
         legs, row = self._rooms.legs, leg.row
@@ -306,7 +335,9 @@ class Desk:
         if key.roc and not wish.ssrc:
             leg.late_key = (suite, Secret(key.secret.reveal()), mki, key.roc)
             return
-        rooms.legs.rx_session[row] = rooms.sessions.open(suite, key.secret, mki, ssrc=wish.ssrc or 0, roc=key.roc)
+        rooms.legs.rx_session[row] = rooms.sessions.open(
+            suite, key.secret, mki, ssrc=wish.ssrc or 0, roc=key.roc
+        )
 
     def _open_downlink(self, leg: Leg, wish: LegAdd, conference: Conference, mode: Mode) -> None:
         rooms, row = self._rooms, leg.row
@@ -341,9 +372,14 @@ class Desk:
         if mode in (Mode.CLEAR, Mode.UNIQUE):
             index = int(legs.out_index[row])
             position = StreamPosition(
-                ssrc=int(legs.out_ssrc[row]), roc=index >> 16, seq=index & 0xFFFF, payload_type=position.payload_type
+                ssrc=int(legs.out_ssrc[row]),
+                roc=index >> 16,
+                seq=index & 0xFFFF,
+                payload_type=position.payload_type,
             )
-        return LegAdded(leg=leg.name, payload_type=int(streams.payload_type[legs.stream[row]]), stream=position)
+        return LegAdded(
+            leg=leg.name, payload_type=int(streams.payload_type[legs.stream[row]]), stream=position
+        )
 
     def _modify_leg(self, wish: LegModify, frame: int) -> Done:
         rooms = self._rooms
@@ -372,16 +408,25 @@ class Desk:
         if legs.mode[row] == Mode.CLEAR:
             return
         if direction in ("sendrecv", "sendonly") and legs.rx_session[row] < 0 and leg.late_key is None:
-            raise PortError(Refusal.KEY_MISSING, "this leg was added without `rx` and cannot speak; add it anew")
-        needs_own = legs.mode[row] == Mode.UNIQUE or (legs.mode[row] == Mode.GROUP_MKI and direction == "sendrecv")
+            raise PortError(
+                Refusal.KEY_MISSING, "this leg was added without `rx` and cannot speak; add it anew"
+            )
+        needs_own = legs.mode[row] == Mode.UNIQUE or (
+            legs.mode[row] == Mode.GROUP_MKI and direction == "sendrecv"
+        )
         if direction in ("sendrecv", "recvonly") and needs_own and legs.tx_session[row] < 0:
-            raise PortError(Refusal.KEY_MISSING, "this leg was added without `tx` and cannot listen; add it anew")
+            raise PortError(
+                Refusal.KEY_MISSING, "this leg was added without `tx` and cannot listen; add it anew"
+            )
 
     def _remove(self, leg: Leg, frame: int) -> LegStatus:
         rooms, row = self._rooms, leg.row
         status = self._status.leg(leg)
         if rooms.legs.located[row]:
-            self.farewell += [(octets, to.copy(), port) for octets, to, port in rooms.reports.compose(leg, frame, goodbye=True)]
+            self.farewell += [
+                (octets, to.copy(), port)
+                for octets, to, port in rooms.reports.compose(leg, frame, goodbye=True)
+            ]
         rooms.admission.forget(row)
         for session in (rooms.legs.rx_session, rooms.legs.tx_session, rooms.legs.minus_session):
             rooms.sessions.close(int(session[row]))
@@ -434,10 +479,15 @@ def _format(wish: LegAdd, conference: Conference) -> Format:
     if clock not in codec.rates:
         raise PortError(Refusal.INVALID, f"{codec.name} has a clock rate of {codec.rates[0]} Hz, not {clock}")
     if clock * wish.ptime // 1000 * codec.width > MAX_PAYLOAD:
-        raise PortError(Refusal.INVALID, f"{wish.ptime} ms of {codec.name}/{clock} is too long for a packet; use a shorter ptime")
+        raise PortError(
+            Refusal.INVALID,
+            f"{wish.ptime} ms of {codec.name}/{clock} is too long for a packet; use a shorter ptime",
+        )
     payload_type = codec.payload_type if wish.payload_type is None else wish.payload_type
     if 64 <= payload_type <= 95:
-        raise PortError(Refusal.INVALID, f"payload type {payload_type} would be taken for RTCP (RFC 5761 section 4)")
+        raise PortError(
+            Refusal.INVALID, f"payload type {payload_type} would be taken for RTCP (RFC 5761 section 4)"
+        )
     return Format(conference.row, index, clock, payload_type, wish.ptime, wish.level_out or 0)
 
 

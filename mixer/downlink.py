@@ -108,7 +108,14 @@ class Written:
 class Downlink:
     """Builds and encrypts everything that legs hear."""
 
-    def __init__(self, legs: Legs, conferences: Conferences, streams: Streams, sessions: Sessions, registry: SsrcRegistry) -> None:
+    def __init__(
+        self,
+        legs: Legs,
+        conferences: Conferences,
+        streams: Streams,
+        sessions: Sessions,
+        registry: SsrcRegistry,
+    ) -> None:
         self._legs, self._conferences, self._streams = legs, conferences, streams
         self._sessions, self._registry = sessions, registry
         self._past = np.zeros((legs.rows, streams.past.shape[1]), np.float32)
@@ -153,7 +160,9 @@ class Downlink:
             local=self._legs.local[leg],
         )
 
-    def emit(self, plan: Plan, mix: Mix, elapsed_ms: int, lap: Callable[[str], None], switched: list[KeySwitched]) -> Fanout:
+    def emit(
+        self, plan: Plan, mix: Mix, elapsed_ms: int, lap: Callable[[str], None], switched: list[KeySwitched]
+    ) -> Fanout:
         """The packets of one packet time.
 
         Args:
@@ -264,7 +273,9 @@ class Downlink:
         view["flags"][extended] |= 0x10
         return size
 
-    def _packets(self, plan: Plan, cast: Cast, prototype: NDArray[np.uint8], length: NDArray[np.int32], elapsed_ms: int) -> Written:
+    def _packets(
+        self, plan: Plan, cast: Cast, prototype: NDArray[np.uint8], length: NDArray[np.int32], elapsed_ms: int
+    ) -> Written:
         """Copy prototypes to the packets that leave; group packets first, then one for each other leg."""
         legs, streams = self._legs, self._streams
         shared = plan.group & ~cast.minus
@@ -282,11 +293,17 @@ class Downlink:
         self._octets[begin:end, :width] = prototype[source, :width]
         self._length[begin:end] = length[source]
         header = self._header[begin:end]
-        index = np.concatenate([streams.index[group], np.where(joined, streams.index[stream], legs.out_index[leg])])
+        index = np.concatenate(
+            [streams.index[group], np.where(joined, streams.index[stream], legs.out_index[leg])]
+        )
         header["seq"] = index & 0xFFFF
-        header["ssrc"] = np.concatenate([streams.ssrc[group], np.where(joined, streams.ssrc[stream], legs.out_ssrc[leg])])
+        header["ssrc"] = np.concatenate(
+            [streams.ssrc[group], np.where(joined, streams.ssrc[stream], legs.out_ssrc[leg])]
+        )
         clock = np.concatenate([group, stream])
-        header["timestamp"] = (streams.timestamp[clock] + elapsed_ms * streams.clock[clock] // 1000) & 0xFFFF_FFFF
+        header["timestamp"] = (
+            streams.timestamp[clock] + elapsed_ms * streams.clock[clock] // 1000
+        ) & 0xFFFF_FFFF
         self._mark(plan, cast, own, header[len(group) :])
         packet = np.empty(len(plan.leg), np.int32)
         packet[shared] = np.searchsorted(group, plan.stream[shared])
@@ -315,7 +332,9 @@ class Downlink:
     def _encrypt(self, plan: Plan, written: Written) -> None:
         legs, streams = self._legs, self._streams
         rows = np.flatnonzero(written.session >= 0)
-        self._sessions.protect(self._pointers, written.begin + rows, written.session[rows], written.index[rows])
+        self._sessions.protect(
+            self._pointers, written.begin + rows, written.session[rows], written.index[rows]
+        )
         streams.index[plan.streams] += 1
         streams.sent[written.group] += 1
         mine = written.leg[~written.mki]
@@ -332,7 +351,9 @@ class Downlink:
         assert key is not None, "a leg is in a group mode only while its conference has a key"
         ssrc = self._registry.allocate()
         self._legs.out_ssrc[leg], self._legs.out_index[leg], self._legs.own_sent[leg] = ssrc, first_index(), 0
-        self._legs.minus_session[leg] = self._sessions.open(SUITES[key.suite], key.secret, bytes.fromhex(key.mki), ssrc=ssrc)
+        self._legs.minus_session[leg] = self._sessions.open(
+            SUITES[key.suite], key.secret, bytes.fromhex(key.mki), ssrc=ssrc
+        )
 
     def _renew(self, plan: Plan, switched: list[KeySwitched]) -> None:
         """Style `ssrc`: late joiners start at ROC 0, so a stream that would wrap goes on under a fresh SSRC."""

@@ -121,9 +121,25 @@ class Legs:
         if not self._free:
             raise PortError(Refusal.LIMIT, f"all {self.rows} legs are in use; raise max_legs")
         row = self._free.pop()
-        for column in (self.muted, self.latched, self.located, self.claimed_silent, self.hopped, self.talking, self.timed_out):
+        for column in (
+            self.muted,
+            self.latched,
+            self.located,
+            self.claimed_silent,
+            self.hopped,
+            self.talking,
+            self.timed_out,
+        ):
             column[row] = False
-        for numbers in (self.ssrc, self.auth_failures, self.sent, self.own_sent, self.talked, self.local, self.rtcp_local):
+        for numbers in (
+            self.ssrc,
+            self.auth_failures,
+            self.sent,
+            self.own_sent,
+            self.talked,
+            self.local,
+            self.rtcp_local,
+        ):
             numbers[row] = 0
         for session in (self.rx_session, self.tx_session, self.minus_session):
             session[row] = -1

@@ -18,12 +18,12 @@ import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib import metadata
 from typing import Any, Final
 
 import msgspec
 import structlog
 
+from mixer import __version__
 from mixer.batch import Batch, Fanout
 from mixer.config import MixerConfig
 from mixer.engine import Engine
@@ -139,7 +139,11 @@ class Service:
             for family, host in hosts:
                 if host:
                     one = UdpSocket(
-                        family, host, number, receive_buffer=config.receive_buffer, send_buffer=config.send_buffer
+                        family,
+                        host,
+                        number,
+                        receive_buffer=config.receive_buffer,
+                        send_buffer=config.send_buffer,
                     )
                     sockets[int(family)] = one
                     number = one.port
@@ -297,7 +301,7 @@ class Service:
         """State of the node, for `node.info`, metrics and `mrfp top`."""
         engine, counters = self.engine, self.engine.counters
         return {
-            "version": metadata.version("mrfp"),
+            "version": __version__,
             "boot_id": engine.boot_id,
             "frame": engine.frame,
             "tick_ms": self.config.tick_ms,
@@ -335,6 +339,8 @@ def _by_socket(fanout: Fanout) -> list[tuple[int, int, Fanout]]:
     pieces = []
     for one in sorted(set(kind.tolist())):
         some = kind == one
-        piece = Fanout(fanout.octets, fanout.length, fanout.packet[some], fanout.address[some], fanout.local[some])
+        piece = Fanout(
+            fanout.octets, fanout.length, fanout.packet[some], fanout.address[some], fanout.local[some]
+        )
         pieces.append((one >> 8, one & 255, piece))
     return pieces

@@ -53,5 +53,8 @@ class Lateness:
     def percentiles_ms(self) -> dict[str, float]:
         """`p50` and `p99` of the last minute, and `max` ever, milliseconds."""
         ordered = sorted(self._recent) or [0]
-        at = {"p50": ordered[len(ordered) // 2], "p99": ordered[min(len(ordered) - 1, len(ordered) * 99 // 100)]}
+        at = {
+            "p50": ordered[len(ordered) // 2],
+            "p99": ordered[min(len(ordered) - 1, len(ordered) * 99 // 100)],
+        }
         return {name: round(ns / 1e6, 3) for name, ns in {**at, "max": self._worst}.items()}

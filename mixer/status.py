@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 from mixer import addresses
 from mixer.codecs import CODECS
 from mixer.conferences import Conference, Conferences
@@ -33,7 +32,9 @@ class Status:
         """State of a conference and of its legs."""
         legs = self._legs
         key = conference.keys.active
-        talking = sorted((row for row in conference.legs if legs.talking[row]), key=lambda row: -float(legs.loudness[row]))
+        talking = sorted(
+            (row for row in conference.legs if legs.talking[row]), key=lambda row: -float(legs.loudness[row])
+        )
         return ConferenceStatus(
             conference=conference.name,
             rate=conference.rate,
@@ -44,7 +45,11 @@ class Status:
             prepared=sorted(conference.keys.prepared),
             max_talkers=int(self._conferences.max_talkers[conference.row]),
             talkers=[legs.at(row).name for row in talking],
-            streams=[self._downlink.position(row) for row in sorted(conference.streams) if self._streams.session[row] >= 0],
+            streams=[
+                self._downlink.position(row)
+                for row in sorted(conference.streams)
+                if self._streams.session[row] >= 0
+            ],
             legs=[self.leg(legs.at(row)) for row in sorted(conference.legs)],
         )
 

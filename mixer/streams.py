@@ -68,7 +68,11 @@ class Streams:
         row = self._free.pop()
         self._rows[form] = row
         self.conference[row], self.codec[row], self.clock[row] = form.conference, form.codec, form.clock
-        self.payload_type[row], self.ptime[row], self.level_out[row] = form.payload_type, form.ptime, form.level_out
+        self.payload_type[row], self.ptime[row], self.level_out[row] = (
+            form.payload_type,
+            form.ptime,
+            form.level_out,
+        )
         self.members[row] = self.sent[row] = self.next_report[row] = 0
         self.timestamp[row] = secrets.randbits(32)
         self.session[row] = -1

@@ -112,7 +112,9 @@ class UdpSocket:
         UdpError: if it can't be bound.
     """
 
-    def __init__(self, family: int, host: str, port: int, *, receive_buffer: int = 0, send_buffer: int = 0) -> None:
+    def __init__(
+        self, family: int, host: str, port: int, *, receive_buffer: int = 0, send_buffer: int = 0
+    ) -> None:
         self.family = family
         self._socket = socket.socket(family, socket.SOCK_DGRAM)
         self._socket.setblocking(False)
@@ -122,7 +124,9 @@ class UdpSocket:
             self._socket.bind((host, port))
         except OSError as error:
             self._socket.close()
-            raise UdpError(f"UDP {host}:{port} is not to be had ({error.strerror}); choose another host or port") from error
+            raise UdpError(
+                f"UDP {host}:{port} is not to be had ({error.strerror}); choose another host or port"
+            ) from error
         self.port: int = self._socket.getsockname()[1]
         self._socket.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
         self.granted_rcvbuf = self._ask(_SO_RCVBUFFORCE, socket.SO_RCVBUF, receive_buffer)

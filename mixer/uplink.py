@@ -54,7 +54,9 @@ class Uplink:
         self._pointers: dict[int, Pointers] = {}
         self._order = np.zeros(legs.rows, np.int64)
 
-    def receive(self, batch: Batch, frame: int, lap: Callable[[str], None]) -> tuple[Fates, NDArray[np.bool_], NDArray[np.uint64]]:
+    def receive(
+        self, batch: Batch, frame: int, lap: Callable[[str], None]
+    ) -> tuple[Fates, NDArray[np.bool_], NDArray[np.uint64]]:
         """Take one batch.
 
         Returns:
@@ -130,7 +132,9 @@ class Uplink:
 
     # -- place --------------------------------------------------------------------------------
 
-    def _place(self, batch: Batch, rows: Rows, leg: Rows, header: NDArray[np.int64], fate: Fates, frame: int) -> None:
+    def _place(
+        self, batch: Batch, rows: Rows, leg: Rows, header: NDArray[np.int64], fate: Fates, frame: int
+    ) -> None:
         legs = self._legs
         octets = batch.octets[: batch.count]
         end, bad = wire.payload_ends(octets, np.minimum(batch.length[: batch.count], STRIDE), header)
@@ -151,9 +155,13 @@ class Uplink:
                 continue
             some = np.flatnonzero(kind == k)
             start = rows[some] * STRIDE + header[rows[some]]
-            fate[rows[some]] = self._write(batch, who[some], start, timestamp[some], k >> 48, k >> 16 & 0xFFFF_FFFF, k & 0xFFFF)
+            fate[rows[some]] = self._write(
+                batch, who[some], start, timestamp[some], k >> 48, k >> 16 & 0xFFFF_FFFF, k & 0xFFFF
+            )
 
-    def _note(self, batch: Batch, rows: Rows, who: Rows, seq: Rows, timestamp: Rows, frame: int, fate: Fates) -> None:
+    def _note(
+        self, batch: Batch, rows: Rows, who: Rows, seq: Rows, timestamp: Rows, frame: int, fate: Fates
+    ) -> None:
         """Account what is authentic: reception statistics, and that the legs are alive."""
         legs = self._legs
         legs.heard[who] = frame
@@ -164,7 +172,9 @@ class Uplink:
             # SRTP has a replay window of its own; this is the one of clear RTP.
             fate[rows[some][clear[some] & ~new]] = Drop.DUPLICATE
 
-    def _note_claims(self, octets: NDArray[np.uint8], rows: Rows, who: Rows, header: NDArray[np.int64]) -> None:
+    def _note_claims(
+        self, octets: NDArray[np.uint8], rows: Rows, who: Rows, header: NDArray[np.int64]
+    ) -> None:
         """RFC 6464: who claims to be silent is believed; a claim to be loud is not even read."""
         wanted = self._legs.level_in[who]
         if wanted.any():
@@ -173,7 +183,9 @@ class Uplink:
             claim = wire.claimed_levels(octets, header, level)[rows]
             self._legs.claimed_silent[who] = claim == 127
 
-    def _write(self, batch: Batch, who: Rows, start: Rows, timestamp: Rows, codec: int, clock: int, size: int) -> Fates | Drop:
+    def _write(
+        self, batch: Batch, who: Rows, start: Rows, timestamp: Rows, codec: int, clock: int, size: int
+    ) -> Fates | Drop:
         """Decode packets of equal codec and size and put them into the playout buffers; their fates."""
         form = CODECS[codec]
         if size == 0 or size % form.width or size // form.width * 1000 > LONGEST_MS * clock:

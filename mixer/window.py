@@ -30,13 +30,18 @@ def compose(mixes: Sequence[Mix], tick_ms: int, frame: int, begin_ms: int, ptime
     """
     first_tick = begin_ms // tick_ms
     last_tick = (begin_ms + ptime - 1) // tick_ms
-    spanned = [mixes[len(mixes) - 1 - (frame - t)] if frame - t < len(mixes) else None for t in range(first_tick, last_tick + 1)]
+    spanned = [
+        mixes[len(mixes) - 1 - (frame - t)] if frame - t < len(mixes) else None
+        for t in range(first_tick, last_tick + 1)
+    ]
     present = [mix for mix in spanned if mix is not None]
     if len(spanned) == 1 and ptime == tick_ms:
         return present[0]
     joined = _join(spanned, present)
     per_ms = present[0].common.shape[1] // tick_ms
-    cut = slice((begin_ms - first_tick * tick_ms) * per_ms, (begin_ms - first_tick * tick_ms + ptime) * per_ms)
+    cut = slice(
+        (begin_ms - first_tick * tick_ms) * per_ms, (begin_ms - first_tick * tick_ms + ptime) * per_ms
+    )
     joined.common, joined.minus = joined.common[:, cut], joined.minus[:, cut]
     return joined
 
@@ -44,7 +49,12 @@ def compose(mixes: Sequence[Mix], tick_ms: int, frame: int, begin_ms: int, ptime
 def _join(spanned: list[Mix | None], present: list[Mix]) -> Mix:
     conference = np.unique(np.concatenate([mix.conference for mix in present]))
     talker, where = np.unique(np.concatenate([mix.talker for mix in present]), return_index=True)
-    home = np.concatenate([mix.conference[np.searchsorted(mix.start, np.arange(len(mix.talker)), "right") - 1] for mix in present])[where]
+    home = np.concatenate(
+        [
+            mix.conference[np.searchsorted(mix.start, np.arange(len(mix.talker)), "right") - 1]
+            for mix in present
+        ]
+    )[where]
     level = np.concatenate([mix.level for mix in present])[where]
     order = np.lexsort((level, home))
     talker, home, level = talker[order], home[order], level[order]

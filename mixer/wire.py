@@ -54,7 +54,9 @@ def windows(octets: NDArray[np.generic], width: int) -> NDArray[np.generic]:
     return as_strided(flat, (len(flat) - width + 1, width), (step, step))
 
 
-def classify(octets: Octets, length: NDArray[np.int32], rtcp_port: NDArray[np.bool_]) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+def classify(
+    octets: Octets, length: NDArray[np.int32], rtcp_port: NDArray[np.bool_]
+) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
     """First look at each datagram: its fate so far, and whether it is RTCP.
 
     Args:
@@ -95,7 +97,9 @@ def header_lengths(octets: Octets, length: NDArray[np.int32]) -> tuple[NDArray[n
     return header, fate
 
 
-def payload_ends(octets: Octets, length: NDArray[np.int32], header: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
+def payload_ends(
+    octets: Octets, length: NDArray[np.int32], header: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
     """Where each decrypted packet's payload ends, padding taken off (RFC 3550 section 5.1)."""
     end = length.astype(np.int64)
     fate = np.zeros(len(octets), np.uint8)

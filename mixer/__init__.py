@@ -1,0 +1,38 @@
+"""mrfp's data plane: SRTP in, one mix out, twenty milliseconds at a time.
+
+One packet, socket to socket. Each step is a room of its own; `engine.py` walks through them in order.
+
+    receive    recvmmsg into the rows of a batch                              udp
+    parse      RTP, RTCP or something else; headers as columns                wire
+    route      (address, SSRC) to a leg; newcomers prove who they are         routes, admission
+    decrypt    srtp_unprotect in place, each by its leg's session             srtp
+    place      decode, and write to the playout ring at the RTP timestamp     uplink, codecs, playout
+      ...      the tick
+    take       one tick of every leg; what is missing is concealed            playout, conceal
+    mix        the loudest of each conference, their sum, and minus self      mixing, window
+    encode     once for each distinct (mix, format)                           downlink, codecs
+    encrypt    once for each distinct (packet, key)                           downlink, srtp
+    send       sendmmsg; listeners of one stream share one packet             udp
+
+Words, as the code uses them:
+
+    leg          one endpoint's two directions of media; a row of `legs`
+    conference   legs that hear each other; a row of `conferences`
+    stream       a sequence of RTP packets that we send: SSRC, index, codec; the *common* stream of a
+                 format says the whole mix, a *minus* stream the mix without its listener
+    format       what legs must share to be sent the same octets: codec, clock, ptime, extension
+    epoch        the reign of one group key in a conference
+    index        ROC << 16 | SEQ, the 48-bit packet index of SRTP
+    batch        the datagrams of one receive; fanout: those of one send
+    frame        the number of a tick; the engine's only clock
+    fate         what became of a datagram: accepted, or one `Drop`
+
+The floors, each importing only from those below: facts (drops, batch, wire, g711, codecs, suites, secret,
+port, config, addresses), state (srtp, registry, routes, streams, epochs, conferences, legs, reception,
+playout, conceal, mixing, resample, window, rtcp), the story (admission, uplink, downlink, reports,
+status, desk, engine), the world (udp, timer, stages, service). Nothing here knows JSON, SIP or policy.
+"""
+
+from __future__ import annotations
+
+__version__ = "0.1.0"
