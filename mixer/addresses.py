@@ -33,9 +33,7 @@ def pack(endpoint: str) -> NDArray[np.uint8]:
         address = ipaddress.ip_address(host.strip("[]"))
         port = int(port_text)
     except ValueError:
-        raise AddressError(
-            f"{endpoint!r} is not an address; write 192.0.2.1:4000 or [2001:db8::1]:4000"
-        ) from None
+        raise AddressError(f"{endpoint!r} is not an address; write 192.0.2.1:4000 or [2001:db8::1]:4000") from None
     if not 1 <= port <= 65534:
         raise AddressError(f"port {port} of {endpoint!r} is not in 1 to 65534")
     if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:

@@ -110,9 +110,7 @@ class Admission:
                 batch.length[row] = len(clear)
                 opened[row] = True
 
-    def _admit(
-        self, batch: Batch, row: int, address: int, ssrc: int, frame: int
-    ) -> tuple[Drop, int, bytes | None]:
+    def _admit(self, batch: Batch, row: int, address: int, ssrc: int, frame: int) -> tuple[Drop, int, bytes | None]:
         if self._registry.is_ours(ssrc):
             return Drop.LOOP, -1, None
         packet = batch.octets[row, : batch.length[row]].tobytes()
@@ -142,9 +140,7 @@ class Admission:
             self._trials += 1
             yield row, False
 
-    def _try(
-        self, row: int, packet: bytes, address: int, ssrc: int, proven: bool
-    ) -> tuple[Drop, bytes | None]:
+    def _try(self, row: int, packet: bytes, address: int, ssrc: int, proven: bool) -> tuple[Drop, bytes | None]:
         """May this leg have sent this packet? Its fate, and the clear text if a key was used."""
         legs = self._legs
         leg = legs.at(row)

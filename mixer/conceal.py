@@ -34,9 +34,7 @@ SEARCHES: Final = 64
 Samples = NDArray[np.int16]
 
 
-def mend(
-    history: Samples, frames: Samples, missing: NDArray[np.bool_], lost: NDArray[np.int64], rate: int
-) -> Samples:
+def mend(history: Samples, frames: Samples, missing: NDArray[np.bool_], lost: NDArray[np.int64], rate: int) -> Samples:
     """Fill what is missing in a tick.
 
     Args:
@@ -103,9 +101,7 @@ def _blend_in(
     ramp = BLEND_MS * rate // 1000
     width = missing.shape[1]
     column = np.arange(width)
-    last_gap = np.maximum.accumulate(
-        np.where(missing, column, np.where(lost[:, None] > 0, -1, -ramp - 1)), axis=1
-    )
+    last_gap = np.maximum.accumulate(np.where(missing, column, np.where(lost[:, None] > 0, -1, -ramp - 1)), axis=1)
     weight = np.clip((column - last_gap) / (ramp + 1), 0.0, 1.0).astype(np.float32)
     return real * weight + substitute * (1 - weight)
 

@@ -79,9 +79,7 @@ class Rooms:
 class Desk:
     """Applies commands between ticks."""
 
-    def __init__(
-        self, config: MixerConfig, boot_id: str, rooms: Rooms, raise_event: Callable[[Event], None]
-    ) -> None:
+    def __init__(self, config: MixerConfig, boot_id: str, rooms: Rooms, raise_event: Callable[[Event], None]) -> None:
         self._config, self._boot_id, self._raise = config, boot_id, raise_event
         self._rooms = rooms
         self._ledger = KeyLedger()
@@ -145,9 +143,7 @@ class Desk:
         keys = GroupKeys()
         if wish.key:
             self._check_group_key(wish.key, wish.style)
-        conference = rooms.conferences.add(
-            wish.conference, wish.rate, wish.keying, wish.style, keys, wish.uplink_key
-        )
+        conference = rooms.conferences.add(wish.conference, wish.rate, wish.keying, wish.style, keys, wish.uplink_key)
         rooms.conferences.max_talkers[conference.row] = wish.max_talkers
         if wish.key:
             keys.prepare(_copy(wish.key))
@@ -222,9 +218,7 @@ class Desk:
         form = _format(wish, conference)
         remote = _address(wish.remote)
         if wish.ssrc and not self._may_claim(conference, wish.ssrc):
-            raise PortError(
-                Refusal.SSRC_CONFLICT, f"SSRC {wish.ssrc} is in use in {conference.name!r}; take another"
-            )
+            raise PortError(Refusal.SSRC_CONFLICT, f"SSRC {wish.ssrc} is in use in {conference.name!r}; take another")
         suite = SUITES[wish.tx.suite] if wish.tx else SUITES[uplink.suite] if uplink else None
         leg = rooms.legs.add(_without_keys(wish), conference.row, suite)
         conference.legs.add(leg.row)
@@ -279,11 +273,7 @@ class Desk:
         check_key(wish.tx, "tx")
         self._ledger.check(wish.tx.secret)
         active = conference.keys.active
-        if (
-            mode == Mode.GROUP_MKI
-            and active
-            and (len(wish.tx.mki) != len(active.mki) or wish.tx.mki == active.mki)
-        ):
+        if mode == Mode.GROUP_MKI and active and (len(wish.tx.mki) != len(active.mki) or wish.tx.mki == active.mki):
             raise PortError(
                 Refusal.INVALID,
                 "in style 'mki' the MKI of `tx` must be as long as the group's and differ from it",
@@ -335,9 +325,7 @@ class Desk:
         if key.roc and not wish.ssrc:
             leg.late_key = (suite, Secret(key.secret.reveal()), mki, key.roc)
             return
-        rooms.legs.rx_session[row] = rooms.sessions.open(
-            suite, key.secret, mki, ssrc=wish.ssrc or 0, roc=key.roc
-        )
+        rooms.legs.rx_session[row] = rooms.sessions.open(suite, key.secret, mki, ssrc=wish.ssrc or 0, roc=key.roc)
 
     def _open_downlink(self, leg: Leg, wish: LegAdd, conference: Conference, mode: Mode) -> None:
         rooms, row = self._rooms, leg.row
@@ -377,9 +365,7 @@ class Desk:
                 seq=index & 0xFFFF,
                 payload_type=position.payload_type,
             )
-        return LegAdded(
-            leg=leg.name, payload_type=int(streams.payload_type[legs.stream[row]]), stream=position
-        )
+        return LegAdded(leg=leg.name, payload_type=int(streams.payload_type[legs.stream[row]]), stream=position)
 
     def _modify_leg(self, wish: LegModify, frame: int) -> Done:
         rooms = self._rooms
@@ -408,24 +394,17 @@ class Desk:
         if legs.mode[row] == Mode.CLEAR:
             return
         if direction in ("sendrecv", "sendonly") and legs.rx_session[row] < 0 and leg.late_key is None:
-            raise PortError(
-                Refusal.KEY_MISSING, "this leg was added without `rx` and cannot speak; add it anew"
-            )
-        needs_own = legs.mode[row] == Mode.UNIQUE or (
-            legs.mode[row] == Mode.GROUP_MKI and direction == "sendrecv"
-        )
+            raise PortError(Refusal.KEY_MISSING, "this leg was added without `rx` and cannot speak; add it anew")
+        needs_own = legs.mode[row] == Mode.UNIQUE or (legs.mode[row] == Mode.GROUP_MKI and direction == "sendrecv")
         if direction in ("sendrecv", "recvonly") and needs_own and legs.tx_session[row] < 0:
-            raise PortError(
-                Refusal.KEY_MISSING, "this leg was added without `tx` and cannot listen; add it anew"
-            )
+            raise PortError(Refusal.KEY_MISSING, "this leg was added without `tx` and cannot listen; add it anew")
 
     def _remove(self, leg: Leg, frame: int) -> LegStatus:
         rooms, row = self._rooms, leg.row
         status = self._status.leg(leg)
         if rooms.legs.located[row]:
             self.farewell += [
-                (octets, to.copy(), port)
-                for octets, to, port in rooms.reports.compose(leg, frame, goodbye=True)
+                (octets, to.copy(), port) for octets, to, port in rooms.reports.compose(leg, frame, goodbye=True)
             ]
         rooms.admission.forget(row)
         for session in (rooms.legs.rx_session, rooms.legs.tx_session, rooms.legs.minus_session):
@@ -485,9 +464,7 @@ def _format(wish: LegAdd, conference: Conference) -> Format:
         )
     payload_type = codec.payload_type if wish.payload_type is None else wish.payload_type
     if 64 <= payload_type <= 95:
-        raise PortError(
-            Refusal.INVALID, f"payload type {payload_type} would be taken for RTCP (RFC 5761 section 4)"
-        )
+        raise PortError(Refusal.INVALID, f"payload type {payload_type} would be taken for RTCP (RFC 5761 section 4)")
     return Format(conference.row, index, clock, payload_type, wish.ptime, wish.level_out or 0)
 
 

@@ -293,17 +293,13 @@ class Downlink:
         self._octets[begin:end, :width] = prototype[source, :width]
         self._length[begin:end] = length[source]
         header = self._header[begin:end]
-        index = np.concatenate(
-            [streams.index[group], np.where(joined, streams.index[stream], legs.out_index[leg])]
-        )
+        index = np.concatenate([streams.index[group], np.where(joined, streams.index[stream], legs.out_index[leg])])
         header["seq"] = index & 0xFFFF
         header["ssrc"] = np.concatenate(
             [streams.ssrc[group], np.where(joined, streams.ssrc[stream], legs.out_ssrc[leg])]
         )
         clock = np.concatenate([group, stream])
-        header["timestamp"] = (
-            streams.timestamp[clock] + elapsed_ms * streams.clock[clock] // 1000
-        ) & 0xFFFF_FFFF
+        header["timestamp"] = (streams.timestamp[clock] + elapsed_ms * streams.clock[clock] // 1000) & 0xFFFF_FFFF
         self._mark(plan, cast, own, header[len(group) :])
         packet = np.empty(len(plan.leg), np.int32)
         packet[shared] = np.searchsorted(group, plan.stream[shared])
@@ -332,9 +328,7 @@ class Downlink:
     def _encrypt(self, plan: Plan, written: Written) -> None:
         legs, streams = self._legs, self._streams
         rows = np.flatnonzero(written.session >= 0)
-        self._sessions.protect(
-            self._pointers, written.begin + rows, written.session[rows], written.index[rows]
-        )
+        self._sessions.protect(self._pointers, written.begin + rows, written.session[rows], written.index[rows])
         streams.index[plan.streams] += 1
         streams.sent[written.group] += 1
         mine = written.leg[~written.mki]

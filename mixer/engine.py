@@ -97,9 +97,7 @@ class Engine:
             self._playouts,
             self._events.append,
         )
-        self._uplink = Uplink(
-            self._legs, routes, self._sessions, self._admission, self._reception, self._playouts
-        )
+        self._uplink = Uplink(self._legs, routes, self._sessions, self._admission, self._reception, self._playouts)
         self._downlink = Downlink(self._legs, self._conferences, self._streams, self._sessions, registry)
         self._reports = Reports(
             self._legs,
@@ -212,9 +210,7 @@ class Engine:
         legs.loudness[rows] = np.maximum(rms, mixing.RELEASE * legs.loudness[rows])
         candidates = np.flatnonzero((legs.loudness[rows] > mixing.GATE) & ~legs.claimed_silent[rows])
         conference = legs.conference[rows[candidates]]
-        chosen = mixing.loudest(
-            conference, legs.loudness[rows[candidates]], self._conferences.max_talkers[conference]
-        )
+        chosen = mixing.loudest(conference, legs.loudness[rows[candidates]], self._conferences.max_talkers[conference])
         talker = candidates[chosen]
         mix = mixing.mix(rows[talker], conference[chosen], voice[talker])
         self._note_talkers(mix, rows, rms)
@@ -230,9 +226,7 @@ class Engine:
         for plan in self._plans:
             for number in window.due(plan.ptime, self.config.tick_ms, self.frame):
                 begin = number * plan.ptime
-                mix = window.compose(
-                    self._mixes[plan.rate], self.config.tick_ms, self.frame, begin, plan.ptime
-                )
+                mix = window.compose(self._mixes[plan.rate], self.config.tick_ms, self.frame, begin, plan.ptime)
                 fanouts.append(self._downlink.emit(plan, mix, begin, self._lap, switched))
         self._events.extend(switched)
         return fanouts
@@ -355,9 +349,7 @@ class Engine:
 
     def _tell_expiry(self) -> None:
         streams = self._streams
-        for row in np.flatnonzero(
-            (streams.session >= 0) & (streams.sent >= self.config.soft_epoch_packets)
-        ).tolist():
+        for row in np.flatnonzero((streams.session >= 0) & (streams.sent >= self.config.soft_epoch_packets)).tolist():
             conference = self._conferences.at(int(streams.conference[row]))
             key = conference.keys.active
             if key and (conference.name, key.epoch) not in self._expiry_told:

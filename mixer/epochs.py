@@ -64,15 +64,11 @@ class GroupKeys:
                 does not fit the packets of the active key (RFC 3711 fixes the MKI length).
         """
         if key.epoch <= self.highest:
-            raise PortError(
-                Refusal.BAD_EPOCH, f"epoch {key.epoch} is not above {self.highest}, the highest seen"
-            )
+            raise PortError(Refusal.BAD_EPOCH, f"epoch {key.epoch} is not above {self.highest}, the highest seen")
         if len(self.prepared) >= MAX_PREPARED:
             raise PortError(Refusal.BAD_EPOCH, "two epochs are prepared already; activate or abort one")
         if self.active and len(key.mki) != len(self.active.mki):
-            raise PortError(
-                Refusal.INVALID, "the MKI must be as long as that of the active key (RFC 3711 section 3.1)"
-            )
+            raise PortError(Refusal.INVALID, "the MKI must be as long as that of the active key (RFC 3711 section 3.1)")
         if key.mki and any(key.mki == other.mki for other in self._held()):
             raise PortError(Refusal.INVALID, f"MKI {key.mki} names another key of this conference")
         self.highest = key.epoch

@@ -76,9 +76,7 @@ class Reports:
         for row in np.flatnonzero(ready)[:AT_ONCE].tolist():
             self.schedule(row, frame)
             packets += self.compose(legs.at(row), frame)
-        for row in np.flatnonzero(
-            (self._streams.session >= 0) & (self._streams.next_report <= frame)
-        ).tolist():
+        for row in np.flatnonzero((self._streams.session >= 0) & (self._streams.next_report <= frame)).tolist():
             self._streams.next_report[row] = frame + self._interval()
             packets += self._common(row, frame)
         return packets
@@ -133,9 +131,7 @@ class Reports:
             lsr, arrived = leg.sender_report
             dlsr = max(0, (frame * self._tick_ms * 1_000_000 - arrived) * 65536 // 1_000_000_000)
         fraction, lost, highest, jitter = seen
-        return rtcp.Report(
-            int(self._legs.ssrc[leg.row]), fraction, lost, highest, jitter, lsr, min(dlsr, 0xFFFF_FFFF)
-        )
+        return rtcp.Report(int(self._legs.ssrc[leg.row]), fraction, lost, highest, jitter, lsr, min(dlsr, 0xFFFF_FFFF))
 
     def ntp(self, elapsed_ns: int) -> int:
         """64-bit NTP time of a moment on the engine's clock."""

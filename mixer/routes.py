@@ -83,9 +83,7 @@ class Routes:
         self._discard(self.by_ssrc, ssrc, leg)
         self._ssrcs = None
 
-    def worth_a_look(
-        self, address: Hash, ssrc: NDArray[np.int64], local: NDArray[np.int32]
-    ) -> NDArray[np.bool_]:
+    def worth_a_look(self, address: Hash, ssrc: NDArray[np.int64], local: NDArray[np.int32]) -> NDArray[np.bool_]:
         """Of packets without a route: True where address, SSRC or port is one that we expect."""
         if self._addresses is None:
             self._addresses = np.array(sorted(self.by_address), np.uint64)

@@ -111,6 +111,10 @@ class Service:
         self.engine.close()
         gc.enable()
 
+    async def drain(self) -> None:
+        """Refuse newcomers and say goodbye to every leg with the next tick."""
+        self.engine.drain()
+
     @property
     def port(self) -> int:
         """The shared media port."""
@@ -172,13 +176,13 @@ class Service:
         assert self._timer is not None
         self._timer.acknowledge()
         try:
-            self._drain()
+            self._empty_sockets()
             self._tick_if_due()
         except Exception:  # the outer edge: a bug must not stop the clock
             self.faults += 1
             log.exception("fault in the media path", faults=self.faults)
 
-    def _drain(self) -> None:
+    def _empty_sockets(self) -> None:
         """Everything that waits in the sockets goes to the engine."""
         batch = self._receiver.batch
         self.stages.begin()
@@ -339,8 +343,6 @@ def _by_socket(fanout: Fanout) -> list[tuple[int, int, Fanout]]:
     pieces = []
     for one in sorted(set(kind.tolist())):
         some = kind == one
-        piece = Fanout(
-            fanout.octets, fanout.length, fanout.packet[some], fanout.address[some], fanout.local[some]
-        )
+        piece = Fanout(fanout.octets, fanout.length, fanout.packet[some], fanout.address[some], fanout.local[some])
         pieces.append((one >> 8, one & 255, piece))
     return pieces

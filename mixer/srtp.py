@@ -68,9 +68,7 @@ _FFI.cdef(
 _ABI: Final[Any] = _FFI.dlopen(_binding.__file__)
 _VERSION: Final = cast(bytes, _FFI.string(_ABI.srtp_get_version_string())).decode()
 if not _VERSION.startswith("libsrtp2 2.") or _FFI.sizeof("srtp_policy_t") != 128:
-    raise ImportError(
-        f"pylibsrtp carries {_VERSION}; mrfp needs libsrtp 2.x: pip install 'pylibsrtp>=1.0,<1.1'"
-    )
+    raise ImportError(f"pylibsrtp carries {_VERSION}; mrfp needs libsrtp 2.x: pip install 'pylibsrtp>=1.0,<1.1'")
 
 _LIB: Final[Any] = _binding.lib
 _HOT: Final[Any] = _binding.ffi
@@ -192,9 +190,7 @@ class Sessions:
         old = len(self._context)
         for name in ("_context", "_ssrc", "last", "tag", "rtcp_tag", "mki_length", "mki", "aead"):
             column = getattr(self, name)
-            bigger = np.full(
-                (2 * old, *column.shape[1:]), None if column.dtype == object else 0, column.dtype
-            )
+            bigger = np.full((2 * old, *column.shape[1:]), None if column.dtype == object else 0, column.dtype)
             bigger[:old] = column
             setattr(self, name, bigger)
         self._free.extend(range(2 * old - 1, old - 1, -1))
@@ -217,9 +213,7 @@ class Sessions:
         """
         before = self.last[session]
         if (index <= before).any():
-            raise KeystreamReuse(
-                "an SRTP index came twice under one key; no packet of this batch was protected"
-            )
+            raise KeystreamReuse("an SRTP index came twice under one key; no packet of this batch was protected")
         self.last[session] = index
         # libsrtp infers the ROC from the sequence number, up to 2^15 ahead of the last packet.
         for far in np.flatnonzero((index - before >= 1 << 15) & (index >= 1 << 16)):
@@ -270,9 +264,7 @@ class Sessions:
 
     # -- receiving ----------------------------------------------------------------------------
 
-    def unprotect(
-        self, packets: Pointers, rows: NDArray[np.int64], session: NDArray[np.int64]
-    ) -> NDArray[np.uint8]:
+    def unprotect(self, packets: Pointers, rows: NDArray[np.int64], session: NDArray[np.int64]) -> NDArray[np.uint8]:
         """Authenticate and decrypt rows in place; lengths shrink by tag and MKI.
 
         Returns:
@@ -293,9 +285,7 @@ class Sessions:
         status = list(map(_LIB.srtp_unprotect, self._context[session].tolist(), data, size))
         return _FATE[np.array(status, np.intp)] if any(status) else np.zeros(len(rows), np.uint8)
 
-    def _remove_mki(
-        self, packets: Pointers, rows: NDArray[np.int64], session: NDArray[np.int64]
-    ) -> NDArray[np.uint8]:
+    def _remove_mki(self, packets: Pointers, rows: NDArray[np.int64], session: NDArray[np.int64]) -> NDArray[np.uint8]:
         fate = np.zeros(len(rows), np.uint8)
         for width, tag in self._shapes(session):
             some = np.flatnonzero((self.mki_length[session] == width) & (self._tail(session) == tag))

@@ -46,9 +46,7 @@ class Status:
             max_talkers=int(self._conferences.max_talkers[conference.row]),
             talkers=[legs.at(row).name for row in talking],
             streams=[
-                self._downlink.position(row)
-                for row in sorted(conference.streams)
-                if self._streams.session[row] >= 0
+                self._downlink.position(row) for row in sorted(conference.streams) if self._streams.session[row] >= 0
             ],
             legs=[self.leg(legs.at(row)) for row in sorted(conference.legs)],
         )

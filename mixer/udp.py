@@ -112,9 +112,7 @@ class UdpSocket:
         UdpError: if it can't be bound.
     """
 
-    def __init__(
-        self, family: int, host: str, port: int, *, receive_buffer: int = 0, send_buffer: int = 0
-    ) -> None:
+    def __init__(self, family: int, host: str, port: int, *, receive_buffer: int = 0, send_buffer: int = 0) -> None:
         self.family = family
         self._socket = socket.socket(family, socket.SOCK_DGRAM)
         self._socket.setblocking(False)

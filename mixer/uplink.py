@@ -132,9 +132,7 @@ class Uplink:
 
     # -- place --------------------------------------------------------------------------------
 
-    def _place(
-        self, batch: Batch, rows: Rows, leg: Rows, header: NDArray[np.int64], fate: Fates, frame: int
-    ) -> None:
+    def _place(self, batch: Batch, rows: Rows, leg: Rows, header: NDArray[np.int64], fate: Fates, frame: int) -> None:
         legs = self._legs
         octets = batch.octets[: batch.count]
         end, bad = wire.payload_ends(octets, np.minimum(batch.length[: batch.count], STRIDE), header)
@@ -159,9 +157,7 @@ class Uplink:
                 batch, who[some], start, timestamp[some], k >> 48, k >> 16 & 0xFFFF_FFFF, k & 0xFFFF
             )
 
-    def _note(
-        self, batch: Batch, rows: Rows, who: Rows, seq: Rows, timestamp: Rows, frame: int, fate: Fates
-    ) -> None:
+    def _note(self, batch: Batch, rows: Rows, who: Rows, seq: Rows, timestamp: Rows, frame: int, fate: Fates) -> None:
         """Account what is authentic: reception statistics, and that the legs are alive."""
         legs = self._legs
         legs.heard[who] = frame
@@ -172,9 +168,7 @@ class Uplink:
             # SRTP has a replay window of its own; this is the one of clear RTP.
             fate[rows[some][clear[some] & ~new]] = Drop.DUPLICATE
 
-    def _note_claims(
-        self, octets: NDArray[np.uint8], rows: Rows, who: Rows, header: NDArray[np.int64]
-    ) -> None:
+    def _note_claims(self, octets: NDArray[np.uint8], rows: Rows, who: Rows, header: NDArray[np.int64]) -> None:
         """RFC 6464: who claims to be silent is believed; a claim to be loud is not even read."""
         wanted = self._legs.level_in[who]
         if wanted.any():

@@ -39,9 +39,7 @@ def compose(mixes: Sequence[Mix], tick_ms: int, frame: int, begin_ms: int, ptime
         return present[0]
     joined = _join(spanned, present)
     per_ms = present[0].common.shape[1] // tick_ms
-    cut = slice(
-        (begin_ms - first_tick * tick_ms) * per_ms, (begin_ms - first_tick * tick_ms + ptime) * per_ms
-    )
+    cut = slice((begin_ms - first_tick * tick_ms) * per_ms, (begin_ms - first_tick * tick_ms + ptime) * per_ms)
     joined.common, joined.minus = joined.common[:, cut], joined.minus[:, cut]
     return joined
 
@@ -50,10 +48,7 @@ def _join(spanned: list[Mix | None], present: list[Mix]) -> Mix:
     conference = np.unique(np.concatenate([mix.conference for mix in present]))
     talker, where = np.unique(np.concatenate([mix.talker for mix in present]), return_index=True)
     home = np.concatenate(
-        [
-            mix.conference[np.searchsorted(mix.start, np.arange(len(mix.talker)), "right") - 1]
-            for mix in present
-        ]
+        [mix.conference[np.searchsorted(mix.start, np.arange(len(mix.talker)), "right") - 1] for mix in present]
     )[where]
     level = np.concatenate([mix.level for mix in present])[where]
     order = np.lexsort((level, home))
