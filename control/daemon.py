@@ -19,9 +19,10 @@ import structlog
 import uvloop
 
 from control import listen, logs, process
+from control.connection import Limits
 from control.director import Director, Mixer
 from control.http import HttpServer, ticking
-from control.server import ControlServer, Limits
+from control.server import ControlServer
 from control.settings import Settings
 from mixer import port
 from mixer.config import MixerConfig
@@ -94,14 +95,23 @@ async def opened(settings: Settings, make: Callable[[MixerConfig], MixerService]
         await server.director.drain()
 
 
-async def _serve(settings: Settings) -> None:
-    from mixer.service import Service  # late: `mrfp ctl` has no need of libsrtp and numpy
+def _service(config: MixerConfig) -> MixerService:
+    from mixer.service import Service  # late: tests of control need no libsrtp and no media port
 
+    class Node(Service):
+        async def drain(self) -> None:
+            """The legs hear their goodbye with the next tick."""
+            self.engine.drain()
+
+    return Node(config)
+
+
+async def _serve(settings: Settings) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    async with opened(settings, Service) as house:
+    async with opened(settings, _service) as house:
         status = house.director.status()
         _log.info(
             "serving",

@@ -45,6 +45,8 @@ class Director:
         self._mixer = mixer
         self._turnstile = asyncio.Lock()
         self._draining = False
+        self.faults = 0
+        """Requests that ended in an error of our own."""
 
     @property
     def mixer(self) -> Mixer:

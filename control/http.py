@@ -29,8 +29,9 @@ class HttpError(Exception):
 class NodeCollector(Collector):
     """`NodeStatus` as Prometheus metrics, `mrfp_*`."""
 
-    def __init__(self, status: Callable[[], NodeStatus]) -> None:
+    def __init__(self, status: Callable[[], NodeStatus], faults: Callable[[], int]) -> None:
         self._status = status
+        self._faults = faults
 
     def describe(self) -> Iterator[Metric]:
         """Nothing: so that registering asks nothing of the mixer."""
@@ -53,7 +54,12 @@ class NodeCollector(Collector):
             ("mrfp_datagrams_accepted", "Datagrams used.", status.accepted),
             ("mrfp_encodes", "Frames encoded.", status.encodes),
             ("mrfp_encrypts", "Packets encrypted: one a tick, stream and key.", status.encrypts),
+            ("mrfp_common_encodes", "Frames encoded for all listeners together.", status.common_encodes),
+            ("mrfp_common_encrypts", "Packets encrypted for all listeners together.", status.common_encrypts),
             ("mrfp_packets_sent", "Packets sent.", status.packets_sent),
+            ("mrfp_packets_unsent", "Packets that the kernel did not take.", status.unsent),
+            ("mrfp_faults", "Errors of our own in the media path.", status.faults),
+            ("mrfp_control_faults", "Control requests that ended in an error of our own.", self._faults()),
         ):
             yield CounterMetricFamily(name, text, value)
         yield from _labelled(status)
@@ -69,7 +75,7 @@ class HttpServer:
         self._director = director
         self._pause = pause
         self._registry = CollectorRegistry(auto_describe=False)
-        self._registry.register(NodeCollector(director.status))
+        self._registry.register(NodeCollector(director.status, lambda: director.faults))
         self._runner: web.AppRunner | None = None
 
     async def start(self, host: str, tcp_port: int) -> int:

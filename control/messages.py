@@ -89,10 +89,20 @@ class NodeStatus(_Message, frozen=True, kw_only=True):
     drops: dict[str, int] = {}
     """Datagrams not used, by reason."""
     encodes: int = 0
+    """Frames encoded, for all streams."""
     encrypts: int = 0
+    """Packets encrypted, for all streams and keys."""
+    common_encodes: int = 0
+    """Frames encoded for the mixes that all listeners share: one a tick, conference and codec."""
+    common_encrypts: int = 0
+    """Packets encrypted under group keys for the shared mixes, however many listen."""
     packets_sent: int = 0
+    unsent: int = 0
+    """Packets that the kernel did not take."""
     late_ticks: int = 0
     skipped_ticks: int = 0
+    faults: int = 0
+    """Errors of our own in the media path; they are in the log. Not one is right."""
     lateness_ms: Lateness = Lateness()
     stages_us: dict[str, float] = {}
     """Mean microseconds a tick, by step of the packet's way."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Any
@@ -12,13 +12,25 @@ from typing import Any
 import msgspec
 import pytest
 import structlog
+import uvloop
 
 from control.client import MixerClient
-from control.server import ControlServer, Limits
+from control.connection import Limits
+from control.server import ControlServer
 from tests.control.fakes import FakeMixer
 
 PATIENCE_S = 10.0
 """No test waits longer; none waits for time to pass."""
+
+
+def pytest_asyncio_loop_factories(
+    config: pytest.Config, item: pytest.Item
+) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """What listens is tested on the daemon's loop too; programs and `mrfp ctl` run on asyncio's."""
+    loops: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {"asyncio": asyncio.new_event_loop}
+    if item.path.name in ("test_server.py", "test_tls.py", "test_http.py", "test_daemon.py"):
+        loops["uvloop"] = uvloop.new_event_loop
+    return loops
 
 
 class Raw:

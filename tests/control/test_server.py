@@ -12,9 +12,10 @@ import pytest
 
 from control import errors, listen
 from control.client import Disconnected, MixerClient
+from control.connection import Limits
 from control.errors import ControlError
 from control.messages import EventsUnsubscribe, Missed, NodeAudit, NodeDrain
-from control.server import ControlServer, Limits
+from control.server import ControlServer
 from mixer import port
 from mixer.port import Refusal
 from mixer.secret import Secret
@@ -292,7 +293,7 @@ async def test_a_fault_of_ours_costs_one_request(house: House) -> None:
     assert "hunter2" not in fault.value.message
     house.mixer.fault = None
     assert await mixer.call(port.ConferenceList())
-    assert house.server.faults == 1
+    assert house.server.director.faults == 1
 
 
 async def test_a_foreign_uid_is_turned_away(make_house: MakeHouse) -> None:
