@@ -136,7 +136,7 @@ async def _mixer(plan: Plan, load: Child, mixer: Daemon, floor_us: float) -> tup
         encodes_per_tick=round((after.encodes - before.encodes) / ticks, 2),
         encrypts_per_tick=round((after.encrypts - before.encrypts) / ticks, 2),
         late_ticks=after.late_ticks - before.late_ticks + after.skipped_ticks - before.skipped_ticks,
-        lateness_ms=Spread(after.lateness_ms.p50, after.lateness_ms.p99, after.lateness_ms.max),
+        lateness_ms=Spread(*(round(getattr(after.lateness_ms, part), 2) for part in Spread.__struct_fields__)),
         mouth_to_ear_ms=verdict.mouth_to_ear_ms,
         lost=verdict.lost + unheard,
         auth_failures=verdict.auth_failures + end.drops.get("auth_failed", 0),
@@ -154,9 +154,7 @@ def _conference(plan: Plan, number: int) -> port.ConferenceCreate:
         style=plan.style,
         key=_key(plan, plan.group_key(number), "group") if plan.keying == "group" else None,
         uplink_key=(
-            _key(plan, plan.group_uplink_key(number), "group uplink", plan.roc)
-            if plan.uplink == "group"
-            else None
+            _key(plan, plan.group_uplink_key(number), "group uplink", plan.roc) if plan.uplink == "group" else None
         ),
         max_talkers=max(8, plan.talkers),
     )

@@ -48,6 +48,11 @@ class Found:
             return -120.0
         return decibels(float(np.median(self.gain)))
 
+    def place_at(self, start: int) -> int:
+        """The talker's sample at a place in the mix, by the nearest window in which it was found."""
+        nearest = int(np.argmin(np.abs(self.start - start)))
+        return int(self.source[nearest] + start - self.start[nearest])
+
     @property
     def share(self) -> float:
         """Of the windows in which it spoke, those in which it was found."""
@@ -97,34 +102,36 @@ def find(
 
 
 def without(mix: Samples, found: list[tuple[Samples, Found]], window: int) -> Samples:
-    """What remains of a mix when the talkers found in it are taken out.
+    """What remains of the whole windows of a mix when the talkers found in it are taken out.
 
     In each window their amplitudes are fitted together (least squares), so that voices that resemble
-    each other by chance do not stain the rest.
+    each other by chance do not stain the rest. A talker too faint to be found in a window is taken out
+    of it all the same, where the nearest window says that it is.
     """
-    rest = mix.astype(np.float32).copy()
-    voices: dict[int, list[Samples]] = {}
-    for source, where in found:
-        for start, place in zip(where.start.tolist(), where.source.tolist(), strict=True):
-            voices.setdefault(start, []).append(_slice(source, place, window))
-    for start, parts in voices.items():
+    rest = mix[: len(mix) // window * window].astype(np.float32)
+    present = [(source, where) for source, where in found if len(where.start)]
+    for start in range(0, len(rest) if present else 0, window):
+        parts = [_slice(source, where.place_at(start), window) for source, where in present]
         basis = np.stack(parts, axis=1).astype(np.float64)
         heard = rest[start : start + window]
-        weights, *_ = np.linalg.lstsq(basis[: len(heard)], heard, rcond=None)
-        heard -= (basis[: len(heard)] @ weights).astype(np.float32)
+        weights, *_ = np.linalg.lstsq(basis, heard, rcond=None)
+        heard -= (basis @ weights).astype(np.float32)
     return rest
 
 
-def strongest_db(rest: Samples, own: Samples) -> float:
+def strongest_db(rest: Samples, own: Samples, lags: tuple[int, int] | None = None) -> float:
     """How loud `own` is in `rest` at the place where it is loudest, in dB against what was sent.
 
-    Every place is tried, also negative amplitudes (an echo may be inverted).
+    Every place is tried, or those from the first lag to the second; also negative amplitudes, since an
+    echo may be inverted.
     """
     energy = float(np.square(own, dtype=np.float64).sum())
     if not energy or not len(rest):
         return -120.0
     size = 1 << int(np.ceil(np.log2(len(rest) + len(own))))
     product = np.fft.irfft(np.fft.rfft(rest, size) * np.conj(np.fft.rfft(own, size)), size)
+    if lags is not None:
+        product = product[np.arange(*lags) % size]
     return decibels(float(np.abs(product).max()) / energy)
 
 

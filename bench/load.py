@@ -56,9 +56,7 @@ def main() -> None:
             _say(msgspec.json.encode({"received": inbox.count}).decode())
             continue
         n = inbox.count
-        got = downlink.arrivals(
-            plan, inbox.octets[:n], inbox.length[:n], inbox.destination(), inbox.arrival_ns()
-        )
+        got = downlink.arrivals(plan, inbox.octets[:n], inbox.length[:n], inbox.destination(), inbox.arrival_ns())
         _say(msgspec.json.encode(judge(plan, got, said_ns, window_ns, late_ms)).decode())
 
 

@@ -74,9 +74,7 @@ class Phone(asyncio.DatagramProtocol):
         self._keys = keys
         self._voice = voice
         self._sender = (
-            PacketSession(keys.suite, keys.send, ssrc=ssrc, roc=keys.roc, mki=keys.send_mki)
-            if keys.send
-            else None
+            PacketSession(keys.suite, keys.send, ssrc=ssrc, roc=keys.roc, mki=keys.send_mki) if keys.send else None
         )
         self._openers = [PacketSession(keys.suite, key.secret, mki=key.mki) for key in keys.hear]
         self._heard: list[Samples] = []

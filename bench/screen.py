@@ -63,9 +63,7 @@ class Screen:
             lines.append(f"\x1b[1m{room.name} key conference\x1b[0m")
             lines += [self._line(room, phone) for phone in room.talkers]
             if room.listeners:
-                lines.append(
-                    f"  {f'{len(room.listeners)} listeners':<14}" + self._hears(room, room.listeners[0])
-                )
+                lines.append(f"  {f'{len(room.listeners)} listeners':<14}" + self._hears(room, room.listeners[0]))
         up = f"\x1b[{self._lines}A" if self._lines else ""
         self._out.write(up + "".join(f"\x1b[2K{line}\n" for line in lines))
         self._out.flush()

@@ -175,9 +175,7 @@ def strip_mki(octets: Octets, length: NDArray[np.int32], size: int, suite: Suite
 class PacketSession:
     """One direction of SRTP for a single phone, packet by packet, with an MKI if it has one."""
 
-    def __init__(
-        self, suite: str, secret: bytes, *, ssrc: int | None = None, roc: int = 0, mki: bytes = b""
-    ) -> None:
+    def __init__(self, suite: str, secret: bytes, *, ssrc: int | None = None, roc: int = 0, mki: bytes = b"") -> None:
         self._suite: Suite = {str(name): known for name, known in SUITES.items()}[suite]
         self._handle = open_session(self._suite, secret, ssrc, roc)
         self._mki = mki

@@ -66,8 +66,7 @@ def commands(quick: bool) -> list[tuple[str, str]]:
     ]
     many = (30,) if quick else (100, 300, 600)
     made += [
-        ("conferences of 3, unique", f"--legs {3 * n} --conferences {n} --keying unique --suite {CM}")
-        for n in many
+        ("conferences of 3, unique", f"--legs {3 * n} --conferences {n} --keying unique --suite {CM}") for n in many
     ]
     if not quick:
         made += [
@@ -112,10 +111,7 @@ def machine() -> str:
         if line.startswith("model name"):
             model = line.partition(":")[2].strip()
             break
-    return (
-        f"{model}, {os.cpu_count()} cores, Linux {platform.release()}, "
-        f"CPython {platform.python_version()}, loopback"
-    )
+    return f"{model}, {os.cpu_count()} cores, Linux {platform.release()}, CPython {platform.python_version()}, loopback"
 
 
 def table(kept: Kept) -> str:

@@ -149,8 +149,8 @@ class _Ears:
         """Judge what one leg heard."""
         rows = np.flatnonzero(self._counts & (self._got.leg == leg))
         mix, heard_ns = downlink.audio(self._plan, self._got, np.stack([rows, self._origin[rows]], axis=1))
-        if not len(mix):
-            self.problems.append(f"leg {leg} heard nothing")
+        if len(mix) < self._window:
+            self.problems.append(f"leg {leg} heard next to nothing")
             return
         talkers = np.flatnonzero((self._conference == self._conference[leg]) & (self._rank >= 0))
         found = [self._find(leg, int(talker), mix, heard_ns) for talker in talkers if talker != leg]
@@ -164,9 +164,7 @@ class _Ears:
     def _window(self) -> int:
         return self._plan.voice.rate * _WINDOW_MS // 1000
 
-    def _find(
-        self, leg: int, talker: int, mix: Samples, heard_ns: NDArray[np.int64]
-    ) -> tuple[Samples, content.Found]:
+    def _find(self, leg: int, talker: int, mix: Samples, heard_ns: NDArray[np.int64]) -> tuple[Samples, content.Found]:
         samples = self._plan.voice.samples()
         said_ns = self._said_ns[:, self._plan.slice_of()[talker]]
         source = self._voice(talker)
@@ -193,8 +191,7 @@ class _Ears:
             self.problems.append(f"leg {leg} hears itself at {level:.1f} dB")
 
     def _remainder(self, leg: int, mix: Samples, rest: Samples) -> None:
-        whole = len(rest) // self._window * self._window
-        level = content.level_db(rest[:whole], mix[:whole])
+        level = content.level_db(rest, mix[: len(rest)])
         self.rest_db.append(level)
         if level > REST_LIMIT_DB:
             self.problems.append(f"leg {leg} hears something that no talker said, {level:.1f} dB in its mix")

@@ -23,9 +23,7 @@ LAW = codec("PCMU")
 
 
 def phone(name: str, said: Samples | None = None) -> Phone:
-    made = Phone(
-        Keys(SUITE, [HearingKey(KEY)], KEY), LAW, np.zeros(0, np.float32) if said is None else said, 7, name
-    )
+    made = Phone(Keys(SUITE, [HearingKey(KEY)], KEY), LAW, np.zeros(0, np.float32) if said is None else said, 7, name)
     made.said_ns = [n * 20_000_000 for n in range(round(SECONDS * 50))]
     return made
 

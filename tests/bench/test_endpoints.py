@@ -88,9 +88,7 @@ def test_each_leg_has_an_address_of_its_own() -> None:
         here.close()
 
 
-@pytest.mark.parametrize(
-    "wrong", [{"legs": 0}, {"talkers": 16}, {"mki": 5}, {"conferences": 7}, {"rate": 16000}]
-)
+@pytest.mark.parametrize("wrong", [{"legs": 0}, {"talkers": 16}, {"mki": 5}, {"conferences": 7}, {"rate": 16000}])
 def test_a_plan_that_cannot_be_is_refused(wrong: dict[str, int]) -> None:
     with pytest.raises(PlanError):
         Plan(**({"legs": 6} | wrong)).check()  # type: ignore[arg-type]
