@@ -166,9 +166,7 @@ class MixerClient:
         """What the mixer is, and how it is doing."""
         return await self.call(messages.NodeInfo())
 
-    async def subscribe(
-        self, events: Sequence[messages.EventName] = (), conference: str | None = None
-    ) -> None:
+    async def subscribe(self, events: Sequence[messages.EventName] = (), conference: str | None = None) -> None:
         """Have events collected for `events()` from now on."""
         await self.call(messages.EventsSubscribe(events=tuple(events), conference=conference))
 

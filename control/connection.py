@@ -60,7 +60,7 @@ class Connection:
 
     async def serve(self) -> None:
         """Answer until the controller leaves, stalls, or sends a line without end."""
-        self._log.info("controller_connected")
+        self._log.debug("controller_connected")
         pump = asyncio.create_task(self._pump())
         try:
             while (line := await self._line()) is not None:
@@ -71,7 +71,7 @@ class Connection:
             self._end_subscription()
             pump.cancel()
             await self._close()
-            self._log.info("controller_gone", ignored_notifications=self._session.ignored)
+            self._log.debug("controller_gone", ignored_notifications=self._session.ignored)
 
     async def turn_away(self, line: bytes) -> None:
         """Say why, and close. What the client has already sent is read and thrown away: closing a

@@ -50,11 +50,9 @@ def main(arguments: Sequence[str]) -> int:
     return DONE
 
 
-def client(
-    address: str | None, certificate: Path | None, key: Path | None, authority: Path | None
-) -> MixerClient:
+def client(address: str | None, certificate: Path | None, key: Path | None, authority: Path | None) -> MixerClient:
     """A client for an address as people write it; the default socket if None."""
-    address = address or str(listen.default_socket())
+    address = address or str(listen.find_socket())
     if not address.startswith(("unix:", "tls:")):
         address = f"unix:{address}"
     return MixerClient(address, certificate=certificate, key=key, authority=authority)
@@ -101,9 +99,7 @@ async def _keys(
     named = {name: getattr(options, f"{ctlargs.KEY_FIELDS[name]}key_file") for name in fields}
     if list(named.values()).count("-") > 1:
         raise Misuse("only one key can be read from standard input")
-    keys = {
-        name: _key(name, options, keyfiles.read(file, options.suite)) for name, file in named.items() if file
-    }
+    keys = {name: _key(name, options, keyfiles.read(file, options.suite)) for name, file in named.items() if file}
     if not fields or not options.generate:
         if method.name == "key.prepare" and not keys:
             raise Misuse("give the key with --key-file, or have one made with --generate")
@@ -144,9 +140,7 @@ async def _find_leg(mixer: MixerClient, leg: str) -> port.LegStatus:
 
 
 async def _watch(mixer: MixerClient, options: argparse.Namespace) -> None:
-    wanted = msgspec.convert(
-        {"events": options.events, "conference": options.conference}, options.method.params
-    )
+    wanted = msgspec.convert({"events": options.events, "conference": options.conference}, options.method.params)
     await mixer.request(options.method, wanted)
     left = options.count
     async for event in mixer.events():

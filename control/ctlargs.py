@@ -13,9 +13,10 @@ from typing import Any, Final
 import msgspec
 from msgspec import inspect
 
-from control import docstrings, keyfiles
+from control import docstrings
 from control.protocol import METHODS, Method
 from mixer import port
+from mixer.suites import SUITES
 
 KEY_FIELDS: Final[dict[str, str]] = {"key": "", "uplink_key": "uplink_", "rx": "rx_", "tx": "tx_"}
 """Fields that are keys, and what the names of their options begin with."""
@@ -25,9 +26,7 @@ _HIDDEN: Final = frozenset({"cohort"})
 def parser() -> argparse.ArgumentParser:
     """The parser of `mrfp ctl`. It yields `method` (a Method or a word of our own) and the fields."""
     common = _common()
-    top = argparse.ArgumentParser(
-        prog="mrfp ctl", description="Tell a running mixer what to do.", parents=[common]
-    )
+    top = argparse.ArgumentParser(prog="mrfp ctl", description="Tell a running mixer what to do.", parents=[common])
     groups: dict[str, Any] = {}
     words = top.add_subparsers(required=True, metavar="WHAT")
     for method in METHODS.values():
@@ -113,7 +112,7 @@ def _add_key(leaf: argparse.ArgumentParser, field: str, text: str) -> None:
 
 def _add_key_making(leaf: argparse.ArgumentParser) -> None:
     group = leaf.add_argument_group("keys")
-    group.add_argument("--suite", choices=list(keyfiles.LENGTHS), default="AES_CM_128_HMAC_SHA1_80")
+    group.add_argument("--suite", choices=list(SUITES), default="AES_CM_128_HMAC_SHA1_80")
     group.add_argument("--generate", action="store_true", help="make the keys that are missing")
     group.add_argument("--show-keys", action="store_true", help="print made keys, as SDP and for ffmpeg")
     group.add_argument("--save-keys", type=Path, metavar="DIR", help="keep made keys in files (0600)")

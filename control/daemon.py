@@ -95,23 +95,14 @@ async def opened(settings: Settings, make: Callable[[MixerConfig], MixerService]
         await server.director.drain()
 
 
-def _service(config: MixerConfig) -> MixerService:
+async def _serve(settings: Settings) -> None:
     from mixer.service import Service  # late: tests of control need no libsrtp and no media port
 
-    class Node(Service):
-        async def drain(self) -> None:
-            """The legs hear their goodbye with the next tick."""
-            self.engine.drain()
-
-    return Node(config)
-
-
-async def _serve(settings: Settings) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    async with opened(settings, _service) as house:
+    async with opened(settings, Service) as house:
         status = house.director.status()
         _log.info(
             "serving",

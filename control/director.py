@@ -98,9 +98,7 @@ class Director:
                 continue  # destroyed by somebody else since the list was made
             conferences.append(_audited(cast(port.ConferenceStatus, shown)))
         status = self.status()
-        return Audit(
-            boot_id=status.boot_id, frame=status.frame, draining=status.draining, conferences=conferences
-        )
+        return Audit(boot_id=status.boot_id, frame=status.frame, draining=status.draining, conferences=conferences)
 
 
 def _audited(shown: port.ConferenceStatus) -> AuditedConference:

@@ -43,9 +43,7 @@ class NodeCollector(Collector):
         yield GaugeMetricFamily("mrfp_legs", "Legs in all conferences.", status.legs)
         yield GaugeMetricFamily("mrfp_conferences", "Conferences.", status.conferences)
         yield GaugeMetricFamily("mrfp_draining", "1 while no new legs are taken.", int(status.draining))
-        yield GaugeMetricFamily(
-            "mrfp_receive_buffer_bytes", "Socket receive buffer granted.", status.granted_rcvbuf
-        )
+        yield GaugeMetricFamily("mrfp_receive_buffer_bytes", "Socket receive buffer granted.", status.granted_rcvbuf)
         for name, text, value in (
             ("mrfp_ticks", "Mixing intervals since the start.", status.frame),
             ("mrfp_late_ticks", "Ticks that began late.", status.late_ticks),
@@ -68,9 +66,7 @@ class NodeCollector(Collector):
 class HttpServer:
     """The two pages of one mixer."""
 
-    def __init__(
-        self, director: Director, *, pause: Callable[[float], Awaitable[None]] = asyncio.sleep
-    ) -> None:
+    def __init__(self, director: Director, *, pause: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
         """`pause` waits for so many seconds; tests have one that does not."""
         self._director = director
         self._pause = pause
@@ -100,9 +96,7 @@ class HttpServer:
             self._runner = None
 
     async def _metrics(self, _request: web.Request) -> web.Response:
-        return web.Response(
-            body=generate_latest(self._registry), headers={"Content-Type": CONTENT_TYPE_LATEST}
-        )
+        return web.Response(body=generate_latest(self._registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     async def _healthz(self, _request: web.Request) -> web.Response:
         if self._director.status().draining:

@@ -11,25 +11,16 @@ import os
 import secrets
 import sys
 from pathlib import Path
-from typing import Final
 
 from mixer.secret import Secret, SecretError
-
-LENGTHS: Final[dict[str, int]] = {
-    "AES_CM_128_HMAC_SHA1_80": 30,
-    "AES_CM_128_HMAC_SHA1_32": 30,
-    "AES_256_CM_HMAC_SHA1_80": 46,
-    "AEAD_AES_128_GCM": 28,
-    "AEAD_AES_256_GCM": 44,
-}
-"""Octets of key || salt."""
+from mixer.suites import SUITES, SuiteName
 
 
 class KeyFileError(Exception):
     """A key file cannot be used; the message says why and never what is in it."""
 
 
-def read(name: str, suite: str) -> Secret:
+def read(name: str, suite: SuiteName) -> Secret:
     """The key in a file, or on standard input if its name is `-`.
 
     Raises:
@@ -45,15 +36,15 @@ def read(name: str, suite: str) -> Secret:
         secret = Secret.from_base64(text.strip())
     except SecretError:
         raise KeyFileError(f"{name} does not hold a base64 key") from None
-    if len(secret) != LENGTHS[suite]:
-        text = f"{name} holds {len(secret)} octets; {suite} takes {LENGTHS[suite]} (key || salt)"
+    if len(secret) != SUITES[suite].secret:
+        text = f"{name} holds {len(secret)} octets; {suite} takes {SUITES[suite].secret} (key || salt)"
         raise KeyFileError(text)
     return secret
 
 
-def fresh(suite: str) -> Secret:
+def fresh(suite: SuiteName) -> Secret:
     """A new key from the system's random generator."""
-    return Secret(secrets.token_bytes(LENGTHS[suite]))
+    return Secret(secrets.token_bytes(SUITES[suite].secret))
 
 
 def save(directory: Path, name: str, secret: Secret) -> Path:
@@ -71,13 +62,13 @@ def save(directory: Path, name: str, secret: Secret) -> Path:
     return path
 
 
-def sdp_line(suite: str, secret: Secret, mki: str = "") -> str:
+def sdp_line(suite: SuiteName, secret: Secret, mki: str = "") -> str:
     """The key as an SDP attribute (RFC 4568 section 9.2)."""
     named = f"|{int(mki, 16)}:{len(mki) // 2}" if mki else ""
     return f"a=crypto:1 {suite} inline:{_inline(secret)}{named}"
 
 
-def ffmpeg_line(suite: str, secret: Secret, host: str, port: int, payload_type: int) -> str | None:
+def ffmpeg_line(suite: SuiteName, secret: Secret, host: str, port: int, payload_type: int) -> str | None:
     """A command that speaks a WAV file into the conference; None if ffmpeg lacks the suite."""
     if not suite.startswith("AES_CM_128"):
         return None

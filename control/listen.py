@@ -12,7 +12,9 @@ import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
+
+SYSTEM_SOCKET: Final = Path("/run/mrfp/control.sock")
 
 
 class ListenError(Exception):
@@ -35,11 +37,20 @@ def default_socket() -> Path:
     if chosen:
         return Path(chosen)
     if os.geteuid() == 0:
-        return Path("/run/mrfp/control.sock")
+        return SYSTEM_SOCKET
     runtime = os.environ.get("XDG_RUNTIME_DIR")
     if runtime:
         return Path(runtime, "mrfp", "control.sock")
     return Path(tempfile.gettempdir(), f"mrfp-{os.geteuid()}", "control.sock")
+
+
+def find_socket() -> Path:
+    """Where a mixer is most likely to answer: the default, or the system's if there is none of ours."""
+    default = default_socket()
+    try:
+        return SYSTEM_SOCKET if not default.exists() and SYSTEM_SOCKET.exists() else default
+    except OSError:  # a directory that we may not look into
+        return default
 
 
 def unix_socket(path: Path) -> tuple[socket.socket, Callable[[], None]]:
@@ -107,9 +118,7 @@ def client_tls(identity: Identity) -> ssl.SSLContext:
 def names(certificate: Mapping[str, Any]) -> set[str]:
     """The names in a peer certificate: subject alternative names, and the common name."""
     alternative = {value for _kind, value in certificate.get("subjectAltName", ())}
-    common = {
-        value for part in certificate.get("subject", ()) for kind, value in part if kind == "commonName"
-    }
+    common = {value for part in certificate.get("subject", ()) for kind, value in part if kind == "commonName"}
     return alternative | common
 
 

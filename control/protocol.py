@@ -263,6 +263,5 @@ _ENCODER: Final = msgspec.json.Encoder(enc_hook=_never)
 _REQUEST: Final = msgspec.json.Decoder(_Request)
 _ID: Final = msgspec.json.Decoder(_Id)
 _PARAMS: Final[dict[str, msgspec.json.Decoder[Any]]] = {
-    method.name: msgspec.json.Decoder(method.params, dec_hook=_secret_from_text)
-    for method in METHODS.values()
+    method.name: msgspec.json.Decoder(method.params, dec_hook=_secret_from_text) for method in METHODS.values()
 }

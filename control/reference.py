@@ -120,9 +120,7 @@ def _type(kind: inspect.Type) -> str:  # noqa: C901 - a table, one line a type
         case inspect.Metadata():
             return _type(kind.type)
         case inspect.UnionType():
-            return " or ".join(
-                _type(member) for member in kind.types if not isinstance(member, inspect.NoneType)
-            )
+            return " or ".join(_type(member) for member in kind.types if not isinstance(member, inspect.NoneType))
         case inspect.LiteralType():
             order = sorted(kind.values, key=lambda value: (isinstance(value, str), value))
             return ", ".join(f"`{json.dumps(value)}`" for value in order)
@@ -250,7 +248,7 @@ _REFUSALS: Final[dict[str, tuple[str, ...]]] = {
         "limit",
         "draining",
     ),
-    "conference.modify": ("unknown_conference", "key_missing", "invalid"),
+    "conference.modify": ("unknown_conference", "key_missing"),
     "conference.destroy": ("unknown_conference",),
     "conference.show": ("unknown_conference",),
     "leg.add": (
@@ -265,9 +263,9 @@ _REFUSALS: Final[dict[str, tuple[str, ...]]] = {
         "limit",
         "draining",
     ),
-    "leg.modify": ("unknown_leg", "invalid"),
+    "leg.modify": ("unknown_leg", "key_missing", "invalid"),
     "leg.remove": ("unknown_leg",),
-    "key.prepare": ("unknown_conference", "bad_key", "key_reused", "bad_epoch", "bad_boot", "draining"),
+    "key.prepare": ("unknown_conference", "bad_key", "key_reused", "bad_epoch", "bad_boot", "invalid", "draining"),
     "key.activate": ("unknown_conference", "unknown_epoch"),
     "key.abort": ("unknown_conference", "unknown_epoch"),
 }

@@ -35,8 +35,8 @@ LEGS: Final = (
     "rtt",
     "lost",
     "late",
-    "there",
-    "refused",
+    "far lost",
+    "auth fails",
     "address",
 )
 _BLOCKS: Final = " ▏▎▍▌▋▊▉█"

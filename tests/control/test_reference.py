@@ -7,11 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from control import docstrings, keyfiles, reference
+from control import docstrings, reference
 from control.__main__ import main
 from control.protocol import EVENTS, METHODS
 from mixer import port
-from mixer.suites import SUITES
 
 PAGE = Path(__file__).parents[2] / "docs" / "control-api.md"
 
@@ -54,7 +53,3 @@ def test_the_schema(capsys: pytest.CaptureFixture[str]) -> None:
 def test_the_page_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["schema", "--markdown"]) == 0
     assert capsys.readouterr().out == reference.page()
-
-
-def test_key_lengths_are_those_of_the_suites() -> None:
-    assert {name: suite.secret for name, suite in SUITES.items()} == keyfiles.LENGTHS

@@ -63,9 +63,7 @@ class Authority:
             .not_valid_after(now + dt.timedelta(days=1))
             .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
-            .add_extension(
-                x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key()), critical=False
-            )
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key()), critical=False)
         )
         if ca:
             usage = x509.KeyUsage(
@@ -96,9 +94,7 @@ async def serving(identity: listen.Identity, *names: str) -> AsyncIterator[str]:
 
 
 def client(address: str, identity: listen.Identity) -> MixerClient:
-    return MixerClient(
-        address, certificate=identity.certificate, key=identity.key, authority=identity.authority
-    )
+    return MixerClient(address, certificate=identity.certificate, key=identity.key, authority=identity.authority)
 
 
 async def test_a_controller_of_our_authority_is_let_in(tmp_path: Path) -> None:
