@@ -207,16 +207,26 @@ class Admission:
         self.locate(row, address, source)
         routes.forget(row)
         routes.add(address, ssrc, row)
-        legs.latched[row] = True
         legs.heard[row] = frame
         self.nameless.discard(row)
-        leg = legs.at(row)
+        self.latch(row)
+
+    def expect(self, row: int) -> None:
+        """A leg whose address and SSRC were both signalled needs no admission: its key will tell."""
+        legs = self._legs
+        if legs.located[row] and legs.declared[row]:
+            self._routes.add(self._hash(row), int(legs.ssrc[row]), row)
+
+    def latch(self, row: int) -> None:
+        """Tell where a leg is, now that it has proved it."""
+        legs = self._legs
+        legs.latched[row] = True
         self._raise(
             LegLatched(
                 conference=self._conferences.at(int(legs.conference[row])).name,
-                leg=leg.name,
-                address=addresses.unpack(source),
-                ssrc=ssrc,
+                leg=legs.at(row).name,
+                address=addresses.unpack(legs.address[row]),
+                ssrc=int(legs.ssrc[row]),
             )
         )
 

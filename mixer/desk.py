@@ -228,6 +228,7 @@ class Desk:
         self._open_downlink(leg, wish, conference, mode)
         if remote is not None:
             rooms.admission.locate(leg.row, self._address_hash(leg, remote), remote)
+            rooms.admission.expect(leg.row)
         rooms.admission.moved = True
         rooms.reports.schedule(leg.row, frame)
         return self._added(leg, mode)
@@ -387,6 +388,7 @@ class Desk:
         if remote is not None:
             rooms.routes.forget(leg.row)
             rooms.admission.locate(leg.row, self._address_hash(leg, remote), remote)
+            rooms.admission.expect(leg.row)
         return Done()
 
     def _check_direction(self, leg: Leg, direction: str) -> None:

@@ -1,7 +1,7 @@
 """The service: an engine in the world. Sockets, the clock and the ticker live here and nowhere else.
 
-    every 5 ms      drain the sockets into a batch, hand it to the engine
-    every tick      ... and tick, and send what it returns
+    every half tick   empty the sockets into a batch, hand it to the engine
+    every tick        ... and tick, and send what it returns
 
 Deadlines are absolute on CLOCK_MONOTONIC. A late tick is counted; after a long stall missed ticks are
 run at once up to a bound, and the rest is skipped and said so. The garbage collector is frozen after the
@@ -33,7 +33,8 @@ from mixer.stages import Lateness, Stages
 from mixer.timer import Timer
 from mixer.udp import Receiver, UdpError, UdpSocket
 
-DRAIN_NS: Final = 5_000_000
+SMALL_BUFFER: Final = 4 << 20
+"""With less receive buffer than this the sockets are emptied twice as often: 2,000 legs fill 1.5 MB in 20 ms."""
 CATCH_UP: Final = 5
 """Ticks run at once after a stall; more are skipped."""
 BATCHES: Final = 16
@@ -89,7 +90,7 @@ class Service:
         self._open_shared()
         self._origin_ns = time.monotonic_ns() + self._tick_ns
         self.engine.set_wall_clock(time.time() + (self._origin_ns - time.monotonic_ns()) / 1e9)
-        self._timer = Timer(self._origin_ns, min(DRAIN_NS, self._tick_ns))
+        self._timer = Timer(self._origin_ns, self._tick_ns // (2 if self._granted() >= SMALL_BUFFER else 4))
         asyncio.get_running_loop().add_reader(self._timer.fileno(), self._wake)
         gc.collect()
         gc.freeze()
@@ -158,6 +159,10 @@ class Service:
         if not sockets:
             raise UdpError("neither `host` nor `host6` is set; the mixer needs one of them")
         return _Port(sockets)
+
+    def _granted(self) -> int:
+        """The receive buffer that the shared media port got, octets."""
+        return min((one.granted_rcvbuf for one in self._ports[0].sockets.values()), default=0)
 
     def _watch(self, port: _Port, local: int) -> None:
         for one in port.sockets.values():
@@ -327,7 +332,7 @@ class Service:
             "lateness_ms": self.lateness.percentiles_ms(),
             "stages_us": self.stages.per_tick_us(engine.frame),
             "faults": self.faults,
-            "granted_rcvbuf": max((one.granted_rcvbuf for one in self._ports[0].sockets.values()), default=0),
+            "granted_rcvbuf": self._granted(),
         }
 
 

@@ -161,6 +161,8 @@ class Uplink:
         """Account what is authentic: reception statistics, and that the legs are alive."""
         legs = self._legs
         legs.heard[who] = frame
+        for newcomer in np.unique(who[~legs.latched[who]]).tolist():
+            self._admission.latch(newcomer)
         arrival, clock = batch.arrival[rows], legs.clock[who]
         clear = legs.rx_session[who] < 0
         for some in self._rounds(who):
