@@ -24,6 +24,9 @@ HEARD_LIMIT_DB = -6.0
 FOUND = 0.16
 """Normalised correlation from which a talker counts as found in a window; chance stays far below."""
 
+SIGNIFICANT = 6.0
+"""Deviations from which a correlation with noise is no chance."""
+
 _QUIET = 1e-3
 """RMS under which a window holds no speech."""
 
@@ -129,10 +132,32 @@ def strongest_db(rest: Samples, own: Samples, lags: tuple[int, int] | None = Non
     if not energy or not len(rest):
         return -120.0
     size = 1 << int(np.ceil(np.log2(len(rest) + len(own))))
-    product = np.fft.irfft(np.fft.rfft(rest, size) * np.conj(np.fft.rfft(own, size)), size)
+    product = np.abs(np.fft.irfft(np.fft.rfft(rest, size) * np.conj(np.fft.rfft(own, size)), size))
     if lags is not None:
         product = product[np.arange(*lags) % size]
-    return decibels(float(np.abs(product).max()) / energy)
+    return decibels(float(product.max()) / energy)
+
+
+def by_chance_db(rest: Samples, own: Samples) -> float:
+    """How loud noise like `own` may seem to be in `rest` without being there.
+
+    `strongest_db` takes the largest of some 10^5 places, where chance reaches 4.5 deviations and never
+    `SIGNIFICANT`. Under this level it has proved nothing.
+    """
+    energy = float(np.square(own, dtype=np.float64).sum())
+    other = float(np.mean(np.square(rest, dtype=np.float64))) if len(rest) else 0.0
+    return decibels(SIGNIFICANT * float(np.sqrt(other / energy))) if energy else 0.0
+
+
+def window_level_db(rest: Samples, against: Samples, window: int) -> float:
+    """RMS of one signal against that of another in the median window, in dB.
+
+    A packet that was lost and patched over stains its window; a voice that should not be there stains
+    all of them.
+    """
+    starts = range(0, min(len(rest), len(against)) - window + 1, window)
+    levels = [level_db(rest[start : start + window], against[start : start + window]) for start in starts]
+    return float(np.median(levels)) if levels else -120.0
 
 
 def level_db(rest: Samples, against: Samples) -> float:

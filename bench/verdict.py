@@ -187,11 +187,11 @@ class _Ears:
         # Only the part of it that fell into the window can be in the rest.
         level = content.strongest_db(rest, own) + float(20 * np.log10(len(own) / len(rest)))
         self.self_db.append(level)
-        if level > content.SELF_LIMIT_DB:
+        if level > max(content.SELF_LIMIT_DB, content.by_chance_db(rest, own)):
             self.problems.append(f"leg {leg} hears itself at {level:.1f} dB")
 
     def _remainder(self, leg: int, mix: Samples, rest: Samples) -> None:
-        level = content.level_db(rest, mix[: len(rest)])
+        level = content.window_level_db(rest, mix, self._window)
         self.rest_db.append(level)
         if level > REST_LIMIT_DB:
             self.problems.append(f"leg {leg} hears something that no talker said, {level:.1f} dB in its mix")

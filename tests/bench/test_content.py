@@ -68,6 +68,21 @@ def test_the_own_voice_is_measured_under_the_others(level: float) -> None:
     assert content.strongest_db(rest, own) == pytest.approx(level, abs=1.5)
 
 
+def test_chance_is_told_from_presence() -> None:
+    own, other = noise(1), noise(2)
+    assert content.strongest_db(other, own) > -40
+    assert content.strongest_db(other, own) < content.by_chance_db(other, own) < -25
+    assert content.strongest_db(other + 0.05 * late(own, 99), own) > content.by_chance_db(other, own)
+
+
+def test_a_stained_window_does_not_stain_all() -> None:
+    mix = noise(1)
+    rest = np.zeros_like(mix)
+    rest[:WINDOW] = mix[:WINDOW]
+    assert content.window_level_db(rest, mix, WINDOW) == -120.0
+    assert content.window_level_db(0.5 * mix, mix, WINDOW) == pytest.approx(-6.02, abs=0.01)
+
+
 def test_an_inverted_echo_counts_too() -> None:
     own = noise(1)
     assert content.strongest_db(-0.1 * late(own, 700), own) == pytest.approx(-20, abs=1)
