@@ -74,7 +74,7 @@ def run_at_end(missing: NDArray[np.bool_], lost: NDArray[np.int64]) -> NDArray[n
     """Samples missing in a row up to the end of a tick, `lost` carried over if all of it is missing."""
     width = missing.shape[1]
     tail = np.argmax(~missing[:, ::-1], axis=1)
-    return np.where(missing.all(axis=1), lost + width, tail)
+    return np.asarray(np.where(missing.all(axis=1), lost + width, tail), np.int64)
 
 
 def cross_fade(first: Samples, second: Samples) -> Samples:
@@ -136,4 +136,4 @@ def _refine(past: NDArray[np.float32], lag: NDArray[np.int64], factor: int) -> N
     candidates = past[np.arange(len(past))[:, None, None], base]
     target = past[:, None, -match:]
     score = (candidates * target).sum(axis=2) / np.sqrt((candidates**2).sum(axis=2) + 1.0)
-    return lag + offsets[np.argmax(score, axis=1)]
+    return np.asarray(lag + offsets[np.argmax(score, axis=1)], np.int64)

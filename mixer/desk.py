@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -28,6 +29,7 @@ from mixer.port import (
     ConferenceModify,
     ConferenceNames,
     ConferenceShow,
+    ConferenceStatus,
     Done,
     Event,
     Key,
@@ -86,6 +88,19 @@ class Desk:
         self._status = Status(
             rooms.legs, rooms.conferences, rooms.streams, rooms.reception, rooms.playouts, rooms.downlink
         )
+        self._methods: dict[type[Command], Callable[[Any, int], Reply]] = {
+            ConferenceCreate: self._create,
+            ConferenceModify: self._modify_conference,
+            ConferenceDestroy: self._destroy,
+            ConferenceShow: self._show,
+            ConferenceList: self._list,
+            LegAdd: self._add,
+            LegModify: self._modify_leg,
+            LegRemove: self._remove_named,
+            KeyPrepare: self._prepare,
+            KeyActivate: self._activate,
+            KeyAbort: self._abort,
+        }
         self.draining = False
         self.farewell: list[Packet] = []
         """RTCP BYEs that the next tick takes along."""
@@ -96,30 +111,7 @@ class Desk:
         Raises:
             PortError: it was refused, and nothing has changed.
         """
-        match command:
-            case ConferenceCreate():
-                return self._create(command)
-            case ConferenceModify():
-                return self._modify_conference(command)
-            case ConferenceDestroy():
-                return self._destroy(command, frame)
-            case ConferenceShow():
-                return self._status.conference(self._rooms.conferences.named(command.conference))
-            case ConferenceList():
-                return ConferenceNames(conferences=self._rooms.conferences.names())
-            case LegAdd():
-                return self._add(command, frame)
-            case LegModify():
-                return self._modify_leg(command, frame)
-            case LegRemove():
-                return self._remove(self._rooms.legs.named(command.leg), frame)
-            case KeyPrepare():
-                return self._prepare(command)
-            case KeyActivate():
-                return self._activate(command)
-            case KeyAbort():
-                self._rooms.conferences.named(command.conference).keys.abort(command.epoch)
-                return Done()
+        return self._methods[type(command)](command, frame)
 
     def _check_open(self, boot: str | None) -> None:
         if self.draining:
@@ -131,7 +123,7 @@ class Desk:
 
     # -- conferences --------------------------------------------------------------------------
 
-    def _create(self, wish: ConferenceCreate) -> Done:
+    def _create(self, wish: ConferenceCreate, frame: int) -> Done:
         self._check_open(wish.boot)
         rooms = self._rooms
         if wish.conference in rooms.conferences:
@@ -162,7 +154,7 @@ class Desk:
             )
         self._ledger.check(key.secret)
 
-    def _modify_conference(self, wish: ConferenceModify) -> Done:
+    def _modify_conference(self, wish: ConferenceModify, frame: int) -> Done:
         conference = self._rooms.conferences.named(wish.conference)
         if wish.keying == "group" and conference.keys.active is None:
             raise PortError(Refusal.KEY_MISSING, "keying 'group' needs an active group key")
@@ -175,16 +167,22 @@ class Desk:
     def _destroy(self, wish: ConferenceDestroy, frame: int) -> Done:
         conference = self._rooms.conferences.named(wish.conference)
         for row in sorted(conference.legs):
-            self._remove(self._rooms.legs.at(row), frame)
+            self.remove(self._rooms.legs.at(row), frame)
         conference.keys.wipe()
         if conference.uplink:
             conference.uplink.secret.wipe()
         self._rooms.conferences.remove(conference)
         return Done()
 
+    def _show(self, wish: ConferenceShow, frame: int) -> ConferenceStatus:
+        return self._status.conference(self._rooms.conferences.named(wish.conference))
+
+    def _list(self, wish: ConferenceList, frame: int) -> ConferenceNames:
+        return ConferenceNames(conferences=self._rooms.conferences.names())
+
     # -- keys ---------------------------------------------------------------------------------
 
-    def _prepare(self, wish: KeyPrepare) -> Done:
+    def _prepare(self, wish: KeyPrepare, frame: int) -> Done:
         self._check_open(wish.boot)
         conference = self._rooms.conferences.named(wish.conference)
         self._check_group_key(wish.key, conference.style)
@@ -192,7 +190,7 @@ class Desk:
         self._ledger.record(wish.key.secret)
         return Done()
 
-    def _activate(self, wish: KeyActivate) -> Done:
+    def _activate(self, wish: KeyActivate, frame: int) -> Done:
         conference = self._rooms.conferences.named(wish.conference)
         conference.keys.activate(wish.epoch)
         downlink, streams = self._rooms.downlink, self._rooms.streams
@@ -203,6 +201,10 @@ class Desk:
         downlink.forget_minus(np.array(sorted(conference.legs), np.int64))
         positions = [downlink.position(row) for row in sorted(conference.streams)]
         self._raise(KeySwitched(conference=conference.name, epoch=wish.epoch, streams=positions))
+        return Done()
+
+    def _abort(self, wish: KeyAbort, frame: int) -> Done:
+        self._rooms.conferences.named(wish.conference).keys.abort(wish.epoch)
         return Done()
 
     # -- legs ---------------------------------------------------------------------------------
@@ -401,7 +403,11 @@ class Desk:
         if direction in ("sendrecv", "recvonly") and needs_own and legs.tx_session[row] < 0:
             raise PortError(Refusal.KEY_MISSING, "this leg was added without `tx` and cannot listen; add it anew")
 
-    def _remove(self, leg: Leg, frame: int) -> LegStatus:
+    def _remove_named(self, wish: LegRemove, frame: int) -> LegStatus:
+        return self.remove(self._rooms.legs.named(wish.leg), frame)
+
+    def remove(self, leg: Leg, frame: int) -> LegStatus:
+        """Remove a leg, say goodbye to it, and return its final statistics."""
         rooms, row = self._rooms, leg.row
         status = self._status.leg(leg)
         if rooms.legs.located[row]:
@@ -428,10 +434,6 @@ class Desk:
             streams.session[row] = -1
             streams.close(row)
             conference.streams.discard(row)
-
-    def remove_silent(self, leg: Leg, frame: int) -> None:
-        """Remove a leg that timed out."""
-        self._remove(leg, frame)
 
     def drain(self, frame: int) -> None:
         """Refuse newcomers, and say goodbye to every leg."""

@@ -336,7 +336,7 @@ class Engine:
                 )
             )
             if leg.wish.remove_on_timeout:
-                self._desk.remove_silent(leg, self.frame)
+                self._desk.remove(leg, self.frame)
 
     def _tell_failures(self) -> None:
         legs, top = self._legs, self._legs.top

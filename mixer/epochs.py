@@ -120,7 +120,7 @@ def check_key(key: Key, what: str) -> Suite:
     if len(key.secret) != suite.secret:
         raise PortError(
             Refusal.BAD_KEY,
-            f"{what} has {len(key.secret)} octets; {suite.name} needs {suite.secret} ({suite.key} key, {suite.salt} salt)",
+            f"{what} has {len(key.secret)} octets; {suite.name} needs {suite.key} of key and {suite.salt} of salt",
         )
     if key.secret.is_trivial():
         raise PortError(Refusal.BAD_KEY, f"{what} is the same octet all over; make a random one")

@@ -50,13 +50,13 @@ class Mix:
 def loudness(voice: Voice) -> NDArray[np.float32]:
     """RMS of each row of float32[n, samples]."""
     power: NDArray[np.float32] = np.einsum("ij,ij->i", voice, voice)
-    return np.sqrt(power / np.float32(voice.shape[1]))
+    return np.asarray(np.sqrt(power / np.float32(voice.shape[1])), np.float32)
 
 
 def dbov(rms: NDArray[np.float32]) -> NDArray[np.int64]:
     """RMS as a level of RFC 6464 and 6465: 0 for full scale to 127 for silence, in -dBov."""
     ratio = np.maximum(rms / np.float32(CEILING), np.float32(10.0**-6.35))
-    return np.clip(np.rint(-20.0 * np.log10(ratio)), 0, 127).astype(np.int64)
+    return np.asarray(np.clip(np.rint(-20.0 * np.log10(ratio)), 0, 127), np.int64)
 
 
 def loudest(conference: Rows, rms: NDArray[np.float32], limit: Rows) -> Rows:

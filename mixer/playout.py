@@ -126,7 +126,7 @@ class Playout:
         late = lead < 0
         if late.any() or early.any():
             lead = self._settle(rows, timestamp, lead, width, late, early)
-            heard = lead + width > 0
+            heard = np.asarray(lead + width > 0)
             rows, pcm, lead = rows[heard], pcm[heard], lead[heard]
         else:
             heard = np.ones(len(rows), bool)

@@ -78,7 +78,7 @@ class _Value(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 # Keys
 
 
-class Key(_Value, kw_only=True):
+class Key(_Value, frozen=True, kw_only=True):
     """A master key with its salt, its name and where its stream stands."""
 
     suite: SuiteName = "AES_CM_128_HMAC_SHA1_80"
@@ -96,7 +96,7 @@ class Key(_Value, kw_only=True):
 # Conferences
 
 
-class ConferenceCreate(_Value, kw_only=True):
+class ConferenceCreate(_Value, frozen=True, kw_only=True):
     """Create a conference. Legs hear the sum of its loudest talkers, without themselves."""
 
     conference: Identifier
@@ -117,7 +117,7 @@ class ConferenceCreate(_Value, kw_only=True):
     """If given, the `boot_id` of the mixer life this is meant for."""
 
 
-class ConferenceModify(_Value, kw_only=True):
+class ConferenceModify(_Value, frozen=True, kw_only=True):
     """Change what may change while a conference runs. Omitted fields stay."""
 
     conference: Identifier
@@ -126,19 +126,19 @@ class ConferenceModify(_Value, kw_only=True):
     max_talkers: Annotated[int, msgspec.Meta(ge=1, le=15)] | None = None
 
 
-class ConferenceDestroy(_Value, kw_only=True):
+class ConferenceDestroy(_Value, frozen=True, kw_only=True):
     """Remove a conference and all its legs; each is sent an RTCP BYE."""
 
     conference: Identifier
 
 
-class ConferenceShow(_Value, kw_only=True):
+class ConferenceShow(_Value, frozen=True, kw_only=True):
     """Ask for the state of one conference and of its legs."""
 
     conference: Identifier
 
 
-class ConferenceList(_Value, kw_only=True):
+class ConferenceList(_Value, frozen=True, kw_only=True):
     """Ask for the conferences of this mixer."""
 
 
@@ -146,7 +146,7 @@ class ConferenceList(_Value, kw_only=True):
 # Legs
 
 
-class LegAdd(_Value, kw_only=True):
+class LegAdd(_Value, frozen=True, kw_only=True):
     """Add a leg: one endpoint's two directions of media."""
 
     conference: Identifier
@@ -200,7 +200,7 @@ class LegAdd(_Value, kw_only=True):
     boot: str | None = None
 
 
-class LegModify(_Value, kw_only=True):
+class LegModify(_Value, frozen=True, kw_only=True):
     """Change a leg while it talks. Omitted fields stay."""
 
     leg: Identifier
@@ -212,7 +212,7 @@ class LegModify(_Value, kw_only=True):
     remove_on_timeout: bool | None = None
 
 
-class LegRemove(_Value, kw_only=True):
+class LegRemove(_Value, frozen=True, kw_only=True):
     """Remove a leg; it is sent an RTCP BYE. The reply carries its final statistics."""
 
     leg: Identifier
@@ -222,7 +222,7 @@ class LegRemove(_Value, kw_only=True):
 # Keys of a running conference
 
 
-class KeyPrepare(_Value, kw_only=True):
+class KeyPrepare(_Value, frozen=True, kw_only=True):
     """Give the mixer the next group key of a conference; it is not used yet."""
 
     conference: Identifier
@@ -231,7 +231,7 @@ class KeyPrepare(_Value, kw_only=True):
     boot: str | None = None
 
 
-class KeyActivate(_Value, kw_only=True):
+class KeyActivate(_Value, frozen=True, kw_only=True):
     """Switch all legs with `keying: group` to a prepared key, at one packet."""
 
     conference: Identifier
@@ -239,7 +239,7 @@ class KeyActivate(_Value, kw_only=True):
     cohort: Literal[0] = 0
 
 
-class KeyAbort(_Value, kw_only=True):
+class KeyAbort(_Value, frozen=True, kw_only=True):
     """Forget a prepared key. Its epoch can never become active."""
 
     conference: Identifier
@@ -266,11 +266,11 @@ Command: TypeAlias = (
 # Replies
 
 
-class Done(_Value, kw_only=True):
+class Done(_Value, frozen=True, kw_only=True):
     """The command is in force."""
 
 
-class StreamPosition(_Value, kw_only=True):
+class StreamPosition(_Value, frozen=True, kw_only=True):
     """Where an outgoing stream stands: what a late joiner must know (RFC 3711 section 3.3.1)."""
 
     ssrc: Ssrc
@@ -281,7 +281,7 @@ class StreamPosition(_Value, kw_only=True):
     """Epoch of the group key, 0 for a unique key or none."""
 
 
-class LegAdded(_Value, kw_only=True):
+class LegAdded(_Value, frozen=True, kw_only=True):
     """The leg is in the conference."""
 
     leg: Identifier
@@ -294,7 +294,7 @@ class LegAdded(_Value, kw_only=True):
     """What it hears while it is mixed, where that has an SSRC of its own."""
 
 
-class LegStatus(_Value, kw_only=True):
+class LegStatus(_Value, frozen=True, kw_only=True):
     """State and statistics of a leg."""
 
     conference: str
@@ -333,7 +333,7 @@ class LegStatus(_Value, kw_only=True):
     sent: int
 
 
-class ConferenceStatus(_Value, kw_only=True):
+class ConferenceStatus(_Value, frozen=True, kw_only=True):
     """State of a conference."""
 
     conference: str
@@ -354,7 +354,7 @@ class ConferenceStatus(_Value, kw_only=True):
     legs: list[LegStatus]
 
 
-class ConferenceNames(_Value, kw_only=True):
+class ConferenceNames(_Value, frozen=True, kw_only=True):
     """Conferences of this mixer, by name."""
 
     conferences: list[str]
@@ -367,11 +367,11 @@ Reply: TypeAlias = Done | LegAdded | LegStatus | ConferenceStatus | ConferenceNa
 # Events
 
 
-class Event(_Value, tag_field="event", kw_only=True):
+class Event(_Value, tag_field="event", frozen=True, kw_only=True):
     """Base of the events."""
 
 
-class Talking(Event, tag="talking", kw_only=True):
+class Talking(Event, tag="talking", frozen=True, kw_only=True):
     """A leg entered or left the mix."""
 
     conference: str
@@ -379,7 +379,7 @@ class Talking(Event, tag="talking", kw_only=True):
     talking: bool
 
 
-class LegLatched(Event, tag="leg_latched", kw_only=True):
+class LegLatched(Event, tag="leg_latched", frozen=True, kw_only=True):
     """An authenticated packet showed where a leg is, or that it moved."""
 
     conference: str
@@ -388,7 +388,7 @@ class LegLatched(Event, tag="leg_latched", kw_only=True):
     ssrc: int
 
 
-class LegTimeout(Event, tag="leg_timeout", kw_only=True):
+class LegTimeout(Event, tag="leg_timeout", frozen=True, kw_only=True):
     """Nothing authentic came from a leg for its `timeout_s`."""
 
     conference: str
@@ -397,14 +397,14 @@ class LegTimeout(Event, tag="leg_timeout", kw_only=True):
     removed: bool
 
 
-class LegBye(Event, tag="leg_bye", kw_only=True):
+class LegBye(Event, tag="leg_bye", frozen=True, kw_only=True):
     """The endpoint said goodbye by RTCP BYE. The leg stays until it is removed."""
 
     conference: str
     leg: str
 
 
-class SsrcConflict(Event, tag="ssrc_conflict", kw_only=True):
+class SsrcConflict(Event, tag="ssrc_conflict", frozen=True, kw_only=True):
     """A leg used an SSRC that belongs to another; its packets are dropped (invariant I11)."""
 
     conference: str
@@ -413,7 +413,7 @@ class SsrcConflict(Event, tag="ssrc_conflict", kw_only=True):
     ssrc: int
 
 
-class AuthFailures(Event, tag="auth_failures", kw_only=True):
+class AuthFailures(Event, tag="auth_failures", frozen=True, kw_only=True):
     """Packets for a leg failed authentication; at most one event a second and leg."""
 
     conference: str
@@ -422,7 +422,7 @@ class AuthFailures(Event, tag="auth_failures", kw_only=True):
     """Since the last such event."""
 
 
-class KeySwitched(Event, tag="key_switched", kw_only=True):
+class KeySwitched(Event, tag="key_switched", frozen=True, kw_only=True):
     """From these positions on, a conference's common streams are under a new key or a new SSRC."""
 
     conference: str
@@ -430,7 +430,7 @@ class KeySwitched(Event, tag="key_switched", kw_only=True):
     streams: list[StreamPosition]
 
 
-class KeyExpiring(Event, tag="key_expiring", kw_only=True):
+class KeyExpiring(Event, tag="key_expiring", frozen=True, kw_only=True):
     """A group key has served its soft lifetime: prepare and activate the next epoch."""
 
     conference: str
@@ -438,7 +438,7 @@ class KeyExpiring(Event, tag="key_expiring", kw_only=True):
     packets: int
 
 
-class Overrun(Event, tag="overrun", kw_only=True):
+class Overrun(Event, tag="overrun", frozen=True, kw_only=True):
     """The shell was late and skipped ticks; audio has a gap."""
 
     ticks: int

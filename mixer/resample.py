@@ -66,5 +66,7 @@ def _kernel(source: int, target: int) -> Voice:
     if target > source:
         # Output phase p of an input sample is a dot product with every factor-th tap, newest first.
         phases = low_pass.reshape(SPAN, factor)[::-1]
-        return (phases / phases.sum(axis=0)).astype(np.float32)
-    return (low_pass[::-1] / low_pass.sum()).astype(np.float32)
+        kernel = phases / phases.sum(axis=0)
+    else:
+        kernel = low_pass[::-1] / low_pass.sum()
+    return np.asarray(kernel, np.float32)

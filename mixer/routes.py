@@ -39,8 +39,9 @@ class Routes:
     def hash_addresses(self, source: NDArray[np.uint8], local: NDArray[np.int32]) -> Hash:
         """uint64[n] from uint8[n, 32] sockaddrs and int32[n] local ports."""
         words = source.view(np.uint64)
-        mixed = (words * self._factor[:4]).sum(axis=1, dtype=np.uint64)
-        return mixed + local.astype(np.uint64) * self._factor[4]
+        mixed: Hash = (words * self._factor[:4]).sum(axis=1, dtype=np.uint64)
+        mixed += local.astype(np.uint64) * self._factor[4]
+        return mixed
 
     def find(self, address: Hash, ssrc: NDArray[np.int64]) -> Rows:
         """Legs of packets, -1 where no route is known."""
@@ -92,7 +93,8 @@ class Routes:
         return np.isin(address, self._addresses) | np.isin(ssrc, self._ssrcs) | (local >= FIRST_LEG_PORT)
 
     def _join(self, address: Hash, ssrc: NDArray[np.int64]) -> Hash:
-        return address + ssrc.astype(np.uint64) * self._factor[5]
+        joined: Hash = address + ssrc.astype(np.uint64) * self._factor[5]
+        return joined
 
     @staticmethod
     def _discard(table: defaultdict[int, set[int]], key: int, leg: int) -> None:

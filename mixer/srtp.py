@@ -22,7 +22,7 @@ from typing import Any, Final, cast
 import numpy as np
 from cffi import FFI
 from numpy.typing import NDArray
-from pylibsrtp import _binding  # type: ignore[attr-defined]
+from pylibsrtp import _binding
 
 from mixer.batch import STRIDE
 from mixer.drops import Drop

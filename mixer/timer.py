@@ -5,6 +5,7 @@ Event loops count in milliseconds; a mixer that ticks every 20 of them should no
 
 from __future__ import annotations
 
+import contextlib
 import os
 from typing import Any, Final
 
@@ -49,10 +50,8 @@ class Timer:
 
     def acknowledge(self) -> None:
         """Make it unreadable until the next deadline."""
-        try:
+        with contextlib.suppress(BlockingIOError):  # the deadline is what counts
             os.read(self._fd, 8)
-        except BlockingIOError:
-            pass  # somebody was faster; the deadline is what counts
 
     def close(self) -> None:
         os.close(self._fd)

@@ -106,7 +106,8 @@ class Uplink:
             fate[rows[locked]] = verdict
             failed = rows[locked][verdict == Drop.AUTH_FAILED]
             np.add.at(self._legs.auth_failures, leg[failed], 1)
-        return rows[fate[rows] == 0]
+        alive: Rows = rows[fate[rows] == 0]
+        return alive
 
     def _rank(self, who: Rows) -> Rows | None:
         """For each packet, how many of the same leg stand before it; None if no leg has two."""

@@ -14,7 +14,7 @@ RFC 8285 section 4.2 (one-byte header extensions). Knows nothing of legs or keys
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, TypeVar
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
@@ -31,6 +31,7 @@ HEADER_DTYPE: Final = np.dtype(
 
 Rows = NDArray[np.int64]
 Octets = NDArray[np.uint8]
+Element = TypeVar("Element", bound=np.generic)
 
 _FIRST_OCTET: Final = np.full(256, Drop.NOT_MEDIA, np.uint8)
 _FIRST_OCTET[0:4] = Drop.STUN
@@ -46,7 +47,7 @@ def header_view(octets: Octets) -> NDArray[np.void]:
     return np.ndarray((len(octets),), HEADER_DTYPE, octets.data, strides=(octets.strides[0],))
 
 
-def windows(octets: NDArray[np.generic], width: int) -> NDArray[np.generic]:
+def windows(octets: NDArray[Element], width: int) -> NDArray[Element]:
     """Every run of `width` neighbouring elements of a contiguous array, as rows: `result[i]` starts at
     flat element i. Indexing it with an array of starts copies whole runs, wherever they begin."""
     flat = octets.reshape(-1)
