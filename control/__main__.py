@@ -43,6 +43,7 @@ def _parser() -> argparse.ArgumentParser:
     top.set_defaults(run=_top)
     schema = words.add_parser("schema", help="print the JSON Schema of the control protocol")
     schema.add_argument("--markdown", action="store_true", help="print the reference page instead")
+    schema.add_argument("--options", action="store_true", help="print the options of mrfp.toml instead")
     schema.set_defaults(run=_schema)
     return parser
 
@@ -75,7 +76,8 @@ def _top(options: argparse.Namespace) -> int:
 def _schema(options: argparse.Namespace) -> int:
     from control import reference
 
-    sys.stdout.write(reference.page() if options.markdown else reference.schema_text())
+    chosen = reference.options if options.options else reference.schema_text
+    sys.stdout.write((reference.page if options.markdown else chosen)())
     return 0
 
 

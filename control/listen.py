@@ -53,17 +53,20 @@ def find_socket() -> Path:
         return default
 
 
-def unix_socket(path: Path) -> tuple[socket.socket, Callable[[], None]]:
-    """A listening Unix socket with mode 0600, in place of a dead one, and what removes its file again.
+def unix_socket(path: Path, *, shared: bool = False) -> tuple[socket.socket, Callable[[], None]]:
+    """A listening Unix socket, in place of a dead one, and what removes its file again.
+
+    Its mode is 0600, in a directory of 0700 if that has to be made. `shared` lets every user knock
+    (0666, 0755), for those who may come in by `peer_uid`.
 
     Raises:
         ListenError: if the path is taken, or its directory is not safe.
     """
-    _prepare_directory(path.parent)
+    _prepare_directory(path.parent, 0o755 if shared else 0o700)
     _clear(path)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    # The umask and not a chmod afterwards: the socket is never wider open than 0600.
-    before = os.umask(0o177)
+    # The umask and not a chmod afterwards: the socket is never wider open than it should be.
+    before = os.umask(0o111 if shared else 0o177)
     try:
         listener.bind(str(path))
         listener.listen(64)
@@ -137,14 +140,14 @@ def _load(context: ssl.SSLContext, identity: Identity) -> None:
         raise ListenError(f"cannot load the TLS files ({files}): {error}") from None
 
 
-def _prepare_directory(directory: Path) -> None:
+def _prepare_directory(directory: Path, mode: int) -> None:
     try:
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        directory.mkdir(mode=mode, parents=True, exist_ok=True)
         found = directory.stat()
     except OSError as error:
         raise ListenError(f"cannot make the directory {directory}: {error.strerror or error}") from None
-    shared = found.st_mode & (stat.S_IWGRP | stat.S_IWOTH) and not found.st_mode & stat.S_ISVTX
-    if found.st_uid not in (0, os.geteuid()) or shared:
+    open_to_all = found.st_mode & (stat.S_IWGRP | stat.S_IWOTH) and not found.st_mode & stat.S_ISVTX
+    if found.st_uid not in (0, os.geteuid()) or open_to_all:
         raise ListenError(f"{directory} belongs to others or is writable by them: choose another socket path")
 
 

@@ -1,7 +1,7 @@
 """The reference page and the JSON Schema of the control protocol, made from the method table.
 
 `docs/control-api.md` is this page, committed; a test holds it to the code. `mrfp schema` prints the
-schema, `mrfp schema --markdown` the page.
+schema, `mrfp schema --markdown` the page, and `mrfp schema --options` the options of `mrfp.toml`.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from control import docstrings
 from control.errors import PROTOCOL_ERRORS, REFUSAL_CODES
 from control.messages import Missed
 from control.protocol import EVENTS, LINE_LIMIT, METHODS, MISSED, REMEMBERED, Method
+from control.settings import Settings
 from mixer import port
 from mixer.secret import Secret
 
@@ -52,6 +53,14 @@ def schema_text() -> str:
 def page() -> str:
     """The reference page, Markdown."""
     return "\n".join(_page()) + "\n"
+
+
+def options() -> str:
+    """Every option of `mrfp.toml`, Markdown: a part of docs/operations.md."""
+    lines: list[str] = []
+    for section in msgspec.structs.fields(Settings):
+        lines += [f"### [{section.name}]\n", docstrings.summary(section.type) + "\n", *_fields(section.type)]
+    return "\n".join(lines)
 
 
 def _page() -> Iterator[str]:
@@ -130,6 +139,8 @@ def _type(kind: inspect.Type) -> str:  # noqa: C901 - a table, one line a type
             return "base64url"
         case inspect.ListType() | inspect.VarTupleType():
             return f"list of {_type(kind.item_type)}"
+        case inspect.TupleType():
+            return "list: " + "; ".join(_type(item) for item in kind.item_types)
         case inspect.DictType():
             return f"object of {_type(kind.value_type)}"
         case inspect.IntType() | inspect.FloatType():
@@ -142,9 +153,13 @@ def _type(kind: inspect.Type) -> str:  # noqa: C901 - a table, one line a type
 
 
 def _bounds(kind: inspect.IntType | inspect.FloatType) -> str:
-    if kind.ge is None and kind.le is None:
-        return ""
-    return f", {kind.ge:g} to {kind.le}" if kind.ge is not None else f", at most {kind.le}"
+    low, high = kind.ge, kind.le
+    if low is not None and high is not None:
+        return f", {low:g} to {high}"
+    if high is not None:
+        above = "" if kind.gt is None else f"above {kind.gt:g}, "
+        return f", {above}at most {high:g}"
+    return "" if low is None else f", at least {low}"
 
 
 def _errors() -> Iterator[str]:

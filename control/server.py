@@ -36,7 +36,9 @@ class ControlServer:
         self.clients = 0
         """Controllers connected now, and not turned away."""
         self._limits = limits or Limits()
-        self._uids = frozenset((0, os.geteuid()) if allowed_uids is None else allowed_uids)
+        ours = frozenset((0, os.geteuid()))
+        self._uids = ours if allowed_uids is None else frozenset(allowed_uids)
+        self._shared = not self._uids <= ours
         self._names = frozenset(allowed_names)
         self._peer_uid = peer_uid
         self._stopping = False
@@ -46,7 +48,7 @@ class ControlServer:
 
     async def listen_unix(self, path: Path) -> None:
         """Take controllers at a Unix socket. Raises `listen.ListenError`."""
-        opened, self._remove_path = listen.unix_socket(path)
+        opened, self._remove_path = listen.unix_socket(path, shared=self._shared)
         server = await asyncio.start_unix_server(self._welcome_unix, sock=opened, limit=protocol.LINE_LIMIT)
         self._servers.append(server)
 

@@ -31,7 +31,8 @@ class ControlSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     """Path of the Unix socket; empty for `/run/mrfp/control.sock` as root, and else
     `$XDG_RUNTIME_DIR/mrfp/control.sock`. `$MRFP_SOCKET` changes that default."""
     allowed_uids: tuple[int, ...] | None = None
-    """Who may connect to the Unix socket; the daemon's own user and root if omitted."""
+    """Who may connect to the Unix socket; the daemon's own user and root if omitted. If others are
+    listed, every user can reach the socket (mode 0666) and the kernel's word decides who may speak."""
     tls_host: str = "0.0.0.0"
     """Address for controllers on other machines. Used only with `tls_port`."""
     tls_port: TcpPort = 0

@@ -12,11 +12,17 @@ from control.__main__ import main
 from control.protocol import EVENTS, METHODS
 from mixer import port
 
-PAGE = Path(__file__).parents[2] / "docs" / "control-api.md"
+DOCS = Path(__file__).parents[2] / "docs"
+PAGE = DOCS / "control-api.md"
+MANUAL = DOCS / "operations.md"
 
 
 def test_the_committed_page_is_current() -> None:
     assert PAGE.read_text() == reference.page(), "run: mrfp schema --markdown > docs/control-api.md"
+
+
+def test_the_options_in_the_manual_are_current() -> None:
+    assert reference.options() in MANUAL.read_text(), "put in the output of: mrfp schema --options"
 
 
 def test_every_method_and_event_is_there() -> None:

@@ -330,6 +330,13 @@ async def test_only_the_owner_can_reach_the_socket(house: House) -> None:
     assert not house.path.exists()
 
 
+async def test_others_can_reach_it_only_if_they_are_listed(make_house: MakeHouse) -> None:
+    house = await make_house(allowed_uids=[os.geteuid(), 4242])
+    assert stat.S_IMODE(house.path.stat().st_mode) == 0o666
+    assert stat.S_IMODE(house.path.parent.stat().st_mode) == 0o755
+    assert (await (await house.client()).node_info()).boot_id == "b00t"
+
+
 async def test_a_dead_socket_is_replaced_and_a_live_one_is_not(house: House, tmp_path: Path) -> None:
     other = ControlServer(FakeMixer())
     with pytest.raises(listen.ListenError, match="another mixer answers"):
