@@ -37,9 +37,7 @@ def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
     """One daemon for all tests; it must end well, too."""
     folder = tmp_path_factory.mktemp("mrfp")
     socket, config, log = folder / "s", folder / "mrfp.toml", folder / "log"
-    config.write_text(
-        f'[mixer]\nhost = "127.0.0.1"\nhost6 = "::1"\nport = 0\n[control]\nsocket = "{socket}"\n'
-    )
+    config.write_text(f'[mixer]\nhost = "127.0.0.1"\nhost6 = "::1"\nport = 0\n[control]\nsocket = "{socket}"\n')
     command = [sys.executable, "-m", "control", "serve", "--config", str(config)]
     with log.open("wb") as sink:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink)

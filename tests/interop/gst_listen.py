@@ -65,6 +65,10 @@ def main() -> None:
         f" ! audio/x-raw,format=S16LE ! filesink buffer-mode=unbuffered location={plan['recording']}"
     )
     dec = pipeline.get_by_name("dec")
+    # Reports come on the same port; left unlinked, the first of them would stop the pipeline.
+    reports = Gst.parse_bin_from_description("fakesink sync=false async=false", True)
+    pipeline.add(reports)
+    assert dec.link_pads("rtcp_src", reports, "sink")
     caps = Gst.Caps.from_string(key_caps(plan))
     calls: list[int] = []
 

@@ -86,9 +86,7 @@ _FFMPEG_SUITES = {
 
 
 @contextlib.asynccontextmanager
-async def ffmpeg_listener(
-    folder: Path, name: str, codec: str, suite: str, key: bytes
-) -> AsyncIterator[Listener]:
+async def ffmpeg_listener(folder: Path, name: str, codec: str, suite: str, key: bytes) -> AsyncIterator[Listener]:
     """ffmpeg recording one SRTP stream; it is told the key by SDP, the only way it takes."""
     port = free_port_pair()
     payload_type = _FFMPEG_CODECS[codec][1]
@@ -168,9 +166,7 @@ class GstKey:
 
 
 @contextlib.asynccontextmanager
-async def gst_listener(
-    folder: Path, name: str, keys: Sequence[GstKey], roc: int = 0
-) -> AsyncIterator[Listener]:
+async def gst_listener(folder: Path, name: str, keys: Sequence[GstKey], roc: int = 0) -> AsyncIterator[Listener]:
     """srtpdec holding `keys`, told apart by their MKI; records PCMA of any SSRC."""
     port = free_port_pair()
     recording = folder / f"{name}.pcm"

@@ -37,18 +37,14 @@ def assert_reference_reads(wire: Wire, context: Context) -> None:
 
 
 @pytest.mark.needs("ffmpeg")
-@pytest.mark.parametrize(
-    ("suite", "codec"), [("AES_CM_128_HMAC_SHA1_80", "PCMA"), ("AES_CM_128_HMAC_SHA1_32", "PCMU")]
-)
+@pytest.mark.parametrize(("suite", "codec"), [("AES_CM_128_HMAC_SHA1_80", "PCMA"), ("AES_CM_128_HMAC_SHA1_32", "PCMU")])
 async def test_ffmpeg(tmp_path: Path, suite: str, codec: str) -> None:
     key = secret_of(suite)
     async with (
         ffmpeg_listener(tmp_path, "listener", codec, suite, key) as listener,
         open_wire(("127.0.0.1", listener.port)) as wire,
     ):
-        talk = ffmpeg_sender(
-            tmp_path, "sender", wire.inner, hertz=700, codec=codec, suite=suite, key=key, ssrc=SSRC
-        )
+        talk = ffmpeg_sender(tmp_path, "sender", wire.inner, hertz=700, codec=codec, suite=suite, key=key, ssrc=SSRC)
         async with talk:
             await asyncio.sleep(2.0)
         heard = await listener.stop()

@@ -23,9 +23,7 @@ TALK_S = 4.0
 """Long enough for two seconds of tone after everyone has joined."""
 
 
-@pytest.mark.parametrize(
-    ("codec", "suite"), [("PCMA", "AES_CM_128_HMAC_SHA1_80"), ("PCMU", "AES_CM_128_HMAC_SHA1_32")]
-)
+@pytest.mark.parametrize(("codec", "suite"), [("PCMA", "AES_CM_128_HMAC_SHA1_80"), ("PCMU", "AES_CM_128_HMAC_SHA1_32")])
 async def test_talkers_hear_each_other_and_not_themselves(
     tmp_path: Path, mixer: MixerClient, media: Address, codec: port.CodecName, suite: SuiteName
 ) -> None:
@@ -77,9 +75,7 @@ async def test_listeners_of_one_group_key_get_the_same_octets(
     """Talkers under unique keys, listeners under the group key: one packet for all of these."""
     suite: SuiteName = "AES_CM_128_HMAC_SHA1_80"
     group = fresh(suite)
-    await mixer.call(
-        port.ConferenceCreate(conference="group", keying="group", style="ssrc", key=group.port())
-    )
+    await mixer.call(port.ConferenceCreate(conference="group", keying="group", style="ssrc", key=group.port()))
     async with AsyncExitStack() as stack:
         for hertz in (440, 1000):
             up, down = fresh(suite), fresh(suite)
@@ -109,9 +105,7 @@ async def test_listeners_of_one_group_key_get_the_same_octets(
         listeners, wires = [], []
         stranger = fresh(suite)
         for leg, key in (("one", group), ("two", group), ("stranger", stranger)):
-            listener = await stack.enter_async_context(
-                ffmpeg_listener(tmp_path, leg, "PCMU", suite, key.octets)
-            )
+            listener = await stack.enter_async_context(ffmpeg_listener(tmp_path, leg, "PCMU", suite, key.octets))
             wire = await stack.enter_async_context(open_wire(media, listener.port))
             await mixer.call(
                 port.LegAdd(
@@ -171,9 +165,7 @@ async def test_a_talker_with_the_wrong_key_is_not_heard(
                 )
             )
         down = fresh(suite)
-        listener = await stack.enter_async_context(
-            ffmpeg_listener(tmp_path, "audience", "PCMU", suite, down.octets)
-        )
+        listener = await stack.enter_async_context(ffmpeg_listener(tmp_path, "audience", "PCMU", suite, down.octets))
         wire = await stack.enter_async_context(open_wire(media, listener.port))
         await mixer.call(
             port.LegAdd(

@@ -59,9 +59,7 @@ async def test_rtp_and_rtcp_dissect(tmp_path: Path, mixer: MixerClient, media: A
         write_pcap(capture, a.from_mixer, media[1], a.outer[1])
     assert_hears(phones[0].heard(), present={1000}, absent={440})
 
-    rtp = fields(
-        capture, media[1], "rtp && !rtcp", "rtp.version", "rtp.p_type", "rtp.ssrc", "rtp.seq", "rtp.timestamp"
-    )
+    rtp = fields(capture, media[1], "rtp && !rtcp", "rtp.version", "rtp.p_type", "rtp.ssrc", "rtp.seq", "rtp.timestamp")
     assert len(rtp) >= 340
     assert {(version, kind) for version, kind, *_ in rtp} == {("2", "0")}
     assert len({ssrc for _, _, ssrc, *_ in rtp}) == 1
@@ -75,9 +73,7 @@ async def test_rtp_and_rtcp_dissect(tmp_path: Path, mixer: MixerClient, media: A
 
     assert not fields(capture, media[1], "_ws.malformed || _ws.expert.severity == error", "frame.number")
     own_ssrc = rtp[0][2]
-    reports = fields(
-        capture, media[1], "rtcp.pt == 200", "rtcp.senderssrc", "rtcp.ssrc.identifier", "rtcp.sdes.text"
-    )
+    reports = fields(capture, media[1], "rtcp.pt == 200", "rtcp.senderssrc", "rtcp.ssrc.identifier", "rtcp.sdes.text")
     assert reports, "no sender report in seven seconds"
     assert {ssrc for ssrc, *_ in reports} == {own_ssrc}
     assert all(about.startswith("0x00000440") for _, about, _ in reports), reports
@@ -92,6 +88,4 @@ def test_the_capture_file_is_one(tmp_path: Path) -> None:
     capture = tmp_path / "one.pcap"
     packet = bytes.fromhex("8000000a00000a0012345678") + bytes(160)
     write_pcap(capture, [Datagram(1.5, packet)], 40000, 5004)
-    assert fields(capture, 40000, "rtp", "rtp.seq", "rtp.ssrc", "udp.dstport") == [
-        ["10", "0x12345678", "5004"]
-    ]
+    assert fields(capture, 40000, "rtp", "rtp.seq", "rtp.ssrc", "udp.dstport") == [["10", "0x12345678", "5004"]]
