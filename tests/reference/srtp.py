@@ -95,9 +95,7 @@ class Transform:
         ciphertext = self._xor(secret, ssrc, index)
         return ciphertext, self._mac(clear + ciphertext + suffix)
 
-    def open(
-        self, clear: bytes, ciphertext: bytes, tag: bytes, ssrc: int, index: int, suffix: bytes
-    ) -> bytes:
+    def open(self, clear: bytes, ciphertext: bytes, tag: bytes, ssrc: int, index: int, suffix: bytes) -> bytes:
         """Decrypt, or raise `Refused`."""
         if self.suite.aead:
             try:

@@ -28,9 +28,7 @@ def secret_of(suite: str) -> bytes:
     return bytes((7 * i + 3) % 256 for i in range(SUITES[suite].key + SUITES[suite].salt))
 
 
-def rtp(
-    sequence: int, *, ssrc: int = 0xCAFE, csrcs: int = 0, extension: bytes = b"", payload: bytes
-) -> bytes:
+def rtp(sequence: int, *, ssrc: int = 0xCAFE, csrcs: int = 0, extension: bytes = b"", payload: bytes) -> bytes:
     """An RTP packet; `extension` is a body of whole words."""
     first = 0x80 | csrcs | (0x10 if extension else 0)
     header = struct.pack("!BBHII", first, 8, sequence, 160 * sequence, ssrc)
