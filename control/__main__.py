@@ -38,7 +38,7 @@ def _parser() -> argparse.ArgumentParser:
     top.add_argument("--socket", metavar="ADDRESS", help="control socket, or tls://host:port")
     for name in ("certificate", "key", "authority"):
         top.add_argument(f"--{name}", type=Path, metavar="PEM", help="for tls://")
-    top.add_argument("--interval", type=float, default=0.5, metavar="SECONDS")
+    top.add_argument("--interval", type=float, default=1.0, metavar="SECONDS", help="between looks")
     top.add_argument("--once", action="store_true", help="print once and leave")
     top.set_defaults(run=_top)
     schema = words.add_parser("schema", help="print the JSON Schema of the control protocol")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import sys
 from collections.abc import Sequence
 from datetime import datetime
@@ -14,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from control import ctlargs, keyfiles, listen, tables
+from control import ctlargs, keyfiles, listen, tables, wording
 from control.client import Disconnected, MixerClient
 from control.errors import ControlError
 from control.messages import Missed
@@ -37,7 +38,9 @@ def main(arguments: Sequence[str]) -> int:
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
-        return DONE  # `mrfp ctl events | head` has seen enough
+        # `mrfp ctl events | head` has seen enough; Python's last flush must not complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
     except Disconnected as error:
         return _complain(f"{error}\nIs it running? Start one with `mrfp serve`.", UNREACHABLE)
     except ControlError as error:
@@ -140,7 +143,11 @@ async def _find_leg(mixer: MixerClient, leg: str) -> port.LegStatus:
 
 
 async def _watch(mixer: MixerClient, options: argparse.Namespace) -> None:
-    wanted = msgspec.convert({"events": options.events, "conference": options.conference}, options.method.params)
+    asked = {"events": options.events, "conference": options.conference}
+    try:
+        wanted = msgspec.convert(asked, options.method.params)
+    except msgspec.ValidationError as error:
+        raise Misuse(wording.of(error, options.method.params)) from None
     await mixer.request(options.method, wanted)
     left = options.count
     async for event in mixer.events():

@@ -6,6 +6,7 @@ A controller that goes away takes nothing with it.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -77,8 +78,11 @@ class ControlServer:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        for server in self._servers:
-            await server.wait_closed()
+        # A peer in the middle of a TLS handshake is none of our tasks, and must not hold us up.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(2.0):
+                for server in self._servers:
+                    await server.wait_closed()
         self._servers.clear()
         self._remove_path()
         self._stopping = False

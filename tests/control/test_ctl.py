@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import io
 import json
+import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -79,9 +83,6 @@ async def test_keys_come_from_files(
     got = house.mixer.conferences["room"].key
     assert got is not None
     assert (got.secret, got.suite, got.epoch, got.mki) == (key.secret, "AEAD_AES_128_GCM", 4, "0a")
-    import io
-    import sys
-
     monkeypatch.setattr(sys, "stdin", io.StringIO(key.secret.to_base64() + "\n"))
     more = ["--suite", "AEAD_AES_128_GCM", "--epoch", "5", "--key-file", "-"]
     assert await run(house, "key", "prepare", "room", *more) == 0
@@ -161,6 +162,9 @@ async def test_refusals_and_mistakes(house: House, capsys: pytest.CaptureFixture
     assert await run(house, "conference", "create", "two words") == ctl.MISUSED
     assert "conference" in capsys.readouterr().err
     assert await run(house, "leg", "show", "nobody") == ctl.REFUSED
+    capsys.readouterr()
+    assert await run(house, "events", "talkin") == ctl.MISUSED
+    assert "one of auth_failures" in capsys.readouterr().err
     with pytest.raises(SystemExit) as usage:
         main(["ctl", "leg", "add", "room", "a", "--ptime", "25"])
     assert usage.value.code == ctl.MISUSED
@@ -208,3 +212,19 @@ def test_sdp_with_an_mki() -> None:
     key = fresh_key()
     assert keyfiles.sdp_line(key.suite, key.secret, "000a").endswith("|10:2")
     assert keyfiles.ffmpeg_line("AEAD_AES_128_GCM", key.secret, "h", 1, 0) is None
+
+
+async def test_a_reader_that_leaves_is_no_error(house: House) -> None:
+    """`mrfp ctl conference list | head -0`, with a pipe that nobody reads any more."""
+    await run(house, "conference", "create", "room")
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "control", "ctl", "--socket", str(house.path), "events", "--count", "9"]
+    watching = await asyncio.create_subprocess_exec(
+        *command, stdout=writing, stderr=subprocess.PIPE, cwd=Path(__file__).parents[2]
+    )
+    os.close(writing)
+    await until(lambda: bool(house.mixer.subscribers))
+    house.mixer.emit(talking())
+    _, errors = await asyncio.wait_for(watching.communicate(), 30)
+    assert (watching.returncode, errors) == (0, b"")

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from control import errors
@@ -37,6 +37,9 @@ def outcome(session: Session, line: bytes) -> Any:
     return reply
 
 
+patient = settings(deadline=None)
+"""A busy machine is no error."""
+
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=20),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=12), inner, max_size=4),
@@ -45,16 +48,19 @@ json_values = st.recursive(
 field_names = sorted({name for method in METHODS.values() for name in method.params.__struct_fields__})
 
 
+@patient
 @given(st.binary(max_size=400))
 def test_any_octets(line: bytes) -> None:
     outcome(Session(), line)
 
 
+@patient
 @given(json_values)
 def test_any_json(value: object) -> None:
     outcome(Session(), json.dumps(value).encode("utf-8", "surrogatepass"))
 
 
+@patient
 @given(
     st.sampled_from([*METHODS, "node.reboot", ""]),
     st.dictionaries(st.sampled_from([*field_names, "x"]), json_values, max_size=6) | json_values,
@@ -73,6 +79,7 @@ def test_any_request(method: str, params: object, number: object, notify: bool) 
         assert notify
 
 
+@patient
 @given(st.data())
 def test_a_broken_request(data: st.DataObject) -> None:
     """Octets changed, cut out or put into good requests."""
@@ -86,6 +93,7 @@ def test_a_broken_request(data: st.DataObject) -> None:
     outcome(Session(), bytes(line))
 
 
+@patient
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 3)), max_size=40))
 def test_no_request_is_run_twice(requests: list[tuple[int, int]]) -> None:
     session = Session()
