@@ -108,14 +108,10 @@ class Pointers:
         self._size = np.empty(0, object)
 
     def of(self, rows: NDArray[np.int64]) -> tuple[list[Any], list[Any]]:
-        """Pointers to the given rows, which must ascend: (packets, lengths)."""
-        if not len(rows):
-            return [], []
-        first, last = int(rows[0]), int(rows[-1])
+        """Pointers to the given rows: (packets, lengths)."""
+        last = int(rows.max(initial=-1))
         if last >= len(self._data):
             self._grow(min(len(self.octets), max(2 * len(self._data), last + 1, 64)))
-        if last - first + 1 == len(rows):
-            return self._data[first : last + 1].tolist(), self._size[first : last + 1].tolist()
         return self._data[rows].tolist(), self._size[rows].tolist()
 
     def _grow(self, count: int) -> None:

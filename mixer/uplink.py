@@ -52,7 +52,6 @@ class Uplink:
         self._legs, self._routes, self._sessions = legs, routes, sessions
         self._admission, self._reception, self._playouts = admission, reception, playouts
         self._pointers: dict[int, Pointers] = {}
-        self._order = np.zeros(legs.rows, np.int64)
 
     def receive(
         self, batch: Batch, frame: int, lap: Callable[[str], None]
@@ -79,7 +78,7 @@ class Uplink:
         if len(strangers):
             self._admission.admit(batch, strangers, address, ssrc, leg, fate, opened, frame)
         lap("route")
-        rows = self._decrypt(batch, np.flatnonzero(media & (fate == 0)), leg, fate, opened)
+        rows = self._decrypt(batch, self._by_leg(np.flatnonzero(media & (fate == 0)), leg), leg, fate, opened)
         lap("decrypt")
         if len(rows):
             self._place(batch, rows, leg, header, fate, frame)
@@ -87,6 +86,12 @@ class Uplink:
         return fate, rtcp & alive, address
 
     # -- decrypt ------------------------------------------------------------------------------
+
+    @staticmethod
+    def _by_leg(rows: Rows, leg: Rows) -> Rows:
+        """Packets in the order of their legs, those of one leg as they came. Sessions and rings lie in memory
+        in that order: walking along instead of jumping about halves the time that libsrtp takes."""
+        return rows[np.argsort(leg[rows].astype(np.uint16), kind="stable")]
 
     def _decrypt(self, batch: Batch, rows: Rows, leg: Rows, fate: Fates, opened: NDArray[np.bool_]) -> Rows:
         """Authenticate and decrypt; returns the rows that are still alive."""
@@ -109,18 +114,15 @@ class Uplink:
         alive: Rows = rows[fate[rows] == 0]
         return alive
 
-    def _rank(self, who: Rows) -> Rows | None:
-        """For each packet, how many of the same leg stand before it; None if no leg has two."""
-        position = np.arange(len(who))
-        self._order[who] = position
-        if (self._order[who] == position).all():
+    @staticmethod
+    def _rank(who: Rows) -> Rows | None:
+        """For each packet of legs in order, how many of the same leg stand before it; None if no leg has two."""
+        first = np.ones(len(who), bool)
+        first[1:] = who[1:] != who[:-1]
+        if first.all():
             return None
-        order = np.argsort(who, kind="stable")
-        ordered = who[order]
-        start = np.maximum.accumulate(np.where(np.diff(ordered, prepend=-1) != 0, position, 0))
-        rank = np.empty(len(who), np.int64)
-        rank[order] = position - start
-        return rank
+        position = np.arange(len(who))
+        return position - np.maximum.accumulate(np.where(first, position, 0))
 
     def _rounds(self, who: Rows) -> Iterator[Rows | slice]:
         """Positions of packets, in rounds in which each leg has one at most, in order of arrival."""
