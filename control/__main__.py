@@ -37,7 +37,7 @@ def _parser() -> argparse.ArgumentParser:
     top = words.add_parser("top", help="watch a running mixer", description="A live view of a mixer.")
     top.add_argument("--socket", metavar="ADDRESS", help="control socket, or tls://host:port")
     for name in ("certificate", "key", "authority"):
-        top.add_argument(f"--{name}", type=Path, metavar="PEM", help="for tls://")
+        top.add_argument(f"--tls-{name}", type=Path, metavar="PEM", help="for tls://")
     top.add_argument("--interval", type=float, default=1.0, metavar="SECONDS", help="between looks")
     top.add_argument("--once", action="store_true", help="print once and leave")
     top.set_defaults(run=_top)

@@ -45,7 +45,7 @@ _BAR: Final = 8
 
 def main(options: argparse.Namespace) -> int:
     """Run `mrfp top`; returns the exit status."""
-    client = ctl.client(options.socket, options.certificate, options.key, options.authority)
+    client = ctl.client(options.socket, options.tls_certificate, options.tls_key, options.tls_authority)
     if not options.once:
         Top(client, max(0.2, options.interval)).run()
         return 0

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from control import errors, listen
+from control.__main__ import main
 from control.client import ControlError, Disconnected, MixerClient
 from control.server import ControlServer
 from tests.control.fakes import FakeMixer
@@ -104,6 +105,17 @@ async def test_a_controller_of_our_authority_is_let_in(tmp_path: Path) -> None:
         client(address, ours.issue("focus")) as mixer,
     ):
         assert (await mixer.node_info()).boot_id == "b00t"
+
+
+async def test_people_come_in_the_same_way(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ours = Authority(tmp_path, "ours")
+    mine = ours.issue("admin")
+    async with serving(ours.issue("localhost")) as address:
+        files = ["--tls-certificate", str(mine.certificate), "--tls-key", str(mine.key)]
+        files += ["--tls-authority", str(mine.authority)]
+        assert await asyncio.to_thread(main, ["ctl", "--socket", address, *files, "node", "info"]) == 0
+        assert "b00t" in capsys.readouterr().out
+        assert await asyncio.to_thread(main, ["top", "--once", "--socket", address, *files]) == 0
 
 
 async def test_without_a_certificate_nobody_comes_in(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import pytest
 from textual.widgets import DataTable, Static
 
 from control import ctl, top
+from control.__main__ import main
 from control.client import MixerClient
 from control.watch import OTHERS, Watcher
 from mixer import port
@@ -60,15 +60,12 @@ async def test_a_mixer_that_goes_away_is_waited_for(house: House) -> None:
 
 async def test_once(house: House, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     furnish(house)
-    options = argparse.Namespace(
-        socket=str(house.path), certificate=None, key=None, authority=None, once=True, interval=1.0
-    )
-    assert await asyncio.to_thread(top.main, options) == 0
+    assert await asyncio.to_thread(main, ["top", "--once", "--socket", str(house.path)]) == 0
     out = capsys.readouterr().out
     assert "2 conferences, 2 legs" in out
     assert "alice" in out
-    options.socket = f"{tmp_path}/none"
-    assert await asyncio.to_thread(top.main, options) == ctl.UNREACHABLE
+    nowhere = ["top", "--once", "--socket", f"{tmp_path}/none"]
+    assert await asyncio.to_thread(main, nowhere) == ctl.UNREACHABLE
     assert "no mixer answers" in capsys.readouterr().err
 
 
