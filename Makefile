@@ -53,5 +53,5 @@ $(VENV)/.ready-dev: pyproject.toml | $(VENV)/bin/python
 	@touch $(VENV)/.ready $@
 
 clean:
-	rm -rf .venv .venv-3.* build dist demo-out bench-out .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-3.* build dist demo-out out .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
