@@ -31,12 +31,16 @@ from bench.processes import (
     Daemon,
     child,
     daemon,
+    machine_cpu_ns,
 )
 from bench.verdict import Spread, Verdict
 from control.client import ControlError
 from mixer import port
 from mixer.secret import Secret
 from mixer.suites import SuiteName
+
+_OTHERS = 0.25
+"""Cores that other programs may use before the numbers are doubted. A kernel's interrupts are in it."""
 
 _CHUNK = 256
 """Legs added without waiting for a reply."""
@@ -115,9 +119,11 @@ async def _mixer(plan: Plan, load: Child, mixer: Daemon, floor_us: float) -> tup
     load.tell(f"go {mixer.port}")
     await load.expect("steady", 30 + plan.warmup)
     before = await mixer.client.node_info()
-    begin, cpu = time.monotonic(), mixer.child.cpu_ns()
+    begin, cpu, others = time.monotonic(), mixer.child.cpu_ns(), _others_ns(mixer.child, load)
     await load.expect("done", 30 + plan.seconds)
-    cpu_us = (mixer.child.cpu_ns() - cpu) / 1000 / ((time.monotonic() - begin) * 50 * plan.legs)
+    seconds = time.monotonic() - begin
+    cpu_us = (mixer.child.cpu_ns() - cpu) / 1000 / (seconds * 50 * plan.legs)
+    _warn_if_busy((_others_ns(mixer.child, load) - others) / 1e9 / seconds)
     after = await mixer.client.node_info()
     verdict = msgspec.json.decode(await load.line(300), type=Verdict)
     end = await mixer.client.node_info()
@@ -144,6 +150,18 @@ async def _mixer(plan: Plan, load: Child, mixer: Daemon, floor_us: float) -> tup
         stages_us={stage: round(us, 1) for stage, us in after.stages_us.items()},
     )
     return result, verdict
+
+
+def _others_ns(*ours: Child) -> int:
+    return machine_cpu_ns() - sum(child.cpu_ns() for child in ours)
+
+
+def _warn_if_busy(cores: float) -> None:
+    if cores > _OTHERS:
+        print(
+            f"other programs used {cores:.2f} cores while this was measured: the numbers are too high",
+            file=sys.stderr,
+        )
 
 
 def _conference(plan: Plan, number: int) -> port.ConferenceCreate:

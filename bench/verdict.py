@@ -185,9 +185,10 @@ class _Ears:
     def _own_voice(self, leg: int, rest: Samples) -> None:
         own = self._voice(leg)
         # Only the part of it that fell into the window can be in the rest.
-        level = content.strongest_db(rest, own) + float(20 * np.log10(len(own) / len(rest)))
+        part = float(20 * np.log10(len(own) / len(rest)))
+        level = content.strongest_db(rest, own) + part
         self.self_db.append(level)
-        if level > max(content.SELF_LIMIT_DB, content.by_chance_db(rest, own)):
+        if level > max(content.SELF_LIMIT_DB, content.by_chance_db(rest, own) + part):
             self.problems.append(f"leg {leg} hears itself at {level:.1f} dB")
 
     def _remainder(self, leg: int, mix: Samples, rest: Samples) -> None:
