@@ -175,7 +175,7 @@ class Desk:
         return Done()
 
     def _show(self, wish: ConferenceShow, frame: int) -> ConferenceStatus:
-        return self._status.conference(self._rooms.conferences.named(wish.conference))
+        return self._status.conference(self._rooms.conferences.named(wish.conference), wish.first, wish.limit)
 
     def _list(self, wish: ConferenceList, frame: int) -> ConferenceNames:
         return ConferenceNames(conferences=self._rooms.conferences.names())
@@ -409,7 +409,8 @@ class Desk:
     def remove(self, leg: Leg, frame: int) -> LegStatus:
         """Remove a leg, say goodbye to it, and return its final statistics."""
         rooms, row = self._rooms, leg.row
-        status = self._status.leg(leg)
+        conference = rooms.conferences.at(int(rooms.legs.conference[row]))
+        (status,) = self._status.legs(conference, np.array([row]))
         if rooms.legs.located[row]:
             self.farewell += [
                 (octets, to.copy(), port) for octets, to, port in rooms.reports.compose(leg, frame, goodbye=True)
@@ -420,7 +421,6 @@ class Desk:
         if leg.late_key:
             leg.late_key[1].wipe()
         rooms.playouts[int(rooms.legs.clock[row])].stop(row)
-        conference = rooms.conferences.at(int(rooms.legs.conference[row]))
         conference.legs.discard(row)
         self._leave_stream(conference, int(rooms.legs.stream[row]))
         rooms.legs.remove(leg)

@@ -225,8 +225,8 @@ class Downlink:
             width = payload.shape[1]
             length[some] = header[some] + width
             for size in np.unique(header[some]):
-                alike = header[some] == size
-                octets[some[alike], size : size + width] = payload[alike]
+                alike = np.flatnonzero(header[some] == size)
+                octets[some[alike], size : size + width] = payload if len(alike) == len(some) else payload[alike]
         self.encodes += len(cast.stream)
         self.common_encodes += cast.commons
         return octets, length

@@ -256,6 +256,10 @@ class Engine:
         self._events.clear()
         return happened
 
+    def refuse_newcomers(self) -> None:
+        """Take no new conferences or legs from now on."""
+        self._desk.draining = True
+
     def drain(self) -> None:
         """Refuse newcomers and remove every leg; the next tick carries their RTCP BYEs."""
         self._desk.drain(self.frame)
@@ -275,6 +279,18 @@ class Engine:
             PortError: UNKNOWN_LEG.
         """
         return int(self._legs.local[self._legs.named(leg).row])
+
+    def legs_of(self, conference: str) -> list[str]:
+        """Names of a conference's legs.
+
+        Raises:
+            PortError: UNKNOWN_CONFERENCE.
+        """
+        return [self._legs.at(row).name for row in sorted(self._conferences.named(conference).legs)]
+
+    def conferences(self) -> list[str]:
+        """Names of all conferences."""
+        return self._conferences.names()
 
     def has_leg(self, leg: str) -> bool:
         """True while there is a leg of that name."""

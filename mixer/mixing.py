@@ -94,8 +94,8 @@ def mix(talker: Rows, conference: Rows, voice: Voice) -> Mix:
 
 def limit(samples: Voice) -> Samples:
     """Bring sums back to 16 bits: unchanged up to the knee, bent above it, never wrapped."""
-    hot = np.flatnonzero(np.abs(samples).max(axis=1, initial=0.0) > KNEE)
-    if len(hot):
+    if max(samples.max(initial=0.0), -samples.min(initial=0.0)) > KNEE:
+        hot = np.flatnonzero(np.abs(samples).max(axis=1) > KNEE)
         loud = samples[hot]
         over = np.maximum(np.abs(loud) - KNEE, 0) / (CEILING - KNEE)
         bent = np.sign(loud) * (KNEE + (CEILING - KNEE) * np.tanh(over))

@@ -95,10 +95,14 @@ class Playout:
         self.started[row] = False
         self._horizon[row] = self.cursor[row] = 0
 
-    def waiting_ms(self, row: int) -> int:
-        """Milliseconds of sound that wait in a row."""
-        waiting = int(self._horizon[row] - self.cursor[row]) if self.started[row] else 0
-        return max(0, waiting * 1000 // self.rate)
+    def waiting(self, rows: Rows) -> NDArray[np.int64]:
+        """Milliseconds of sound that wait, int64[n]."""
+        waiting = np.where(self.started[rows], self._horizon[rows] - self.cursor[rows], 0)
+        return np.maximum(waiting, 0) * 1000 // self.rate
+
+    def concealed_ms(self, rows: Rows) -> NDArray[np.int64]:
+        """Milliseconds of sound invented since each leg was added, int64[n]."""
+        return np.asarray(self.concealed[rows] * 1000 // self.rate)
 
     def _ticks_of(self, ms: int) -> int:
         samples = ms * self.rate // 1000

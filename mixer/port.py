@@ -20,14 +20,14 @@ import msgspec
 from mixer.secret import Secret
 from mixer.suites import SuiteName
 
-Identifier: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"^[!-~]{1,64}$")]
+Identifier: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"^[!-~]{1,64}$(?!\n)")]
 Ssrc: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=0xFFFF_FFFF)]
 Roc: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=0xFFFF_FFFF)]
 Epoch: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=0xFFFF_FFFF)]
-Mki: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"^([0-9a-f]{2}){0,4}$")]
+Mki: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"^([0-9a-f]{2}){0,4}$(?!\n)")]
 PayloadType: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=127)]
 ExtensionId: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=14)]
-Endpoint: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"^(\[[0-9a-fA-F:.]+\]|[0-9.]+):[0-9]{1,5}$")]
+Endpoint: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"^(\[[0-9a-fA-F:.]+\]|[0-9.]+):[0-9]{1,5}$(?!\n)")]
 Gain: TypeAlias = Annotated[float, msgspec.Meta(ge=-60.0, le=20.0)]
 
 Rate: TypeAlias = Literal[8000, 16000, 48000]
@@ -136,6 +136,10 @@ class ConferenceShow(_Value, frozen=True, kw_only=True):
     """Ask for the state of one conference and of its legs."""
 
     conference: Identifier
+    first: Annotated[int, msgspec.Meta(ge=0)] = 0
+    """Leave out so many legs, in the order in which they joined, roughly."""
+    limit: Annotated[int, msgspec.Meta(ge=0)] | None = None
+    """Show so many legs at most; all if omitted."""
 
 
 class ConferenceList(_Value, frozen=True, kw_only=True):
@@ -351,6 +355,8 @@ class ConferenceStatus(_Value, frozen=True, kw_only=True):
     """Legs in the mix of the last tick, loudest first."""
     streams: list[StreamPosition]
     """The common streams under the group key."""
+    legs_count: int
+    """All its legs, shown or not."""
     legs: list[LegStatus]
 
 

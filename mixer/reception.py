@@ -43,8 +43,9 @@ class Reception:
 
     def restart(self, row: int) -> None:
         """A new SSRC begins; what was lost before stays in the leg's total."""
-        self._lost_before[row] = self.lost(row)
-        self._reset(np.array([row]))
+        some = np.array([row])
+        self._lost_before[some] = self.lost(some)
+        self._reset(some)
 
     def _reset(self, rows: Rows) -> None:
         self._fresh[rows] = True
@@ -73,7 +74,7 @@ class Reception:
         start = fresh | jumped
         if start.any():
             some = rows[start]
-            self._lost_before[rows[jumped]] = self._lost_of(rows[jumped])
+            self._lost_before[rows[jumped]] = self.lost(rows[jumped])
             self._reset(some)
             self._fresh[some] = False
             self.base[some] = self.highest[some] = seq[start]
@@ -98,14 +99,12 @@ class Reception:
         self._recent[rows] = window | bit
         return new
 
-    def _lost_of(self, rows: Rows) -> Rows:
+    def lost(self, rows: Rows) -> Rows:
+        """Packets lost since each leg was added, int64[n]."""
         expected = self.highest[rows] - self.base[rows] + 1
         now = np.where(self._fresh[rows], 0, np.maximum(expected - self.received[rows], 0))
-        return self._lost_before[rows] + now
-
-    def lost(self, row: int) -> int:
-        """Packets lost since the leg was added."""
-        return int(self._lost_of(np.array([row]))[0])
+        total: Rows = self._lost_before[rows] + now
+        return total
 
     def report(self, row: int) -> tuple[int, int, int, int] | None:
         """Fraction lost (of 256), cumulative lost, extended highest seq and jitter for a report block

@@ -15,6 +15,7 @@ import contextlib
 import gc
 import select
 import socket
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,7 +28,20 @@ from mixer import __version__
 from mixer.batch import Batch, Fanout
 from mixer.config import MixerConfig
 from mixer.engine import Engine
-from mixer.port import Command, Event, LegAdd, LegAdded, Overrun, PortError, Refusal, Reply
+from mixer.port import (
+    Command,
+    ConferenceDestroy,
+    ConferenceShow,
+    ConferenceStatus,
+    Event,
+    LegAdd,
+    LegAdded,
+    LegRemove,
+    Overrun,
+    PortError,
+    Refusal,
+    Reply,
+)
 from mixer.routes import FIRST_LEG_PORT
 from mixer.stages import Lateness, Stages
 from mixer.timer import Timer
@@ -35,8 +49,11 @@ from mixer.udp import Receiver, UdpError, UdpSocket
 
 SMALL_BUFFER: Final = 4 << 20
 """With less receive buffer than this the sockets are emptied twice as often: 2,000 legs fill 1.5 MB in 20 ms."""
+PAGE: Final = 128
+"""Legs shown between two breaths."""
 CATCH_UP: Final = 5
 """Ticks run at once after a stall; more are skipped."""
+ANY_PORT_TRIES: Final = 100
 BATCHES: Final = 16
 """Batches taken from the sockets in one drain at most, so that a flood can't hold up a tick."""
 
@@ -113,7 +130,10 @@ class Service:
         gc.enable()
 
     async def drain(self) -> None:
-        """Refuse newcomers and say goodbye to every leg with the next tick."""
+        """Refuse newcomers and say goodbye to every leg."""
+        self.engine.refuse_newcomers()
+        for conference in self.engine.conferences():
+            await self._empty(conference)
         self.engine.drain()
 
     @property
@@ -122,16 +142,17 @@ class Service:
         return self._ports[0].number
 
     def _open_shared(self) -> None:
-        tries = range(100) if self.config.port == 0 else range(1)
-        for attempt in tries:
+        tries = ANY_PORT_TRIES if self.config.port == 0 else 1
+        for left in reversed(range(tries)):
+            port = self._open(self.config.port)
             try:
-                self._ports[0] = self._open(self.config.port)
-                self._ports[1] = self._open(self.port + 1)
+                if port.number % 2:
+                    raise UdpError(f"port {port.number} is odd; RTP takes an even one and RTCP the next")
+                self._ports = {0: port, 1: self._open(port.number + 1)}
                 break
             except UdpError:
-                if 0 in self._ports:
-                    self._ports.pop(0).close()
-                if attempt == tries[-1]:
+                port.close()
+                if not left:
                     raise
         for local in (0, 1):
             self._watch(self._ports[local], local)
@@ -253,10 +274,35 @@ class Service:
         """
         if isinstance(command, LegAdd) and command.own_port:
             return self._add_with_port(command)
+        if isinstance(command, ConferenceDestroy):
+            await self._empty(command.conference)
+        if isinstance(command, ConferenceShow):
+            return await self._show(command)
         reply = self.engine.apply(command)
         if isinstance(reply, LegAdded):
             reply = msgspec.structs.replace(reply, port=self.port)
         return reply
+
+    async def _empty(self, conference: str) -> None:
+        """Remove the legs of a conference in small steps: thousands at once would make a tick late."""
+        for leg in self.engine.legs_of(conference):
+            if self.engine.has_leg(leg):
+                self.engine.apply(LegRemove(leg=leg))
+            await asyncio.sleep(0)
+
+    async def _show(self, command: ConferenceShow) -> Reply:
+        """Show a large conference in small steps, for the same reason."""
+        wanted = sys.maxsize if command.limit is None else command.limit
+        shown: ConferenceStatus | None = None
+        while True:
+            done = len(shown.legs) if shown else 0
+            page = msgspec.structs.replace(command, first=command.first + done, limit=min(PAGE, wanted - done))
+            part = self.engine.apply(page)
+            assert isinstance(part, ConferenceStatus)
+            shown = msgspec.structs.replace(part, legs=[*shown.legs, *part.legs] if shown else part.legs)
+            if len(part.legs) < PAGE or len(shown.legs) >= wanted:
+                return shown
+            await asyncio.sleep(0)
 
     def _add_with_port(self, command: LegAdd) -> Reply:
         port, rtcp = self._open_pair(command.leg)

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
 from mixer import addresses
-from mixer.codecs import CODECS
 from mixer.conferences import Conference, Conferences
 from mixer.downlink import Downlink
-from mixer.legs import Leg, Legs, Mode
+from mixer.legs import Legs, Mode
 from mixer.playout import Playout
-from mixer.port import ConferenceStatus, LegStatus
+from mixer.port import ConferenceStatus, Key, LegStatus
 from mixer.reception import Reception
 from mixer.streams import Streams
+
+Ask = Callable[[Playout, NDArray[np.int64]], NDArray[np.int64]]
 
 
 class Status:
@@ -28,13 +35,14 @@ class Status:
         self._legs, self._conferences, self._streams = legs, conferences, streams
         self._reception, self._playouts, self._downlink = reception, playouts, downlink
 
-    def conference(self, conference: Conference) -> ConferenceStatus:
-        """State of a conference and of its legs."""
+    def conference(self, conference: Conference, first: int = 0, limit: int | None = None) -> ConferenceStatus:
+        """State of a conference, and of `limit` of its legs from the `first` on."""
         legs = self._legs
         key = conference.keys.active
-        talking = sorted(
-            (row for row in conference.legs if legs.talking[row]), key=lambda row: -float(legs.loudness[row])
-        )
+        rows = np.array(sorted(conference.legs), np.int64)
+        talking = rows[legs.talking[rows]]
+        talking = talking[np.argsort(-legs.loudness[talking], kind="stable")]
+        shown = rows[first : None if limit is None else first + limit]
         return ConferenceStatus(
             conference=conference.name,
             rate=conference.rate,
@@ -44,50 +52,61 @@ class Status:
             epoch=key.epoch if key else 0,
             prepared=sorted(conference.keys.prepared),
             max_talkers=int(self._conferences.max_talkers[conference.row]),
-            talkers=[legs.at(row).name for row in talking],
-            streams=[
-                self._downlink.position(row) for row in sorted(conference.streams) if self._streams.session[row] >= 0
-            ],
-            legs=[self.leg(legs.at(row)) for row in sorted(conference.legs)],
+            talkers=[legs.at(row).name for row in talking.tolist()],
+            streams=[self._downlink.position(row) for row in sorted(conference.streams) if key],
+            legs_count=len(rows),
+            legs=self.legs(conference, shown),
         )
 
-    def leg(self, leg: Leg) -> LegStatus:
-        """State and statistics of a leg."""
-        legs, row = self._legs, leg.row
-        conference = self._conferences.at(int(legs.conference[row]))
-        clock = int(legs.clock[row])
-        playout = self._playouts[clock]
-        mode = Mode(int(legs.mode[row]))
-        group = conference.keys.active if mode >= Mode.GROUP_SSRC else None
-        suite = group.suite if group else leg.suite.name if leg.suite else ""
+    def legs(self, conference: Conference, rows: NDArray[np.int64]) -> list[LegStatus]:
+        """State and statistics of legs of one conference, int64[n]."""
+        legs, clock = self._legs, self._legs.clock[rows]
+        group = conference.keys.active
+        columns = {
+            "rate": clock,
+            "ssrc": legs.ssrc[rows],
+            "talking": legs.talking[rows],
+            "muted": legs.muted[rows],
+            "level_dbov": -legs.level[rows],
+            "delay_ms": self._by_clock(rows, clock, lambda playout, some: playout.waiting(some)),
+            "received": self._reception.total[rows],
+            "lost": self._reception.lost(rows),
+            "jitter_ms": np.round(self._reception.jitter[rows] * 1000 / clock, 2),
+            "late": self._by_clock(rows, clock, lambda playout, some: playout.late[some]),
+            "concealed_ms": self._by_clock(rows, clock, lambda playout, some: playout.concealed_ms(some)),
+            "auth_failures": legs.auth_failures[rows],
+            "sent": legs.sent[rows],
+        }
+        values = zip(rows.tolist(), *(column.tolist() for column in columns.values()), strict=True)
+        return [self._leg(conference, group, row, dict(zip(columns, facts, strict=True))) for row, *facts in values]
+
+    def _leg(self, conference: Conference, key: Key | None, row: int, facts: dict[str, Any]) -> LegStatus:
+        legs, leg = self._legs, self._legs.at(row)
+        mode = int(legs.mode[row])
+        group = key if mode >= Mode.GROUP_SSRC else None
         return LegStatus(
             conference=conference.name,
             leg=leg.name,
-            codec=CODECS[int(legs.codec[row])].name,
-            rate=clock,
+            codec=leg.wish.codec,
             ptime=leg.wish.ptime,
-            direction=_direction(bool(legs.speaks[row]), bool(legs.listens[row])),
-            keying=("clear", "unique", "group", "group")[mode],
-            suite=suite,
+            direction=_DIRECTION[2 * bool(legs.speaks[row]) + bool(legs.listens[row])],
+            keying=_KEYING[mode],
+            suite=group.suite if group else leg.suite.name if leg.suite else "",
             epoch=group.epoch if group else 0,
             address=addresses.unpack(legs.address[row]) if legs.located[row] else "",
-            ssrc=int(legs.ssrc[row]),
-            talking=bool(legs.talking[row]),
-            muted=bool(legs.muted[row]),
-            level_dbov=-int(legs.level[row]),
-            delay_ms=playout.waiting_ms(row),
-            received=int(self._reception.total[row]),
-            lost=self._reception.lost(row),
-            jitter_ms=round(float(self._reception.jitter[row]) * 1000 / clock, 2),
             rtt_ms=round(leg.rtt_ms, 2),
             remote_lost=leg.remote_lost,
-            remote_jitter_ms=round(leg.remote_jitter * 1000 / clock, 2),
-            late=int(playout.late[row]),
-            concealed_ms=int(playout.concealed[row]) * 1000 // clock,
-            auth_failures=int(legs.auth_failures[row]),
-            sent=int(legs.sent[row]),
+            remote_jitter_ms=round(leg.remote_jitter * 1000 / facts["rate"], 2),
+            **facts,
         )
 
+    def _by_clock(self, rows: NDArray[np.int64], clock: NDArray[np.int64], ask: Ask) -> NDArray[np.int64]:
+        """A fact of the playout buffers, which are kept by clock rate."""
+        answer = np.zeros(len(rows), np.int64)
+        for rate in np.unique(clock).tolist():
+            answer[clock == rate] = ask(self._playouts[rate], rows[clock == rate])
+        return answer
 
-def _direction(speaks: bool, listens: bool) -> str:
-    return ("inactive", "recvonly", "sendonly", "sendrecv")[2 * speaks + listens]
+
+_DIRECTION = ("inactive", "recvonly", "sendonly", "sendrecv")
+_KEYING = ("clear", "unique", "group", "group")

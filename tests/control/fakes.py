@@ -160,6 +160,7 @@ class FakeMixer:
         made = self.conferences[name]
         legs = [_leg_status(leg) for leg in self.legs.values() if leg.conference == name]
         return port.ConferenceStatus(
+            legs_count=len(legs),
             conference=name,
             rate=made.rate,
             keying=made.keying,
