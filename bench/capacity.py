@@ -7,7 +7,8 @@ The generator plays the same packets at the floor (`bench.floor`) and at the dae
 alone on one core, and what comes back is judged. CPU is the process's own user and system time over the
 steady window. `lost` counts both ways: what legs did not hear, and what the mixer did not accept.
 
-Exits with 1 if any leg heard something wrong, or anything that was not authentic.
+Exits with 1 if any leg heard something wrong or anything that was not authentic, or if so much was lost
+that the CPU used is not that of the whole work.
 """
 
 from __future__ import annotations
@@ -41,6 +42,9 @@ from mixer.suites import SuiteName
 
 _OTHERS = 0.25
 """Cores that other programs may use before the numbers are doubted. A kernel's interrupts are in it."""
+
+_UNHEARD = 0.02
+"""Share of lost packets from which the CPU used says nothing: a mixer that skips ticks looks cheap."""
 
 _CHUNK = 256
 """Legs added without waiting for a reply."""
@@ -227,6 +231,9 @@ def complaints(plan: Plan, verdict: Verdict, result: Result) -> list[str]:
     found = list(verdict.problems)
     if result.auth_failures:
         found.append(f"{result.auth_failures} packets were not authentic")
+    unheard = verdict.lost / max(1, verdict.lost + verdict.received)
+    if unheard > _UNHEARD:
+        found.append(f"{unheard:.0%} was not heard: the mixer is overloaded, and its CPU that of less work")
     if verdict.late_ms.p99 > 10:
         print(
             f"the generator itself was late (p99 {verdict.late_ms.p99} ms): this machine is too busy for "

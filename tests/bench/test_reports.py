@@ -108,6 +108,14 @@ def test_wrong_content_is_an_exit_code(
     assert ("hears itself" in err) == bool(wrong)
 
 
+def test_a_mixer_that_skips_work_is_not_called_cheap() -> None:
+    plan = Plan(legs=10)
+    heard = msgspec.structs.replace(verdict([]), received=900, lost=100)
+    assert any("overloaded" in problem for problem in capacity.complaints(plan, heard, result()))
+    heard = msgspec.structs.replace(heard, lost=1)
+    assert capacity.complaints(plan, heard, result()) == []
+
+
 def test_the_table_goes_between_its_markers() -> None:
     page = f"above\n{sweep.BEGIN}\nold\n{sweep.END}\nbelow\n"
     kept = sweep.Kept(
