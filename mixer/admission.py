@@ -134,7 +134,9 @@ class Admission:
         yield from ((row, True) for row in sorted(named))
         placed = self._routes.by_address.get(address, set()) - named
         yield from ((row, True) for row in sorted(placed))
-        for row in sorted(self.nameless - named - placed):
+        # A clear leg believes anything: whoever has a key is asked before it.
+        unproved = self.nameless - named - placed
+        for row in sorted(unproved, key=lambda row: (not self._keyed(row), row)):
             if self._trials >= TRIALS:
                 return
             self._trials += 1
@@ -147,7 +149,7 @@ class Admission:
         if not legs.speaks[row]:
             return Drop.NOT_SENDING, None
         here = legs.located[row] and row in self._routes.by_address.get(address, set())
-        keyed = legs.rx_session[row] >= 0 or leg.late_key is not None
+        keyed = self._keyed(row)
         if not here and ((not keyed and legs.located[row]) or (legs.group_uplink[row] and legs.latched[row])):
             return Drop.UNKNOWN_SOURCE, None
         if proven and (conflict := self._conflict(leg, ssrc)):
@@ -160,6 +162,9 @@ class Admission:
             return fate, None
         conflict = self._conflict(leg, ssrc)
         return (conflict, None) if conflict else (fate, clear)
+
+    def _keyed(self, row: int) -> bool:
+        return bool(self._legs.rx_session[row] >= 0) or self._legs.at(row).late_key is not None
 
     def _unlock(self, leg: Leg, packet: bytes, ssrc: int) -> tuple[Drop, bytes]:
         if leg.late_key is None:

@@ -8,6 +8,7 @@ import numpy as np
 
 from mixer.epochs import GroupKeys
 from mixer.port import Key, Keying, PortError, Refusal, SwitchStyle
+from mixer.rows import Rows
 
 
 @dataclass(slots=True)
@@ -35,26 +36,27 @@ class Conferences:
         rate: int64[rows], Hz.
     """
 
-    def __init__(self, rows: int) -> None:
+    def __init__(self, rows: int, tick_ms: int) -> None:
         self._by_name: dict[str, Conference] = {}
         self._by_row: dict[int, Conference] = {}
-        self._free = list(range(rows - 1, -1, -1))
+        self._free = Rows(rows, tick_ms)
         self.max_talkers = np.zeros(rows, np.int64)
         self.rate = np.zeros(rows, np.int64)
 
     def add(
-        self, name: str, rate: int, keying: Keying, style: SwitchStyle, keys: GroupKeys, uplink: Key | None
+        self, name: str, rate: int, keying: Keying, style: SwitchStyle, keys: GroupKeys, uplink: Key | None, frame: int
     ) -> Conference:
-        if not self._free:
+        row = self._free.take(frame)
+        if row < 0:
             raise PortError(Refusal.LIMIT, "no room for another conference; raise max_legs")
-        conference = Conference(name, self._free.pop(), rate, keying, style, keys, uplink)
+        conference = Conference(name, row, rate, keying, style, keys, uplink)
         self._by_name[name] = self._by_row[conference.row] = conference
         self.rate[conference.row] = rate
         return conference
 
-    def remove(self, conference: Conference) -> None:
+    def remove(self, conference: Conference, frame: int) -> None:
         del self._by_name[conference.name], self._by_row[conference.row]
-        self._free.append(conference.row)
+        self._free.give_back(conference.row, frame)
 
     def named(self, name: str) -> Conference:
         """The conference of that name.

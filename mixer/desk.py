@@ -132,10 +132,10 @@ class Desk:
             raise PortError(Refusal.KEY_MISSING, "keying 'group' needs a group key in `key`")
         if wish.uplink_key:
             check_key(wish.uplink_key, "uplink_key")
-        keys = GroupKeys()
+        keys, uplink = GroupKeys(), _copy(wish.uplink_key) if wish.uplink_key else None
         if wish.key:
             self._check_group_key(wish.key, wish.style)
-        conference = rooms.conferences.add(wish.conference, wish.rate, wish.keying, wish.style, keys, wish.uplink_key)
+        conference = rooms.conferences.add(wish.conference, wish.rate, wish.keying, wish.style, keys, uplink, frame)
         rooms.conferences.max_talkers[conference.row] = wish.max_talkers
         if wish.key:
             keys.prepare(_copy(wish.key))
@@ -171,7 +171,7 @@ class Desk:
         conference.keys.wipe()
         if conference.uplink:
             conference.uplink.secret.wipe()
-        self._rooms.conferences.remove(conference)
+        self._rooms.conferences.remove(conference, frame)
         return Done()
 
     def _show(self, wish: ConferenceShow, frame: int) -> ConferenceStatus:
@@ -186,15 +186,25 @@ class Desk:
         self._check_open(wish.boot)
         conference = self._rooms.conferences.named(wish.conference)
         self._check_group_key(wish.key, conference.style)
+        if wish.key.mki in {self._mki_of(row) for row in conference.legs}:
+            raise PortError(Refusal.INVALID, f"MKI {wish.key.mki} names the own key of a leg")
         conference.keys.prepare(_copy(wish.key))
         self._ledger.record(wish.key.secret)
         return Done()
+
+    def _mki_of(self, row: int) -> str | None:
+        """MKI of the key that a leg has for itself beside the group's, None if it has none."""
+        sessions, session = self._rooms.sessions, int(self._rooms.legs.tx_session[row])
+        if session < 0 or self._rooms.legs.mode[row] != Mode.GROUP_MKI:
+            return None
+        return sessions.mki[session, : sessions.mki_length[session]].tobytes().hex()
 
     def _activate(self, wish: KeyActivate, frame: int) -> Done:
         conference = self._rooms.conferences.named(wish.conference)
         conference.keys.activate(wish.epoch)
         downlink, streams = self._rooms.downlink, self._rooms.streams
         for row in sorted(conference.streams):
+            streams.under_key[row] = 0
             if conference.style == "ssrc":
                 streams.restart(row, self._rooms.registry.allocate())
             downlink.key_stream(row)
@@ -222,7 +232,7 @@ class Desk:
         if wish.ssrc and not self._may_claim(conference, wish.ssrc):
             raise PortError(Refusal.SSRC_CONFLICT, f"SSRC {wish.ssrc} is in use in {conference.name!r}; take another")
         suite = SUITES[wish.tx.suite] if wish.tx else SUITES[uplink.suite] if uplink else None
-        leg = rooms.legs.add(_without_keys(wish), conference.row, suite)
+        leg = rooms.legs.add(_without_keys(wish), conference.row, suite, frame)
         conference.legs.add(leg.row)
         self._open_stream(leg, conference, form)
         self._describe(leg, wish, mode, form, frame)
@@ -275,11 +285,12 @@ class Desk:
             return
         check_key(wish.tx, "tx")
         self._ledger.check(wish.tx.secret)
-        active = conference.keys.active
-        if mode == Mode.GROUP_MKI and active and (len(wish.tx.mki) != len(active.mki) or wish.tx.mki == active.mki):
+        if mode != Mode.GROUP_MKI:
+            return
+        names = conference.keys.mkis()
+        if wish.tx.mki in names or {len(wish.tx.mki)} != {len(mki) for mki in names}:
             raise PortError(
-                Refusal.INVALID,
-                "in style 'mki' the MKI of `tx` must be as long as the group's and differ from it",
+                Refusal.INVALID, "in style 'mki' the MKI of `tx` must be as long as the group's and differ from it"
             )
 
     def _describe(self, leg: Leg, wish: LegAdd, mode: Mode, form: Format, frame: int) -> None:
@@ -399,9 +410,12 @@ class Desk:
             return
         if direction in ("sendrecv", "sendonly") and legs.rx_session[row] < 0 and leg.late_key is None:
             raise PortError(Refusal.KEY_MISSING, "this leg was added without `rx` and cannot speak; add it anew")
-        needs_own = legs.mode[row] == Mode.UNIQUE or (legs.mode[row] == Mode.GROUP_MKI and direction == "sendrecv")
-        if direction in ("sendrecv", "recvonly") and needs_own and legs.tx_session[row] < 0:
-            raise PortError(Refusal.KEY_MISSING, "this leg was added without `tx` and cannot listen; add it anew")
+        unique = legs.mode[row] == Mode.UNIQUE and direction in ("sendrecv", "recvonly")
+        needs_own = unique or (legs.mode[row] == Mode.GROUP_MKI and direction != "recvonly")
+        if needs_own and legs.tx_session[row] < 0:
+            raise PortError(
+                Refusal.KEY_MISSING, "this leg was added without `tx` and cannot hear a mix of its own; add it anew"
+            )
 
     def _remove_named(self, wish: LegRemove, frame: int) -> LegStatus:
         return self.remove(self._rooms.legs.named(wish.leg), frame)
@@ -423,7 +437,7 @@ class Desk:
         rooms.playouts[int(rooms.legs.clock[row])].stop(row)
         conference.legs.discard(row)
         self._leave_stream(conference, int(rooms.legs.stream[row]))
-        rooms.legs.remove(leg)
+        rooms.legs.remove(leg, frame)
         return status
 
     def _leave_stream(self, conference: Conference, row: int) -> None:

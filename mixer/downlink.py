@@ -26,7 +26,7 @@ from mixer.mixing import Mix
 from mixer.port import KeySwitched, StreamPosition
 from mixer.registry import SsrcRegistry
 from mixer.resample import next_past, resample, taps
-from mixer.srtp import Pointers, Sessions
+from mixer.srtp import Pointers, Sessions, SrtpError
 from mixer.streams import SEQUENCE_SPAN, Streams, first_index
 from mixer.suites import SUITES
 from mixer.wire import HEADER, ONE_BYTE_PROFILE, header_view
@@ -328,9 +328,12 @@ class Downlink:
     def _encrypt(self, plan: Plan, written: Written) -> None:
         legs, streams = self._legs, self._streams
         rows = np.flatnonzero(written.session >= 0)
+        if len(rows) < len(written.group) + np.count_nonzero(legs.mode[written.leg] != Mode.CLEAR):
+            raise SrtpError("a packet of an encrypted leg had no session; nothing of this tick leaves in clear")
         self._sessions.protect(self._pointers, written.begin + rows, written.session[rows], written.index[rows])
         streams.index[plan.streams] += 1
         streams.sent[written.group] += 1
+        streams.under_key[written.group] += 1
         mine = written.leg[~written.mki]
         legs.out_index[mine] += 1
         legs.own_sent[mine] += 1

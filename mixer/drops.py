@@ -53,8 +53,8 @@ class Drop(IntEnum):
     OVERLOAD = 22
     """The budget for packets of unknown sources was spent in this batch."""
     BAD_RTCP = 23
-    NOT_ENCRYPTED = 24
-    """Clear RTP or RTCP where the leg has a key."""
+    BAD_SSRC = 24
+    """SSRC 0, which stands for "not known" here and breaks some clients."""
 
 
 class Tally:

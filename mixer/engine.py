@@ -80,8 +80,8 @@ class Engine:
         self.counters = Counters()
         self._lap = lap or (lambda step: None)
         self._events: deque[Event] = deque()
-        self._legs = Legs(config.max_legs)
-        self._conferences = Conferences(config.max_legs)
+        self._legs = Legs(config.max_legs, config.tick_ms)
+        self._conferences = Conferences(config.max_legs, config.tick_ms)
         self._streams = Streams(config.max_legs)
         self._sessions = Sessions()
         self._reception = Reception(config.max_legs)
@@ -129,7 +129,6 @@ class Engine:
         self._past: dict[int, NDArray[np.float32]] = {}
         self._past_frame = np.full(config.max_legs, -1, np.int64)
         self._failures_told = np.zeros(config.max_legs, np.int64)
-        self._expiry_told: set[tuple[str, int]] = set()
 
     # -- the way of a packet, in --------------------------------------------------------------
 
@@ -152,6 +151,8 @@ class Engine:
         self._downlink.begin()
         voices = self._take()
         self._lap("take")
+        for silent in self._mixes.keys() - voices.keys():
+            del self._mixes[silent]  # its last conference is gone, and so is what was said there
         for rate, (rows, voice) in voices.items():
             self._mixes.setdefault(rate, self._recent()).append(self._mix(rows, voice))
         self._lap("mix")
@@ -312,7 +313,7 @@ class Engine:
 
     def _note_talkers(self, mix: Mix, rows: NDArray[np.int64], rms: NDArray[np.float32]) -> None:
         legs = self._legs
-        legs.level[rows] = mixing.dbov(rms)
+        legs.level[rows], legs.sounded[rows] = mixing.dbov(rms), self.frame
         for row in mix.talker[~legs.talking[mix.talker]].tolist():
             self._tell_talking(row, True)
         legs.talked[mix.talker] = self.frame
@@ -330,6 +331,7 @@ class Engine:
             stale = legs.talking[:top] & (self.frame - legs.talked[:top] > SILENT_MS // tick_ms)
             for row in np.flatnonzero(stale).tolist():
                 self._tell_talking(row, False)
+            legs.level[:top][legs.sounded[:top] < self.frame - 1] = 127
         if self.frame % (HOUSEKEEPING_MS // tick_ms) == 0:
             self._tell_timeouts()
             self._tell_failures()
@@ -365,14 +367,14 @@ class Engine:
 
     def _tell_expiry(self) -> None:
         streams = self._streams
-        for row in np.flatnonzero((streams.session >= 0) & (streams.sent >= self.config.soft_epoch_packets)).tolist():
+        worn = (streams.session >= 0) & (streams.under_key >= self.config.soft_epoch_packets)
+        for row in np.flatnonzero(worn).tolist():
             conference = self._conferences.at(int(streams.conference[row]))
             key = conference.keys.active
-            if key and (conference.name, key.epoch) not in self._expiry_told:
-                self._expiry_told.add((conference.name, key.epoch))
-                self._events.append(
-                    KeyExpiring(conference=conference.name, epoch=key.epoch, packets=int(streams.sent[row]))
-                )
+            if key and not conference.keys.expiry_told:
+                conference.keys.expiry_told = True
+                packets = int(streams.under_key[row])
+                self._events.append(KeyExpiring(conference=conference.name, epoch=key.epoch, packets=packets))
 
     def _count(self) -> None:
         counters, downlink = self.counters, self._downlink

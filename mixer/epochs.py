@@ -55,6 +55,8 @@ class GroupKeys:
     prepared: dict[int, Key] = field(default_factory=dict)
     highest: int = 0
     """Highest epoch ever seen, prepared or active."""
+    expiry_told: bool = False
+    """The end of the active key's soft lifetime has been reported."""
 
     def prepare(self, key: Key) -> None:
         """Hold a key for later.
@@ -69,7 +71,7 @@ class GroupKeys:
             raise PortError(Refusal.BAD_EPOCH, "two epochs are prepared already; activate or abort one")
         if self.active and len(key.mki) != len(self.active.mki):
             raise PortError(Refusal.INVALID, "the MKI must be as long as that of the active key (RFC 3711 section 3.1)")
-        if key.mki and any(key.mki == other.mki for other in self._held()):
+        if key.mki and key.mki in self.mkis():
             raise PortError(Refusal.INVALID, f"MKI {key.mki} names another key of this conference")
         self.highest = key.epoch
         self.prepared[key.epoch] = key
@@ -84,7 +86,7 @@ class GroupKeys:
             raise PortError(Refusal.UNKNOWN_EPOCH, f"epoch {epoch} is not prepared")
         if self.active:
             self.active.secret.wipe()
-        self.active = self.prepared.pop(epoch)
+        self.active, self.expiry_told = self.prepared.pop(epoch), False
         for older in [e for e in self.prepared if e < epoch]:
             self.prepared.pop(older).secret.wipe()
         return self.active
@@ -98,6 +100,10 @@ class GroupKeys:
         if epoch not in self.prepared:
             raise PortError(Refusal.UNKNOWN_EPOCH, f"epoch {epoch} is not prepared")
         self.prepared.pop(epoch).secret.wipe()
+
+    def mkis(self) -> set[str]:
+        """Names of all keys held."""
+        return {key.mki for key in self._held()}
 
     def wipe(self) -> None:
         """Forget everything."""

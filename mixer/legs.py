@@ -13,6 +13,7 @@ import numpy as np
 
 from mixer.batch import SOCKADDR
 from mixer.port import LegAdd, PortError, Refusal
+from mixer.rows import Rows
 from mixer.secret import Secret
 from mixer.suites import Suite
 
@@ -52,9 +53,9 @@ class Leg:
 class Legs:
     """All legs of an engine. int64[legs] unless said otherwise."""
 
-    def __init__(self, rows: int) -> None:
+    def __init__(self, rows: int, tick_ms: int) -> None:
         self.rows = rows
-        self._free = list(range(rows - 1, -1, -1))
+        self._free = Rows(rows, tick_ms)
         self._by_name: dict[str, Leg] = {}
         self._by_row: dict[int, Leg] = {}
         self.top = 0
@@ -108,19 +109,21 @@ class Legs:
         # How it sounds.
         self.loudness = np.zeros(rows, np.float32)
         self.level = np.full(rows, 127, np.int64)
+        self.sounded = np.zeros(rows, np.int64)
+        """Frame in which `level` was measured."""
         self.talking = np.zeros(rows, bool)
         self.talked = np.zeros(rows, np.int64)
         """Frame in which it was last mixed."""
 
-    def add(self, wish: LegAdd, conference: int, suite: Suite | None) -> Leg:
+    def add(self, wish: LegAdd, conference: int, suite: Suite | None, frame: int) -> Leg:
         """Take a row; every column starts anew.
 
         Raises:
             PortError: LIMIT.
         """
-        if not self._free:
+        row = self._free.take(frame)
+        if row < 0:
             raise PortError(Refusal.LIMIT, f"all {self.rows} legs are in use; raise max_legs")
-        row = self._free.pop()
         for column in (
             self.muted,
             self.latched,
@@ -151,10 +154,10 @@ class Legs:
         self.top = max(self.top, row + 1)
         return leg
 
-    def remove(self, leg: Leg) -> None:
+    def remove(self, leg: Leg, frame: int) -> None:
         del self._by_name[leg.name], self._by_row[leg.row]
         self.used[leg.row] = self.speaks[leg.row] = self.listens[leg.row] = self.talking[leg.row] = False
-        self._free.append(leg.row)
+        self._free.give_back(leg.row, frame)
 
     def named(self, name: str) -> Leg:
         """The leg of that name.

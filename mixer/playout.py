@@ -12,8 +12,9 @@ One ring of samples a leg, for all legs of one clock rate:
   reordering and duplicates need no bookkeeping; a sample that nobody wrote is EMPTY.
 * DTX pauses the sequence number, not the time: the cursor walks on and nothing is played.
 * The delay between arrival and playout is the lead a packet has. It grows, by whole ticks, when two
-  packets in a row come late; it shrinks by one tick, cross-faded, when for two seconds no packet came
-  with less than a tick to spare. So it adapts to jitter and follows clock drift, within bounds in ms.
+  packets in a row come late; it shrinks, cross-faded, when for two seconds no packet came with less than a
+  tick to spare. So it adapts to jitter and follows clock drift, within bounds in ms.
+* What waits is bounded: when a packet comes earlier than the largest delay the cursor leaps forward.
 * A timestamp that fits nowhere near the cursor (jump, new SSRC, ten late packets) starts afresh.
 
 Knows nothing of codecs, keys or conferences. Time is the tick.
@@ -33,6 +34,7 @@ from mixer.wire import windows
 RING_MS: Final = 480
 HISTORY_MS: Final = conceal.HISTORY_MS
 REVIEW_MS: Final = 2000
+STALL_TICKS: Final = 3
 LATE_TO_GROW: Final = 2
 LATE_TO_RESTART: Final = 10
 _CALM: Final = np.int64(1 << 40)
@@ -126,7 +128,7 @@ class Playout:
             fresh = ~self.started[rows]
             self._restart(rows[fresh], timestamp[fresh])
         lead = self._lead(rows, timestamp)
-        early = lead + width > (self.slots - self.history) * self.samples
+        early = lead > self._delay_max[rows] + width
         late = lead < 0
         if late.any() or early.any():
             lead = self._settle(rows, timestamp, lead, width, late, early)
@@ -179,7 +181,12 @@ class Playout:
             self._grow(rows[grow], need[grow])
         # So far behind, the sender's clock must have stopped or jumped: no delay will help.
         astray = lead < -self._flat_rows
-        restart = early | (late & ~grow & (run >= np.where(astray, LATE_TO_GROW, LATE_TO_RESTART)))
+        window = (self.slots - self.history) * self.samples
+        jumped = early & (lead + width > window)
+        restart = jumped | (late & ~grow & (run >= np.where(astray, LATE_TO_GROW, LATE_TO_RESTART)))
+        leap = early & ~jumped
+        if leap.any():
+            self._leap(rows[leap], -(-(lead[leap] - self._delay_max[rows[leap]]) // self.samples))
         if restart.any():
             self._restart(rows[restart], timestamp[restart])
         return self._lead(rows, timestamp)
@@ -253,21 +260,28 @@ class Playout:
         self._ring[rows[keep], self._slot[rows[keep]]] = mended[keep]
 
     def _adapt(self, live: Rows) -> None:
-        """Review the delay: give back, one tick at most, what nobody needed since the last review."""
+        """Review the delay: give back what nobody needed since the last review."""
         calm = self._low_water[live]
         heard = live[calm < _CALM]
         self.delay[heard] = np.maximum(self._high_water[heard], self._delay_min[heard])
-        spare = (calm < _CALM) & (calm >= self._delay_min[live] + self.samples)
+        spare = np.where(calm < _CALM, (calm - self._delay_min[live]) // self.samples, 0)
+        # A tick at a time follows drift unheard; much more is the rest of a stall, and goes at once.
+        ticks = np.where(spare >= STALL_TICKS, spare, np.minimum(spare, 1))
         self._low_water[live] = _CALM
         self._high_water[live] = 0
-        if spare.any():
-            self._skip_a_tick(live[spare])
+        self._leap(live[ticks > 0], ticks[ticks > 0])
 
-    def _skip_a_tick(self, rows: Rows) -> None:
-        """Play two ticks in the time of one, cross-faded."""
-        this, after = self._slot[rows], (self._slot[rows] + 1) % self.slots
-        self._ring[rows, after] = conceal.cross_fade(self._ring[rows, this], self._ring[rows, after])
-        self._ring[rows, (this - self.history) % self.slots] = EMPTY
-        self.cursor[rows] += self.samples
-        self._slot[rows] = after
-        self.delay[rows] -= self.samples
+    def _leap(self, rows: Rows, ticks: NDArray[np.int64]) -> None:
+        """Leave out so many ticks, cross-fading from the next one to the one behind the leap."""
+        for count in np.unique(ticks).tolist():
+            some = rows[ticks == count]
+            this = self._slot[some]
+            after = (this + count) % self.slots
+            self._ring[some, after] = conceal.cross_fade(self._ring[some, this], self._ring[some, after])
+            for back in range(1, self.history + 1):  # what was played stays the past of what comes
+                self._ring[some, (after - back) % self.slots] = self._ring[some, (this - back) % self.slots]
+            for gone in range(-self.history, count - self.history):
+                self._ring[some, (this + gone) % self.slots] = EMPTY
+            self.cursor[some] += count * self.samples
+            self._slot[some] = after
+            self.delay[some] -= count * self.samples

@@ -294,8 +294,6 @@ class LegAdded(_Value, frozen=True, kw_only=True):
     payload_type: PayloadType
     stream: StreamPosition
     """What the leg hears while it listens."""
-    minus: StreamPosition | None = None
-    """What it hears while it is mixed, where that has an SSRC of its own."""
 
 
 class LegStatus(_Value, frozen=True, kw_only=True):

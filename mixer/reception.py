@@ -33,6 +33,8 @@ class Reception:
         self.total = np.zeros(legs, np.int64)
         """Packets since the leg was added, over all its SSRCs."""
         self._lost_before = np.zeros(legs, np.int64)
+        self._after_stray = np.full(legs, -1, np.int64)
+        """The sequence number that would confirm a jump."""
         self._recent = np.zeros(legs, np.uint64)
         """Bit k: the packet k before the highest has come."""
 
@@ -53,6 +55,7 @@ class Reception:
             column[rows] = 0
         self.base[rows] = self.highest[rows] = 0
         self._recent[rows] = 0
+        self._after_stray[rows] = -1
 
     def note(
         self, rows: Rows, seq: Rows, timestamp: Rows, arrival: NDArray[np.int64], rate: NDArray[np.int64]
@@ -70,32 +73,47 @@ class Reception:
         """
         fresh = self._fresh[rows]
         step = (seq - self.highest[rows] + 0x8000 & 0xFFFF) - 0x8000
-        jumped = ~fresh & ((step > MAX_DROPOUT) | (step < -MAX_MISORDER))
-        start = fresh | jumped
-        if start.any():
-            some = rows[start]
-            self._lost_before[rows[jumped]] = self.lost(rows[jumped])
-            self._reset(some)
-            self._fresh[some] = False
-            self.base[some] = self.highest[some] = seq[start]
-            step[start] = 0
+        astray = ~fresh & ((step > MAX_DROPOUT) | (step < -MAX_MISORDER))
+        if not (astray.any() or fresh.any()):
+            return self._count(rows, step, timestamp, arrival, rate)
+        # One stray packet is a stray; two in sequence are a sender that began anew (appendix A.1).
+        anew = astray & (seq == self._after_stray[rows])
+        self._after_stray[rows] = np.where(astray, seq + 1 & 0xFFFF, -1)
+        self._begin(rows[fresh | anew], seq[fresh | anew])
+        step[fresh | anew] = 0
+        known = ~astray | anew
+        new = np.zeros(len(rows), bool)
+        new[known] = self._count(rows[known], step[known], timestamp[known], arrival[known], rate[known])
+        return new
+
+    def _begin(self, rows: Rows, seq: Rows) -> None:
+        """The first packet of a sequence."""
+        self._lost_before[rows] = self.lost(rows)
+        self._reset(rows)
+        self._fresh[rows] = False
+        self.base[rows] = self.highest[rows] = seq
+
+    def _count(
+        self, rows: Rows, step: Rows, timestamp: Rows, arrival: NDArray[np.int64], rate: NDArray[np.int64]
+    ) -> NDArray[np.bool_]:
+        """Account packets whose place in the sequence is known: so far ahead of the highest, or behind it."""
+        first = self.received[rows] == 0
         self.received[rows] += 1
         self.total[rows] += 1
         self.highest[rows] += np.maximum(step, 0)
-        new = self._remember(rows, step, start)
         transit = arrival * 1e-9 * rate - timestamp
         difference = np.abs(transit - self._transit[rows])
-        # A difference of over half the timestamp space is its wrap, and one of a second a jump.
-        usable = ~start & (difference < rate)
+        # A difference of a second or more is a wrapped or new timestamp, not jitter.
+        usable = ~first & (difference < rate)
         self.jitter[rows] += np.where(usable, (difference - self.jitter[rows]) / 16.0, 0.0)
         self._transit[rows] = transit
-        return new
+        return self._remember(rows, step)
 
-    def _remember(self, rows: Rows, step: Rows, start: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    def _remember(self, rows: Rows, step: Rows) -> NDArray[np.bool_]:
         ahead = np.clip(step, 0, 63).astype(np.uint64)
         window = np.where(step > 63, np.uint64(0), self._recent[rows] << ahead)
         bit = np.uint64(1) << np.clip(-step, 0, 63).astype(np.uint64)
-        new: NDArray[np.bool_] = start | ((window & bit) == 0) & (step > -64)
+        new: NDArray[np.bool_] = ((window & bit) == 0) & (step > -64)
         self._recent[rows] = window | bit
         return new
 

@@ -82,13 +82,13 @@ class Reports:
         return packets
 
     def compose(self, leg: Leg, frame: int, *, goodbye: bool = False) -> list[Packet]:
-        """The compound for one leg: none if it has neither key nor clear RTP, or no stream of its own."""
+        """The compound for one leg. One that only ever listened under a group key has no stream of its own:
+        it hears the common reports, and the goodbye of the common stream when it leaves."""
         legs, row = self._legs, leg.row
-        mode = legs.mode[row]
+        mode, stream = legs.mode[row], int(legs.stream[row])
         session = int(legs.minus_session[row] if mode == Mode.GROUP_SSRC else legs.tx_session[row])
         if session < 0 and mode != Mode.CLEAR:
-            return []
-        stream = int(legs.stream[row])
+            return self._common(stream, frame, only=row) if goodbye and mode >= Mode.GROUP_SSRC else []
         ssrc = int(self._streams.ssrc[stream] if mode == Mode.GROUP_MKI else legs.out_ssrc[row])
         sent = int(self._streams.sent[stream] if mode == Mode.GROUP_MKI else legs.own_sent[row])
         octets = rtcp.build(
@@ -102,15 +102,19 @@ class Reports:
             octets = self._sessions.protect_rtcp(session, octets)
         return [(octets, legs.rtcp_address[row], int(legs.rtcp_local[row]))]
 
-    def _common(self, stream: int, frame: int) -> list[Packet]:
-        """The SR of a common stream under a group key, one ciphertext for all who listen."""
+    def _common(self, stream: int, frame: int, *, only: int | None = None) -> list[Packet]:
+        """The SR of a common stream under a group key, one ciphertext for all who listen; with `only`, and a
+        BYE, for one leg that leaves."""
         legs, top = self._legs, self._legs.top
         sent = int(self._streams.sent[stream])
         if not sent:
             return []
         info = self._sender_info(stream, sent, frame)
-        octets = rtcp.build(int(self._streams.ssrc[stream]), self._cname, None, sent=info)
+        ssrc = int(self._streams.ssrc[stream])
+        octets = rtcp.build(ssrc, self._cname, None, sent=info, goodbye=only is not None)
         sealed = self._sessions.protect_rtcp(int(self._streams.session[stream]), octets)
+        if only is not None:
+            return [(sealed, legs.rtcp_address[only], int(legs.rtcp_local[only]))]
         mine = legs.used[:top] & legs.located[:top] & legs.listens[:top] & (legs.stream[:top] == stream)
         group = np.flatnonzero(mine & (legs.mode[:top] >= Mode.GROUP_SSRC))
         return [(sealed, legs.rtcp_address[row], int(legs.rtcp_local[row])) for row in group.tolist()]
@@ -161,7 +165,9 @@ class Reports:
             return [row] if self._legs.used[row] else []
         placed = self._routes.by_address.get(address, set())
         named = self._routes.by_ssrc.get(sender, set())
-        return [*sorted(named & placed), *sorted(placed - named), *sorted(named - placed)][:4]
+        # Clear RTCP proves nothing: it must at least come from where the leg is.
+        moved = {row for row in named - placed if self._legs.rx_session[row] >= 0}
+        return [*sorted(named & placed), *sorted(placed - named), *sorted(moved)][:4]
 
     def _unlock(self, leg: Leg, packet: bytes) -> tuple[Drop, bytes]:
         session = int(self._legs.rx_session[leg.row])

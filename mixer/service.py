@@ -201,12 +201,12 @@ class Service:
     def _wake(self) -> None:
         assert self._timer is not None
         self._timer.acknowledge()
-        try:
-            self._empty_sockets()
-            self._tick_if_due()
-        except Exception:  # the outer edge: a bug must not stop the clock
-            self.faults += 1
-            log.exception("fault in the media path", faults=self.faults)
+        for step in (self._empty_sockets, self._tick_if_due):
+            try:
+                step()
+            except Exception:  # the outer edge: a bug must not stop the clock
+                self.faults += 1
+                log.exception("fault in the media path", faults=self.faults)
 
     def _empty_sockets(self) -> None:
         """Everything that waits in the sockets goes to the engine."""

@@ -27,7 +27,7 @@ from pylibsrtp import _binding
 from mixer.batch import STRIDE
 from mixer.drops import Drop
 from mixer.secret import Secret
-from mixer.suites import SUITES, Suite, SuiteName
+from mixer.suites import Suite, SuiteName
 from mixer.wire import windows
 
 SRTCP_INDEX: Final = 4
@@ -329,10 +329,6 @@ class Sessions:
 
 
 _ROW_0: Final = np.zeros(1, np.int64)
-
-
-def suite_of(name: SuiteName) -> Suite:
-    return SUITES[name]
 
 
 def _create(suite: Suite, secret: Secret, ssrc: int, roc: int) -> Any:

@@ -55,6 +55,8 @@ class Streams:
         self.session = np.full(rows, -1, np.int64)
         """Under the group key; -1 without one."""
         self.sent = np.zeros(rows, np.int64)
+        self.under_key = np.zeros(rows, np.int64)
+        """Packets under the active group key, over all SSRCs of the stream."""
         self.next_report = np.zeros(rows, np.int64)
         self.past = np.zeros((rows, PAST), np.float32)
         """Samples before this tick, for resampling."""
@@ -73,7 +75,7 @@ class Streams:
             form.ptime,
             form.level_out,
         )
-        self.members[row] = self.sent[row] = self.next_report[row] = 0
+        self.members[row] = self.under_key[row] = self.next_report[row] = 0
         self.timestamp[row] = secrets.randbits(32)
         self.session[row] = -1
         self.past[row] = 0

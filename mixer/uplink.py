@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from typing import Final
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +26,7 @@ from mixer.drops import Drop
 from mixer.legs import Legs
 from mixer.playout import Playout
 from mixer.reception import Reception
-from mixer.routes import FIRST_LEG_PORT, Routes
+from mixer.routes import Routes
 from mixer.srtp import Pointers, Sessions
 
 Rows = NDArray[np.int64]
@@ -51,7 +52,7 @@ class Uplink:
     ) -> None:
         self._legs, self._routes, self._sessions = legs, routes, sessions
         self._admission, self._reception, self._playouts = admission, reception, playouts
-        self._pointers: dict[int, Pointers] = {}
+        self._pointers: WeakKeyDictionary[Batch, Pointers] = WeakKeyDictionary()
 
     def receive(
         self, batch: Batch, frame: int, lap: Callable[[str], None]
@@ -70,6 +71,7 @@ class Uplink:
         fate = np.where(alive & ~rtcp, bad, fate)
         lap("parse")
         ssrc = wire.header_view(octets)["ssrc"].astype(np.int64)
+        fate[(fate == 0) & ~rtcp & (ssrc == 0)] = Drop.BAD_SSRC
         address = self._routes.hash_addresses(batch.source[:n], local)
         leg = self._routes.find(address, ssrc)
         media = (fate == 0) & ~rtcp
@@ -95,9 +97,9 @@ class Uplink:
 
     def _decrypt(self, batch: Batch, rows: Rows, leg: Rows, fate: Fates, opened: NDArray[np.bool_]) -> Rows:
         """Authenticate and decrypt; returns the rows that are still alive."""
-        pointers = self._pointers.get(id(batch))
+        pointers = self._pointers.get(batch)
         if pointers is None:
-            pointers = self._pointers[id(batch)] = Pointers(batch.octets, batch.length)
+            pointers = self._pointers[batch] = Pointers(batch.octets, batch.length)
         who = leg[rows]
         fate[rows[~self._legs.speaks[who]]] = Drop.NOT_SENDING
         rank = self._rank(who)
@@ -199,8 +201,3 @@ class Uplink:
                 late[~heard] = Drop.LATE
                 fates[some] = late
         return fates
-
-
-def leg_of_port(local: int) -> int:
-    """The leg row whose own port this is, -1 for the shared ports."""
-    return (local - FIRST_LEG_PORT) >> 1 if local >= FIRST_LEG_PORT else -1
