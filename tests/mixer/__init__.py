@@ -1,0 +1,1 @@
+"""Tests of the data plane, on a virtual clock: no socket, no sleep."""
