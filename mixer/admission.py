@@ -11,7 +11,7 @@ What a group key vouches for is a member, not which one: a leg with a group upli
 address, and an SSRC that is owned elsewhere is refused. Clear RTP proves nothing: it must come from the
 signalled address, or be the first from anywhere if none was signalled.
 
-The work here is bounded: so many packets and so many tried keys a batch.
+The work here is bounded: so many packets and so many tried keys a tick, so many moves a leg.
 """
 
 from __future__ import annotations
@@ -35,9 +35,14 @@ from mixer.routes import FIRST_LEG_PORT, Routes
 from mixer.srtp import Sessions
 
 LOOKS: Final = 256
-"""Packets without a route that are looked at in one batch."""
+"""Packets without a route, and RTCP packets, that are looked at in one tick."""
 TRIALS: Final = 64
-"""Keys tried in one batch for packets that only a key can place."""
+"""Keys tried in one tick for packets that only a key can place, and for one packet."""
+TRIALS_EACH: Final = 16
+SETTLE_MS: Final = 200
+"""A leg that changed its SSRC or address may do so again after this time,"""
+MOST_MOVES: Final = 1000
+"""and so often in its life: libsrtp never forgets an SSRC."""
 
 Rows = NDArray[np.int64]
 
@@ -47,6 +52,7 @@ _TELLING: Final = (
     Drop.UNKNOWN_MKI,
     Drop.AUTH_FAILED,
     Drop.REPLAYED,
+    Drop.FLOOD,
     Drop.SSRC_CONFLICT,
 )
 """Of several refusals of one packet, the one further right is counted."""
@@ -65,6 +71,7 @@ class Admission:
         reception: Reception,
         playouts: dict[int, Playout],
         raise_event: Callable[[Event], None],
+        tick_ms: int,
     ) -> None:
         self._legs, self._conferences, self._routes, self._registry = legs, conferences, routes, registry
         self._sessions, self._reception, self._playouts = sessions, reception, playouts
@@ -72,9 +79,21 @@ class Admission:
         self.nameless: set[int] = set()
         """Legs that nothing but their key can prove yet."""
         self._conflicts: set[tuple[int, int]] = set()
-        self._trials = 0
+        self._looks = LOOKS
+        self._trials = TRIALS
+        self._turn = 0
+        self._settle = SETTLE_MS // tick_ms
         self.moved = True
         """An address changed since somebody last looked."""
+
+    def begin(self) -> None:
+        """A new tick, a new budget."""
+        self._looks, self._trials = LOOKS, TRIALS
+
+    def spend_look(self) -> bool:
+        """Take one look from the budget; False if it is spent."""
+        self._looks -= 1
+        return self._looks >= 0
 
     def admit(
         self,
@@ -95,14 +114,14 @@ class Admission:
         for row in rows[~worth].tolist():
             if self._registry.is_ours(int(ssrc[row])):
                 fate[row] = Drop.LOOP
-        looks = rows[worth]
-        fate[looks[LOOKS:]] = Drop.OVERLOAD
-        self._trials = 0
-        for row in looks[:LOOKS].tolist():
+        for row in rows[worth].tolist():
             # An earlier packet of this batch may have opened the way.
             known = int(self._routes.find(address[row : row + 1], ssrc[row : row + 1])[0])
             if known >= 0:
                 leg[row], fate[row] = known, Drop.ACCEPTED
+                continue
+            if not self.spend_look():
+                fate[row] = Drop.OVERLOAD
                 continue
             fate[row], leg[row], clear = self._admit(batch, row, int(address[row]), int(ssrc[row]), frame)
             if clear is not None:
@@ -116,7 +135,7 @@ class Admission:
         packet = batch.octets[row, : batch.length[row]].tobytes()
         verdict = Drop.UNKNOWN_SOURCE
         for candidate, proven in self._candidates(address, ssrc, int(batch.local[row])):
-            fate, clear = self._try(candidate, packet, address, ssrc, proven)
+            fate, clear = self._try(candidate, packet, address, ssrc, proven, frame)
             if fate == Drop.ACCEPTED:
                 self._welcome(candidate, ssrc, address, batch.source[row], frame)
                 return fate, candidate, clear
@@ -127,22 +146,27 @@ class Admission:
         """Legs that a packet may belong to, most likely first, and whether more than a key says so."""
         if local >= FIRST_LEG_PORT:
             row = (local - FIRST_LEG_PORT) >> 1
-            if self._legs.used[row]:
+            if self._legs.used[row] and self._legs.local[row] == local:
                 yield row, True
             return
         named = {row for row in self._routes.by_ssrc.get(ssrc, ()) if self._legs.local[row] == local}
         yield from ((row, True) for row in sorted(named))
         placed = self._routes.by_address.get(address, set()) - named
         yield from ((row, True) for row in sorted(placed))
-        # A clear leg believes anything: whoever has a key is asked before it.
-        unproved = self.nameless - named - placed
-        for row in sorted(unproved, key=lambda row: (not self._keyed(row), row)):
-            if self._trials >= TRIALS:
-                return
-            self._trials += 1
-            yield row, False
+        yield from ((row, False) for row in self._next_trials(self.nameless - named - placed))
 
-    def _try(self, row: int, packet: bytes, address: int, ssrc: int, proven: bool) -> tuple[Drop, bytes | None]:
+    def _next_trials(self, rows: set[int]) -> list[int]:
+        """Whose key to try: a few legs in turn, those with a key before clear ones, who believe anything."""
+        count = min(TRIALS_EACH, self._trials, len(rows))
+        self._trials -= count
+        ordered = sorted(rows, key=lambda row: (not self._keyed(row), row))
+        start = self._turn % max(1, len(rows)) if len(rows) > TRIALS_EACH else 0
+        self._turn += count
+        return (ordered[start:] + ordered[:start])[:count]
+
+    def _try(
+        self, row: int, packet: bytes, address: int, ssrc: int, proven: bool, frame: int
+    ) -> tuple[Drop, bytes | None]:
         """May this leg have sent this packet? Its fate, and the clear text if a key was used."""
         legs = self._legs
         leg = legs.at(row)
@@ -152,6 +176,8 @@ class Admission:
         keyed = self._keyed(row)
         if not here and ((not keyed and legs.located[row]) or (legs.group_uplink[row] and legs.latched[row])):
             return Drop.UNKNOWN_SOURCE, None
+        if legs.latched[row] and (frame - legs.moved[row] < self._settle or legs.moves[row] >= MOST_MOVES):
+            return Drop.FLOOD, None
         if proven and (conflict := self._conflict(leg, ssrc)):
             return conflict, None
         if not keyed:
@@ -212,7 +238,8 @@ class Admission:
         self.locate(row, address, source)
         routes.forget(row)
         routes.add(address, ssrc, row)
-        legs.heard[row] = frame
+        legs.heard[row] = legs.moved[row] = frame
+        legs.moves[row] += 1
         self.nameless.discard(row)
         self.latch(row)
 
@@ -221,6 +248,15 @@ class Admission:
         legs = self._legs
         if legs.located[row] and legs.declared[row]:
             self._routes.add(self._hash(row), int(legs.ssrc[row]), row)
+
+    def expect_by_key(self, row: int) -> None:
+        """A leg that may speak, and of which neither address, SSRC nor port is known, is known by its key."""
+        legs, wish = self._legs, self._legs.at(row).wish
+        unknown = not (legs.located[row] or legs.latched[row] or wish.ssrc or wish.remote or wish.own_port)
+        if unknown and legs.speaks[row]:
+            self.nameless.add(row)
+        else:
+            self.nameless.discard(row)
 
     def latch(self, row: int) -> None:
         """Tell where a leg is, now that it has proved it."""

@@ -171,6 +171,7 @@ class Desk:
         conference.keys.wipe()
         if conference.uplink:
             conference.uplink.secret.wipe()
+        self._rooms.registry.forget(conference.row)
         self._rooms.conferences.remove(conference, frame)
         return Done()
 
@@ -206,7 +207,7 @@ class Desk:
         for row in sorted(conference.streams):
             streams.under_key[row] = 0
             if conference.style == "ssrc":
-                streams.restart(row, self._rooms.registry.allocate())
+                streams.restart(row, self._rooms.registry.allocate(conference.row))
             downlink.key_stream(row)
         downlink.forget_minus(np.array(sorted(conference.legs), np.int64))
         positions = [downlink.position(row) for row in sorted(conference.streams)]
@@ -319,6 +320,7 @@ class Desk:
     def _direct(self, leg: Leg, direction: str) -> None:
         self._rooms.legs.speaks[leg.row] = direction in ("sendrecv", "sendonly")
         self._rooms.legs.listens[leg.row] = direction in ("sendrecv", "recvonly")
+        self._rooms.admission.expect_by_key(leg.row)
         self._rooms.admission.moved = True
 
     def _set_timeout(self, leg: Leg, seconds: float) -> None:
@@ -331,8 +333,6 @@ class Desk:
             rooms.registry.claim(int(rooms.legs.conference[row]), wish.ssrc, row)
             rooms.legs.ssrc[row] = wish.ssrc
             rooms.routes.know_ssrc(wish.ssrc, row)
-        elif not wish.remote and not wish.own_port:
-            rooms.admission.nameless.add(row)
         if key is None:
             return
         suite, mki = SUITES[key.suite], bytes.fromhex(key.mki)
@@ -344,7 +344,7 @@ class Desk:
     def _open_downlink(self, leg: Leg, wish: LegAdd, conference: Conference, mode: Mode) -> None:
         rooms, row = self._rooms, leg.row
         stream = int(rooms.legs.stream[row])
-        rooms.legs.out_ssrc[row] = rooms.registry.allocate() if mode in (Mode.CLEAR, Mode.UNIQUE) else 0
+        rooms.legs.out_ssrc[row] = rooms.registry.allocate(conference.row) if mode in (Mode.CLEAR, Mode.UNIQUE) else 0
         rooms.legs.out_index[row] = first_index()
         if wish.tx and mode in (Mode.UNIQUE, Mode.GROUP_MKI):
             ssrc = int(rooms.legs.out_ssrc[row] if mode == Mode.UNIQUE else rooms.streams.ssrc[stream])
@@ -359,7 +359,7 @@ class Desk:
         streams = self._rooms.streams
         row = streams.find(form)
         if row < 0:
-            row = streams.open(form, self._rooms.registry.allocate())
+            row = streams.open(form, self._rooms.registry.allocate(conference.row))
             conference.streams.add(row)
         streams.members[row] += 1
         self._rooms.legs.stream[leg.row] = row

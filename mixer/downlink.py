@@ -346,7 +346,7 @@ class Downlink:
         """A leg talks for the first time in this epoch: its minus stream gets a session of its own."""
         key = self._conferences.at(int(self._legs.conference[leg])).keys.active
         assert key is not None, "a leg is in a group mode only while its conference has a key"
-        ssrc = self._registry.allocate()
+        ssrc = self._registry.allocate(int(self._legs.conference[leg]))
         self._legs.out_ssrc[leg], self._legs.out_index[leg], self._legs.own_sent[leg] = ssrc, first_index(), 0
         self._legs.minus_session[leg] = self._sessions.open(
             SUITES[key.suite], key.secret, bytes.fromhex(key.mki), ssrc=ssrc
@@ -358,7 +358,7 @@ class Downlink:
         for row in plan.streams[streams.index[plan.streams] >= SEQUENCE_SPAN]:
             conference = self._conferences.at(int(streams.conference[row]))
             if conference.style == "ssrc" and conference.keys.active is not None:
-                streams.restart(int(row), self._registry.allocate())
+                streams.restart(int(row), self._registry.allocate(conference.row))
                 self.key_stream(int(row))
                 switched.append(
                     KeySwitched(
@@ -374,13 +374,17 @@ class Downlink:
 
     def key_stream(self, row: int) -> None:
         """Put a common stream under its conference's active key, as it stands; without one, under none."""
-        self._sessions.close(int(self._streams.session[row]))
+        former = int(self._streams.session[row])
+        same = self._conferences.at(int(self._streams.conference[row])).style == "mki"
+        reported = self._sessions.rtcp_index(former) if same and former >= 0 else 0
+        self._sessions.close(former)
         self._streams.session[row] = -1
         key = self._conferences.at(int(self._streams.conference[row])).keys.active
         if key is not None:
             self._streams.session[row] = self._sessions.open(
                 SUITES[key.suite], key.secret, bytes.fromhex(key.mki), ssrc=int(self._streams.ssrc[row])
             )
+            self._sessions.continue_rtcp(int(self._streams.session[row]), reported)
 
     def forget_minus(self, legs: Rows) -> None:
         """Close minus streams under a group key; each is opened anew, with a fresh SSRC, when needed."""

@@ -96,6 +96,7 @@ class Engine:
             self._reception,
             self._playouts,
             self._events.append,
+            config.tick_ms,
         )
         self._uplink = Uplink(self._legs, routes, self._sessions, self._admission, self._reception, self._playouts)
         self._downlink = Downlink(self._legs, self._conferences, self._streams, self._sessions, registry)
@@ -149,6 +150,7 @@ class Engine:
     def tick(self) -> list[Fanout]:
         """Mix one interval and return what is to be sent; it stays valid until the next tick."""
         self._downlink.begin()
+        self._admission.begin()
         voices = self._take()
         self._lap("take")
         for silent in self._mixes.keys() - voices.keys():
@@ -292,6 +294,10 @@ class Engine:
     def conferences(self) -> list[str]:
         """Names of all conferences."""
         return self._conferences.names()
+
+    def owns_port(self, leg: str, local: int) -> bool:
+        """True while a leg of that name has that local port for its RTP or RTCP."""
+        return leg in self._legs and (local & ~1) == self.local_port_of(leg)
 
     def has_leg(self, leg: str) -> bool:
         """True while there is a leg of that name."""

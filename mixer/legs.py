@@ -48,6 +48,7 @@ class Leg:
     rtt_ms: float = 0.0
     remote_lost: int = 0
     remote_jitter: int = 0
+    said_goodbye: bool = False
 
 
 class Legs:
@@ -80,6 +81,10 @@ class Legs:
         """Its last packet said so (RFC 6464)."""
         self.heard = np.zeros(rows, np.int64)
         """Frame of its last authentic packet."""
+        self.moves = np.zeros(rows, np.int64)
+        """How often its SSRC or address changed."""
+        self.moved = np.zeros(rows, np.int64)
+        """Frame of the last such change."""
         self.latched = np.zeros(rows, bool)
         """An authentic packet has come."""
         self.auth_failures = np.zeros(rows, np.int64)
@@ -136,6 +141,7 @@ class Legs:
             column[row] = False
         for numbers in (
             self.ssrc,
+            self.moves,
             self.auth_failures,
             self.sent,
             self.own_sent,

@@ -116,7 +116,12 @@ class Reports:
         if only is not None:
             return [(sealed, legs.rtcp_address[only], int(legs.rtcp_local[only]))]
         mine = legs.used[:top] & legs.located[:top] & legs.listens[:top] & (legs.stream[:top] == stream)
-        group = np.flatnonzero(mine & (legs.mode[:top] >= Mode.GROUP_SSRC))
+        # On one SSRC a receiver counts one SRTCP index, whatever the key (RFC 3711 section 3.2.1): who is sent
+        # reports on it under its own key is not sent these.
+        shared = (legs.mode[:top] == Mode.GROUP_SSRC) | (
+            (legs.mode[:top] == Mode.GROUP_MKI) & (legs.tx_session[:top] < 0)
+        )
+        group = np.flatnonzero(mine & shared)
         return [(sealed, legs.rtcp_address[row], int(legs.rtcp_local[row])) for row in group.tolist()]
 
     def _sender_info(self, stream: int, sent: int, frame: int) -> tuple[int, int, int, int]:
@@ -152,9 +157,12 @@ class Reports:
         sender = int.from_bytes(packet[4:8])
         local = int(batch.local[row])
         verdict = Drop.UNKNOWN_SOURCE
+        if not self._admission.spend_look():
+            return Drop.OVERLOAD, None
         for candidate in self._candidates(address, sender, local):
             leg = self._legs.at(candidate)
             verdict, clear = self._unlock(leg, packet)
+            self._legs.auth_failures[candidate] += int(verdict == Drop.AUTH_FAILED)
             if verdict == Drop.ACCEPTED:
                 return self._read(leg, clear, batch, row, address, frame)
         return verdict, None
@@ -162,7 +170,7 @@ class Reports:
     def _candidates(self, address: int, sender: int, local: int) -> list[int]:
         if local >= FIRST_LEG_PORT:
             row = (local - FIRST_LEG_PORT) >> 1
-            return [row] if self._legs.used[row] else []
+            return [row] if self._legs.used[row] and self._legs.rtcp_local[row] == local else []
         placed = self._routes.by_address.get(address, set())
         named = self._routes.by_ssrc.get(sender, set())
         # Clear RTCP proves nothing: it must at least come from where the leg is.
@@ -194,8 +202,9 @@ class Reports:
         for report in found.reports:
             if report.ssrc in ours:
                 self._note(leg, report, arrival)
-        if not found.goodbye:
+        if not found.goodbye or leg.said_goodbye:
             return Drop.ACCEPTED, None
+        leg.said_goodbye = True
         conference = self._conferences.at(int(legs.conference[leg.row])).name
         return Drop.ACCEPTED, LegBye(conference=conference, leg=leg.name)
 

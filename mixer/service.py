@@ -261,7 +261,7 @@ class Service:
     def _keep_house(self) -> None:
         gc.collect(1)
         for local, port in list(self._ports.items()):
-            if local >= FIRST_LEG_PORT and not self.engine.has_leg(port.leg):
+            if local >= FIRST_LEG_PORT and not self.engine.owns_port(port.leg, local):
                 self._unwatch(self._ports.pop(local))
 
     # -- control ------------------------------------------------------------------------------

@@ -137,6 +137,7 @@ class Sessions:
         self._free: list[int] = list(range(rows - 1, -1, -1))
         self._context = np.full(rows, None, object)
         self._ssrc = np.zeros(rows, np.int64)
+        self._rtcp_count = np.zeros(rows, np.int64)
         self.last = np.full(rows, -1, np.int64)
         self.tag = np.zeros(rows, np.int64)
         self.rtcp_tag = np.zeros(rows, np.int64)
@@ -165,7 +166,7 @@ class Sessions:
         row = self._free.pop()
         self._context[row] = context
         self._ssrc[row] = ssrc
-        self.last[row] = -1
+        self.last[row], self._rtcp_count[row] = -1, 0
         self.tag[row], self.rtcp_tag[row], self.aead[row] = suite.tag, suite.rtcp_tag, suite.aead
         self.mki_length[row] = len(mki)
         self.mki[row] = np.frombuffer(mki.ljust(4, b"\0"), np.uint8)
@@ -189,7 +190,7 @@ class Sessions:
 
     def _grow(self) -> None:
         old = len(self._context)
-        for name in ("_context", "_ssrc", "last", "tag", "rtcp_tag", "mki_length", "mki", "aead"):
+        for name in ("_context", "_ssrc", "_rtcp_count", "last", "tag", "rtcp_tag", "mki_length", "mki", "aead"):
             column = getattr(self, name)
             bigger = np.full((2 * old, *column.shape[1:]), None if column.dtype == object else 0, column.dtype)
             bigger[:old] = column
@@ -226,6 +227,19 @@ class Sessions:
         if self.mki_length[session].any():
             self._insert_mki(packets, rows, session)
 
+    def continue_rtcp(self, session: int, index: int) -> None:
+        """Let a new session's SRTCP index go on where another key of the same SSRC stopped.
+
+        RFC 3711 section 3.2.1 forbids to begin anew after a rekeying; libsrtp can only count. One report in
+        five seconds makes this sixty steps for an epoch of five minutes.
+        """
+        for _ in range(index - int(self._rtcp_count[session])):
+            self.protect_rtcp(session, _EMPTY_REPORT + int(self._ssrc[session]).to_bytes(4))
+
+    def rtcp_index(self, session: int) -> int:
+        """The last SRTCP index that a session protected, 0 before the first."""
+        return int(self._rtcp_count[session])
+
     def protect_rtcp(self, session: int, packet: bytes) -> bytes:
         """Encrypt one RTCP compound; libsrtp counts the SRTCP index, which never repeats."""
         self._load(packet)
@@ -233,6 +247,7 @@ class Sessions:
         status = _LIB.srtp_protect_rtcp(self._context[session], data[0], size[0])
         if status:
             raise SrtpError(f"libsrtp could not protect an RTCP packet: status {status}")
+        self._rtcp_count[session] += 1
         octets = self._scratch[0, : self._scratch_length[0]].tobytes()
         mki = self.mki[session, : self.mki_length[session]].tobytes()
         # The index word of SRTCP stands before the MKI; an AEAD tag before the index word.
@@ -329,6 +344,7 @@ class Sessions:
 
 
 _ROW_0: Final = np.zeros(1, np.int64)
+_EMPTY_REPORT: Final = bytes.fromhex("80c90001")
 
 
 def _create(suite: Suite, secret: Secret, ssrc: int, roc: int) -> Any:
