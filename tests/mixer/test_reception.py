@@ -27,6 +27,9 @@ class Pair:
         self.theirs.update(seq, timestamp, arrival_ns)
         return new
 
+    def lost(self) -> int:
+        return int(self.mine.lost(np.array([3]))[0])
+
     def check(self) -> None:
         report = self.mine.report(3)
         assert report is not None
@@ -34,7 +37,7 @@ class Pair:
         assert (fraction, lost) == self.theirs.report()
         assert highest == (self.theirs.cycles + self.theirs.max_seq) & 0xFFFF_FFFF
         assert jitter == pytest.approx(self.theirs.jitter, abs=1.01)
-        assert self.mine.lost(3) == max(0, lost)
+        assert self.lost() == max(0, lost)
 
 
 @st.composite
@@ -62,7 +65,7 @@ def test_nothing_came() -> None:
     reception = Reception(2)
     reception.open(0)
     assert reception.report(0) is None
-    assert reception.lost(0) == 0
+    assert reception.lost(np.array([0])).tolist() == [0]
 
 
 def test_fraction_is_of_the_interval() -> None:
@@ -109,12 +112,12 @@ def test_another_ssrc_begins_anew_and_the_total_stays() -> None:
     for seq in (1, 2, 5):
         pair.note(seq, 0, 0)
     pair.mine.restart(3)
-    assert pair.mine.lost(3) == 2
+    assert pair.lost() == 2
     assert pair.mine.report(3) is None
     pair.mine.note(*(np.array([value]) for value in (3, 40_000, 0, 0, RATE)))
-    assert (pair.mine.lost(3), pair.mine.total[3]) == (2, 4)
+    assert (pair.lost(), pair.mine.total[3]) == (2, 4)
     pair.mine.open(3)
-    assert (pair.mine.lost(3), pair.mine.total[3]) == (0, 0)
+    assert (pair.lost(), pair.mine.total[3]) == (0, 0)
 
 
 def test_many_legs_at_once() -> None:

@@ -1,0 +1,100 @@
+"""Concealment by itself: it goes on as it was, fades, and leaves what came alone."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from mixer import conceal
+from mixer.codecs import EMPTY
+
+rates = pytest.mark.parametrize("rate", [8000, 16000, 48000])
+
+
+def sine(hertz: float, rate: int, first: int, count: int, amplitude: float = 8000) -> NDArray[np.int16]:
+    at = np.arange(first, first + count)
+    return np.rint(amplitude * np.sin(2 * np.pi * hertz * at / rate)).astype(np.int16)
+
+
+def lose(frame: NDArray[np.int16], first: int, last: int) -> NDArray[np.int16]:
+    gapped = frame.copy()
+    gapped[first:last] = EMPTY
+    return gapped
+
+
+def mended(history: NDArray[np.int16], frame: NDArray[np.int16], rate: int, lost: int = 0) -> NDArray[np.int16]:
+    missing = frame == EMPTY
+    return conceal.mend(history[None, :], frame[None, :], missing[None, :], np.array([lost]), rate)[0]
+
+
+@rates
+@pytest.mark.parametrize("hertz", [80, 150, 237, 400, 737])
+def test_a_period_goes_on(rate: int, hertz: float) -> None:
+    """Within a tenth of the level: a period is a whole number of samples, at 8 kHz the worst."""
+    width = rate // 50
+    history = sine(hertz, rate, 0, 2 * width)
+    frame = sine(hertz, rate, 2 * width, width)
+    result = mended(history, lose(frame, 0, width), rate)
+    hold = rate * conceal.HOLD_MS // 1000
+    assert np.abs(result[:hold].astype(int) - frame[:hold]).max() < 8000 * (0.35 if rate == 8000 else 0.15)
+    step = np.abs(np.diff(np.concatenate([history, result]).astype(int))).max()
+    assert step < 1.4 * np.abs(np.diff(history.astype(int))).max()
+
+
+@rates
+def test_what_came_is_left_alone(rate: int) -> None:
+    width = rate // 50
+    frame = sine(300, rate, 2 * width, width)
+    result = mended(sine(300, rate, 0, 2 * width), lose(frame, width // 2, width), rate)
+    assert (result[: width // 2] == frame[: width // 2]).all()
+
+
+@rates
+def test_fades_out_within_its_time(rate: int) -> None:
+    width = rate // 50
+    history, lost = sine(200, rate, 0, 2 * width), 0
+    levels = []
+    for _ in range(5):
+        frame = mended(history, np.full(width, EMPTY, np.int16), rate, lost)
+        levels.append(int(np.abs(frame).max()))
+        history = np.concatenate([history[width:], frame])
+        lost += width
+    assert levels[0] > 7000
+    assert levels == sorted(levels, reverse=True)
+    assert levels[3:] == [0, 0]
+
+
+def test_silence_stays_silence() -> None:
+    empty = np.full(160, EMPTY, np.int16)
+    assert not mended(np.full(320, EMPTY, np.int16), empty, 8000, 480).any()
+
+
+@given(st.lists(st.booleans(), min_size=8, max_size=8), st.integers(0, 40))
+def test_run_at_end(missing: list[bool], lost: int) -> None:
+    run = 0
+    for gone in reversed(missing):
+        if not gone:
+            break
+        run += 1
+    expected = lost + run if all(missing) else run
+    assert conceal.run_at_end(np.array([missing]), np.array([lost])).tolist() == [expected]
+
+
+def test_more_legs_than_are_searched() -> None:
+    count = conceal.SEARCHES + 6
+    history = np.tile(sine(200, 8000, 0, 320), (count, 1))
+    frames = np.full((count, 160), EMPTY, np.int16)
+    result = conceal.mend(history, frames, frames == EMPTY, np.zeros(count, np.int64), 8000)
+    assert (np.abs(result).max(axis=1) > 6000).all()
+
+
+def test_cross_fade_goes_from_one_to_the_other() -> None:
+    first, second = np.full((1, 160), 1000, np.int16), np.full((1, 160), -1000, np.int16)
+    mixed = conceal.cross_fade(first, second)[0]
+    assert (mixed[0], mixed[-1]) == (1000, -1000)
+    assert (np.diff(mixed.astype(int)) <= 0).all()
+    second[0, 5] = EMPTY
+    assert conceal.cross_fade(first, second)[0, 5] == EMPTY
