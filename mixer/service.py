@@ -1,7 +1,7 @@
 """The service: an engine in the world. Sockets, the clock and the ticker live here and nowhere else.
 
-    every half tick   empty the sockets into a batch, hand it to the engine
-    every tick        ... and tick, and send what it returns
+    half a tick before, and just before a tick    empty the sockets into a batch, hand it to the engine
+    every tick                                    tick, and send what it returns
 
 Deadlines are absolute on CLOCK_MONOTONIC. A late tick is counted; after a long stall missed ticks are
 run at once up to a bound, and the rest is skipped and said so. The garbage collector is frozen after the
@@ -51,6 +51,8 @@ SMALL_BUFFER: Final = 4 << 20
 """With less receive buffer than this the sockets are emptied twice as often: 2,000 legs fill 1.5 MB in 20 ms."""
 PAGE: Final = 128
 """Legs shown between two breaths."""
+LEAD_NS: Final = 1_000_000
+"""The sockets are emptied so long before a tick, and as long as it took last time."""
 CATCH_UP: Final = 5
 """Ticks run at once after a stall; more are skipped."""
 ANY_PORT_TRIES: Final = 100
@@ -96,6 +98,10 @@ class Service:
         self._timer: Timer | None = None
         self._origin_ns = 0
         self._tick_ns = config.tick_ms * 1_000_000
+        self._emptied = 0
+        """How often the sockets were emptied since the last tick."""
+        self._emptying_ns = 0
+        """How long that took last."""
         self._next_leg_port = config.leg_ports[0]
         self.faults = 0
         """Exceptions that reached the outer edge; each is a bug."""
@@ -107,7 +113,8 @@ class Service:
         self._open_shared()
         self._origin_ns = time.monotonic_ns() + self._tick_ns
         self.engine.set_wall_clock(time.time() + (self._origin_ns - time.monotonic_ns()) / 1e9)
-        self._timer = Timer(self._origin_ns, self._tick_ns // (2 if self._granted() >= SMALL_BUFFER else 4))
+        self._timer = Timer()
+        self._timer.set(self._origin_ns)
         asyncio.get_running_loop().add_reader(self._timer.fileno(), self._wake)
         gc.collect()
         gc.freeze()
@@ -201,17 +208,45 @@ class Service:
     def _wake(self) -> None:
         assert self._timer is not None
         self._timer.acknowledge()
-        for step in (self._empty_sockets, self._tick_if_due):
-            try:
-                step()
-            except Exception:  # the outer edge: a bug must not stop the clock
-                self.faults += 1
-                log.exception("fault in the media path", faults=self.faults)
+        tick_is_due = time.monotonic_ns() >= self._deadline()
+        # A tick begins on time because the sockets were emptied before; if that was missed, it is done first.
+        if not tick_is_due or self._emptied < len(self._moments()):
+            self._guard(self._empty_sockets)
+        if tick_is_due:
+            self._guard(self._tick)
+            self._emptied = 0
+        else:
+            self._emptied += 1
+        moments = [*self._moments(), 0]
+        self._timer.set(self._deadline() - moments[min(self._emptied, len(moments) - 1)])
+
+    def _moments(self) -> tuple[int, ...]:
+        """When the sockets are emptied: nanoseconds before each tick."""
+        before = min(self._tick_ns // 4, LEAD_NS + self._emptying_ns)
+        if self._granted() < SMALL_BUFFER:
+            return (self._tick_ns * 3 // 4, self._tick_ns // 2, before)
+        return (self._tick_ns // 2, before)
+
+    def _deadline(self) -> int:
+        """When the next tick is due, CLOCK_MONOTONIC."""
+        return self._origin_ns + (self.engine.frame + 1) * self._tick_ns
+
+    def _guard(self, step: Callable[[], None]) -> None:
+        try:
+            step()
+        except Exception:  # the outer edge: a bug must not stop the clock
+            self.faults += 1
+            log.exception("fault in the media path", faults=self.faults)
 
     def _empty_sockets(self) -> None:
         """Everything that waits in the sockets goes to the engine."""
-        batch = self._receiver.batch
+        begin = time.monotonic_ns()
         self.stages.begin()
+        self._take_batches()
+        self._emptying_ns = time.monotonic_ns() - begin
+
+    def _take_batches(self) -> None:
+        batch = self._receiver.batch
         for _ in range(BATCHES):
             batch.count = 0
             for fd, _events in self._ready.poll(0):
@@ -224,10 +259,8 @@ class Service:
             if batch.count < batch.rows:
                 return
 
-    def _tick_if_due(self) -> None:
-        late = self._lateness()
-        if late < 0:
-            return
+    def _tick(self) -> None:
+        late = time.monotonic_ns() - self._deadline()
         self.lateness.note(late)
         behind = late // self._tick_ns
         if behind > CATCH_UP:
@@ -239,10 +272,6 @@ class Service:
         self._tell(self.engine.events())
         if self.engine.frame % (1000 // self.config.tick_ms) == 0:
             self._keep_house()
-
-    def _lateness(self) -> int:
-        """Nanoseconds since the next tick was due, negative before."""
-        return time.monotonic_ns() - self._origin_ns - (self.engine.frame + 1) * self._tick_ns
 
     def _skip(self, ticks: int) -> None:
         """Give up ticks: the engine's clock stands still, and its origin moves."""

@@ -29,28 +29,34 @@ class TimerError(OSError):
 
 
 class Timer:
-    """Becomes readable at `start_ns`, and every `interval_ns` after it, CLOCK_MONOTONIC.
+    """Becomes readable once, at the moment it was last set to.
 
     Raises:
         TimerError: if the kernel has no timerfd for us.
     """
 
-    def __init__(self, start_ns: int, interval_ns: int) -> None:
+    def __init__(self) -> None:
         self._fd: int = _LIBC.timerfd_create(_CLOCK_MONOTONIC, _TFD_NONBLOCK | _TFD_CLOEXEC)
         if self._fd < 0:
             raise TimerError(_FFI.errno, "no timerfd; raise the limit of open files")
-        spec = _FFI.new("struct itimerspec *")
-        spec.value.seconds, spec.value.nanoseconds = divmod(start_ns, 1_000_000_000)
-        spec.interval.seconds, spec.interval.nanoseconds = divmod(interval_ns, 1_000_000_000)
-        if _LIBC.timerfd_settime(self._fd, _TFD_ABSTIME, spec, _FFI.NULL):
-            raise TimerError(_FFI.errno, "the timer could not be set")
+        self._spec = _FFI.new("struct itimerspec *")
 
     def fileno(self) -> int:
         return self._fd
 
+    def set(self, when_ns: int) -> None:
+        """Set the moment, CLOCK_MONOTONIC; one that is over counts as now.
+
+        Raises:
+            TimerError: if the kernel refuses.
+        """
+        self._spec.value.seconds, self._spec.value.nanoseconds = divmod(when_ns, 1_000_000_000)
+        if _LIBC.timerfd_settime(self._fd, _TFD_ABSTIME, self._spec, _FFI.NULL):
+            raise TimerError(_FFI.errno, "the timer could not be set")
+
     def acknowledge(self) -> None:
-        """Make it unreadable until the next deadline."""
-        with contextlib.suppress(BlockingIOError):  # the deadline is what counts
+        """Make it unreadable until it is set again."""
+        with contextlib.suppress(BlockingIOError):
             os.read(self._fd, 8)
 
     def close(self) -> None:
