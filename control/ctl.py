@@ -91,7 +91,7 @@ async def _command(mixer: MixerClient, method: Method, options: argparse.Namespa
     for path in saved:
         print(f"saved {path}", file=sys.stderr)
     if made and options.show_keys:
-        _show({name: keys[name] for name in made}, reply)
+        _show({name: keys[name] for name in made}, options, reply)
 
 
 async def _keys(
@@ -183,15 +183,25 @@ def _print(reply: msgspec.Struct, options: argparse.Namespace) -> None:
         print(tables.render(reply))
 
 
-def _show(keys: dict[str, port.Key], reply: msgspec.Struct) -> None:
+def _show(keys: dict[str, port.Key], options: argparse.Namespace, reply: msgspec.Struct) -> None:
     """Made keys, on standard error, so that `--json` output stays clean of them."""
     for name, key in keys.items():
         print(f"\n# {_PURPOSE[name]}", file=sys.stderr)
         print(keyfiles.sdp_line(key.suite, key.secret, key.mki), file=sys.stderr)
-        if name == "rx" and isinstance(reply, port.LegAdded):
-            line = keyfiles.ffmpeg_line(key.suite, key.secret, "127.0.0.1", reply.port, reply.payload_type)
-            if line and not key.mki:
-                print(f"# speak a file into it:\n{line}", file=sys.stderr)
+        if isinstance(reply, port.LegAdded):
+            _show_clients(name, key, options, reply)
+
+
+def _show_clients(name: str, key: port.Key, options: argparse.Namespace, reply: port.LegAdded) -> None:
+    """How to use a leg's key with a client that most people have."""
+    codec = options.codec or "PCMU"
+    if name == "rx" and (line := keyfiles.ffmpeg_line(key, "127.0.0.1", reply.port, codec, reply.payload_type)):
+        print(f"# speak a file into the conference:\n{line}", file=sys.stderr)
+    if name == "tx" and options.remote:
+        sdp = keyfiles.listening_sdp(key, options.remote, codec, reply.payload_type)
+        if sdp:
+            hint = "# listen: save this as leg.sdp, then ffplay -protocol_whitelist file,udp,rtp,srtp leg.sdp"
+            print(f"{hint}\n{sdp}", file=sys.stderr)
 
 
 def _subject(options: argparse.Namespace) -> str:

@@ -12,6 +12,7 @@ import secrets
 import sys
 from pathlib import Path
 
+from mixer import port
 from mixer.secret import Secret, SecretError
 from mixer.suites import SUITES, SuiteName
 
@@ -68,16 +69,42 @@ def sdp_line(suite: SuiteName, secret: Secret, mki: str = "") -> str:
     return f"a=crypto:1 {suite} inline:{_inline(secret)}{named}"
 
 
-def ffmpeg_line(suite: SuiteName, secret: Secret, host: str, port: int, payload_type: int) -> str | None:
-    """A command that speaks a WAV file into the conference; None if ffmpeg lacks the suite."""
-    if not suite.startswith("AES_CM_128"):
+def ffmpeg_line(key: port.Key, host: str, number: int, codec: str, payload_type: int) -> str | None:
+    """A command that speaks a WAV file into the conference; None if ffmpeg can't.
+
+    ffmpeg has an SRTP of its own, with AES_CM_128 and without MKI.
+    """
+    if not key.suite.startswith("AES_CM_128") or key.mki or codec not in _FFMPEG_CODECS:
         return None
     return (
-        "ffmpeg -nostdin -i speech.wav -af asetnsamples=160,arealtime -c:a pcm_mulaw -ar 8000 -ac 1 -f rtp "
-        f"-payload_type {payload_type} -srtp_out_suite {suite} -srtp_out_params {_inline(secret)} "
-        f"'srtp://{host}:{port}?rtcpport={port}'"
+        f"ffmpeg -nostdin -i speech.wav -af asetnsamples=160,arealtime -c:a {_FFMPEG_CODECS[codec]} -ar 8000 -ac 1 "
+        f"-f rtp -payload_type {payload_type} -srtp_out_suite {key.suite} "
+        f"-srtp_out_params {_inline(key.secret)} 'srtp://{host}:{number}?rtcpport={number}'"
+    )
+
+
+def listening_sdp(key: port.Key, remote: str, codec: str, payload_type: int) -> str | None:
+    """A session description with which ffplay, at the leg's address, hears the conference; None if it can't."""
+    if not key.suite.startswith("AES_CM_128") or key.mki or codec not in _FFMPEG_CODECS:
+        return None
+    host, _, number = remote.rpartition(":")
+    family = "IP6" if host.startswith("[") else "IP4"
+    return "\n".join(
+        (
+            "v=0",
+            f"o=- 0 0 IN {family} {host.strip('[]')}",
+            "s=mrfp",
+            f"c=IN {family} {host.strip('[]')}",
+            "t=0 0",
+            f"m=audio {number} RTP/SAVP {payload_type}",
+            f"a=rtpmap:{payload_type} {codec}/8000",
+            sdp_line(key.suite, key.secret),
+        )
     )
 
 
 def _inline(secret: Secret) -> str:
     return base64.b64encode(secret.reveal()).decode("ascii")
+
+
+_FFMPEG_CODECS = {"PCMU": "pcm_mulaw", "PCMA": "pcm_alaw"}

@@ -12,6 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from control import ctl, keyfiles
@@ -211,7 +212,20 @@ def test_no_option_takes_a_key(capsys: pytest.CaptureFixture[str]) -> None:
 def test_sdp_with_an_mki() -> None:
     key = fresh_key()
     assert keyfiles.sdp_line(key.suite, key.secret, "000a").endswith("|10:2")
-    assert keyfiles.ffmpeg_line("AEAD_AES_128_GCM", key.secret, "h", 1, 0) is None
+    gcm = msgspec.structs.replace(key, suite="AEAD_AES_128_GCM")
+    assert keyfiles.ffmpeg_line(gcm, "h", 1, "PCMU", 0) is None
+    assert keyfiles.listening_sdp(gcm, "192.0.2.1:4000", "PCMU", 0) is None
+
+
+def test_a_key_as_ffmpeg_takes_it() -> None:
+    key = fresh_key()
+    line = keyfiles.ffmpeg_line(key, "127.0.0.1", 40000, "PCMA", 8)
+    assert line is not None
+    assert "pcm_alaw" in line
+    sdp = keyfiles.listening_sdp(key, "[::1]:4000", "PCMA", 8)
+    assert sdp is not None
+    assert "c=IN IP6 ::1" in sdp
+    assert "m=audio 4000 RTP/SAVP 8" in sdp
 
 
 async def test_a_reader_that_leaves_is_no_error(house: House) -> None:
