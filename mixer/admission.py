@@ -46,16 +46,10 @@ MOST_MOVES: Final = 1000
 
 Rows = NDArray[np.int64]
 
-_TELLING: Final = (
-    Drop.UNKNOWN_SOURCE,
-    Drop.NOT_SENDING,
-    Drop.UNKNOWN_MKI,
-    Drop.AUTH_FAILED,
-    Drop.REPLAYED,
-    Drop.FLOOD,
-    Drop.SSRC_CONFLICT,
-)
-"""Of several refusals of one packet, the one further right is counted."""
+_TELLING: Final = {
+    drop: rank for rank, drop in enumerate((Drop.AUTH_FAILED, Drop.REPLAYED, Drop.FLOOD, Drop.SSRC_CONFLICT), 1)
+}
+"""Of several refusals of one packet, the one that tells most is counted; those not named here tell least."""
 
 
 class Admission:
@@ -139,7 +133,7 @@ class Admission:
             if fate == Drop.ACCEPTED:
                 self._welcome(candidate, ssrc, address, batch.source[row], frame)
                 return fate, candidate, clear
-            verdict = max(verdict, fate, key=_TELLING.index)
+            verdict = max(verdict, fate, key=lambda drop: _TELLING.get(drop, 0))
         return verdict, -1, None
 
     def _candidates(self, address: int, ssrc: int, local: int) -> Iterator[tuple[int, bool]]:

@@ -84,7 +84,8 @@ class Desk:
     def __init__(self, config: MixerConfig, boot_id: str, rooms: Rooms, raise_event: Callable[[Event], None]) -> None:
         self._config, self._boot_id, self._raise = config, boot_id, raise_event
         self._rooms = rooms
-        self._ledger = KeyLedger()
+        self._ledger, self._uplinks = KeyLedger(), KeyLedger()
+        """Keys that we sent under, and group keys that legs send under: SSRCs are unique in one conference only."""
         self._status = Status(
             rooms.legs, rooms.conferences, rooms.streams, rooms.reception, rooms.playouts, rooms.downlink
         )
@@ -132,9 +133,13 @@ class Desk:
             raise PortError(Refusal.KEY_MISSING, "keying 'group' needs a group key in `key`")
         if wish.uplink_key:
             check_key(wish.uplink_key, "uplink_key")
+            self._ledger.check(wish.uplink_key.secret)
+            self._uplinks.check(wish.uplink_key.secret)
         keys, uplink = GroupKeys(), _copy(wish.uplink_key) if wish.uplink_key else None
         if wish.key:
             self._check_group_key(wish.key, wish.style)
+        if wish.uplink_key:
+            self._uplinks.record(wish.uplink_key.secret)
         conference = rooms.conferences.add(wish.conference, wish.rate, wish.keying, wish.style, keys, uplink, frame)
         rooms.conferences.max_talkers[conference.row] = wish.max_talkers
         if wish.key:
@@ -288,6 +293,9 @@ class Desk:
         self._ledger.check(wish.tx.secret)
         if mode != Mode.GROUP_MKI:
             return
+        group = conference.keys.active
+        if group and wish.tx.suite != group.suite:
+            raise PortError(Refusal.INVALID, "in style 'mki' `tx` must be of the group's suite: they share one SSRC")
         names = conference.keys.mkis()
         if wish.tx.mki in names or {len(wish.tx.mki)} != {len(mki) for mki in names}:
             raise PortError(

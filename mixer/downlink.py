@@ -169,13 +169,13 @@ class Downlink:
             elapsed_ms: time of the packets' first sample on the engine's clock.
             switched: takes a note of streams that had to change their SSRC.
         """
-        self._renew(plan, switched)
         cast = self._cast(plan, mix)
         octets, length = self._prototypes(plan, mix, cast)
         lap("encode")
         written = self._packets(plan, cast, octets, length, elapsed_ms)
         lap("write")
         self._encrypt(plan, written)
+        self._renew(plan, switched)
         lap("encrypt")
         return written.fanout
 

@@ -37,7 +37,7 @@ class KeyLedger:
             PortError: KEY_REUSED.
         """
         if self._fingerprint(secret) in self._seen:
-            raise PortError(Refusal.KEY_REUSED, "the mixer has already sent under this key; make a fresh one")
+            raise PortError(Refusal.KEY_REUSED, "this key has been used with this mixer before; make a fresh one")
 
     def record(self, secret: Secret) -> None:
         """Remember a key before the first packet goes out under it."""

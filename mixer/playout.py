@@ -194,11 +194,16 @@ class Playout:
     def _grow(self, rows: Rows, samples: NDArray[np.int64]) -> None:
         """Move cursors back: what was concealed there will be overwritten by what came late."""
         ticks = samples // self.samples
-        for back in range(1, int(ticks.max()) + 1):
-            some = rows[ticks >= back]
-            self._ring[some, (self._slot[some] - back) % self.slots] = EMPTY
+        for count in np.unique(ticks).tolist():
+            some = rows[ticks == count]
+            before = self._slot[some]
+            self._slot[some] = now = (before - count) % self.slots
+            # What was played last stays the past of what comes next; in between, nothing has come yet.
+            for back in range(self.history, 0, -1):
+                self._ring[some, (now - back) % self.slots] = self._ring[some, (before - back) % self.slots]
+            for ahead in range(count):
+                self._ring[some, (now + ahead) % self.slots] = EMPTY
         self.cursor[rows] -= samples
-        self._slot[rows] = (self._slot[rows] - ticks) % self.slots
         self.delay[rows] += samples
 
     def _write(self, rows: Rows, pcm: Samples, lead: NDArray[np.int64]) -> None:

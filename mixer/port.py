@@ -87,7 +87,8 @@ class Key(_Value, frozen=True, kw_only=True):
     mki: Mki = ""
     """Master key identifier, 0 to 4 octets in hex. Sent in, and expected in, every packet."""
     roc: Roc = 0
-    """Uplink keys: the rollover counter at which the leg's stream joins (RFC 3711 section 3.3.1)."""
+    """Uplink keys: the rollover counter at which the leg's stream joins (RFC 3711 section 3.3.1). Such a leg is
+    bound to its first SSRC."""
     epoch: Epoch = 1
     """Group keys: strictly increasing in a conference, never used twice."""
 

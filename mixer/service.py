@@ -264,7 +264,7 @@ class Service:
         self.lateness.note(late)
         behind = late // self._tick_ns
         if behind > CATCH_UP:
-            self._skip(int(behind))
+            self._skip(int(behind) - CATCH_UP)
         for _ in range(min(int(behind), CATCH_UP) + 1):
             self.stages.begin()
             self._send(self.engine.tick())
