@@ -27,7 +27,10 @@ def lose(frame: NDArray[np.int16], first: int, last: int) -> NDArray[np.int16]:
 
 def mended(history: NDArray[np.int16], frame: NDArray[np.int16], rate: int, lost: int = 0) -> NDArray[np.int16]:
     missing = frame == EMPTY
-    return conceal.mend(history[None, :], frame[None, :], missing[None, :], np.array([lost]), rate)[0]
+    result: NDArray[np.int16] = conceal.mend(
+        history[None, :], frame[None, :], missing[None, :], np.array([lost]), rate
+    )[0]
+    return result
 
 
 @rates

@@ -34,11 +34,14 @@ def test_ours_are_never_zero_never_repeated_never_claimed(monkeypatch: pytest.Mo
     registry.release(0, 5, 1)
     draws = iter([0, 5, 6, 6, 7])
     monkeypatch.setattr("mixer.registry.secrets.randbits", lambda bits: next(draws))
-    assert registry.allocate() == 6
-    assert registry.allocate() == 7
+    assert registry.allocate(0) == 6
+    assert registry.allocate(0) == 7
     assert not registry.claim(0, 6, 2), "what we send with nobody else may"
     assert registry.is_ours(6)
     assert not registry.is_ours(5)
+    registry.forget(0)
+    assert not registry.is_ours(6), "the conference is over, and its keys with it"
+    assert registry.claim(1, 6, 2)
 
 
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 1), st.integers(1, 4), st.integers(0, 3)), max_size=40))
