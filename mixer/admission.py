@@ -47,7 +47,13 @@ MOST_MOVES: Final = 1000
 Rows = NDArray[np.int64]
 
 _TELLING: Final = {
-    drop: rank for rank, drop in enumerate((Drop.AUTH_FAILED, Drop.REPLAYED, Drop.FLOOD, Drop.SSRC_CONFLICT), 1)
+    Drop.NOT_SENDING: 1,
+    Drop.TRUNCATED: 2,
+    Drop.UNKNOWN_MKI: 3,
+    Drop.AUTH_FAILED: 4,
+    Drop.REPLAYED: 5,
+    Drop.FLOOD: 6,
+    Drop.SSRC_CONFLICT: 7,
 }
 """Of several refusals of one packet, the one that tells most is counted; those not named here tell least."""
 

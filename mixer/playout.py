@@ -205,6 +205,7 @@ class Playout:
                 self._ring[some, (now + ahead) % self.slots] = EMPTY
         self.cursor[rows] -= samples
         self.delay[rows] += samples
+        self._lost[rows] = np.maximum(self._lost[rows], 1)  # time jumps: blend over
 
     def _write(self, rows: Rows, pcm: Samples, lead: NDArray[np.int64]) -> None:
         width = pcm.shape[1]
