@@ -1,0 +1,259 @@
+"""Random lives of conferences, and what must hold after every tick (the ids are the design's).
+
+I1   no (key, SSRC, index) protects two different packets
+I5   nobody who stays misses a packet, whatever happens to keys
+I8   each stream is encoded and encrypted once a packet time, whoever listens
+I11  no two live SSRCs of a conference are equal
+I12  no octet of a key is in anything that can be printed
+and every datagram that came has exactly one fate; nothing leaves in clear, and nothing to who has left.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from itertools import pairwise
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+
+from mixer import port
+from mixer.port import PortError, Refusal
+from tests import naive
+from tests.mixer.net import Net
+from tests.mixer.phone import tone
+from tests.mixer.room import MODES, Room
+
+MOST = 8
+"""Legs at a time."""
+pick = st.integers(0, 99)
+"""One of those that are there."""
+
+
+class Life(RuleBasedStateMachine):
+    """Two conferences in one engine."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.texts: list[str] = []
+        self.log: dict[tuple[str, int, int], bytes] = {}
+        self.prepared: dict[str, list[int]] = {}
+        self.names = 0
+        self.lives = 0
+        self.gone: set[str] = set()
+
+    @initialize(modes=st.tuples(st.sampled_from(MODES), st.sampled_from(MODES)), tick_ms=st.sampled_from([10, 20]))
+    def begin(self, modes: tuple[str, str], tick_ms: int) -> None:
+        self.room = Room(tick_ms=tick_ms, max_legs=MOST, net=Net(3, jitter_ms=5))
+        for number, mode in enumerate(modes):
+            self.create(f"hall{number}", mode)
+
+    # -- what happens
+
+    def create(self, slot: str, mode: str) -> None:
+        self.lives += 1
+        name = f"{slot}.{self.lives}"
+        self.room.create(mode, name, rate=(8000, 16000)[self.lives % 2])
+        self.prepared[name] = []
+
+    def halls(self) -> list[str]:
+        return sorted(self.prepared)
+
+    def legs(self) -> list[str]:
+        return sorted(self.room.phones)
+
+    def apply(self, command: port.Command) -> None:
+        self.texts.append(f"{command!r} {command}")
+        try:
+            self.texts.append(str(self.room.apply(command)))
+        except PortError as error:
+            self.texts += [str(error), repr(error), repr(error.__cause__), repr(error.__context__)]
+
+    @rule(hall=pick, ptime=st.sampled_from([10, 20, 40, 60]), own=st.booleans(), talks=st.booleans())
+    def join(self, hall: int, ptime: int, own: bool, talks: bool) -> None:
+        name = f"leg{self.names}"
+        self.names += 1
+        where = self.halls()[hall % len(self.prepared)]
+        voice = tone(300 + 37 * self.names) if talks else None
+        before = len(self.room.secrets)
+        fields: dict[str, object] = {"keying": "unique"} if own else {}
+        try:
+            self.room.join(name, voice, hall=where, ptime=ptime, **fields)  # type: ignore[arg-type]
+        except PortError as error:
+            assert error.refusal == Refusal.LIMIT
+            assert len(self.room.phones) == MOST
+            self.texts += [str(error), repr(error)]
+        assert len(self.room.secrets) > before
+
+    @precondition(lambda self: self.room.phones)
+    @rule(leg=pick)
+    def leave(self, leg: int) -> None:
+        name = self.legs()[leg % len(self.room.phones)]
+        self.gone.add(self.room.phones[name].address)
+        self.texts.append(repr(self.room.leave(name)))
+
+    @precondition(lambda self: self.room.phones)
+    @rule(leg=pick, talks=st.booleans())
+    def talk(self, leg: int, talks: bool) -> None:
+        phone = self.room.phones[self.legs()[leg % len(self.room.phones)]]
+        phone.voice = tone(300 + 50 * leg) if talks else None
+
+    @precondition(lambda self: self.room.phones)
+    @rule(leg=pick, mute=st.booleans())
+    def mute(self, leg: int, mute: bool) -> None:
+        self.apply(port.LegModify(leg=self.legs()[leg % len(self.room.phones)], mute=mute))
+
+    @rule(loss=st.sampled_from([0.0, 0.1, 0.6]), jitter=st.sampled_from([0.0, 5.0, 70.0]))
+    def weather(self, loss: float, jitter: float) -> None:
+        self.room.net.loss, self.room.net.jitter_ms = loss, jitter
+
+    @precondition(lambda self: len(self.room.phones) > 1)
+    @rule(leg=pick, other=pick)
+    def collide(self, leg: int, other: int) -> None:
+        """A phone begins to use the SSRC of another, or of the mixer."""
+        phones = [self.room.phones[name] for name in self.legs()]
+        one, two = phones[leg % len(phones)], phones[other % len(phones)]
+        ours = [heard.packet.ssrc for heard in two.heard[-1:]]
+        one.ssrc = ours[0] if ours and leg % 2 else two.ssrc
+
+    @precondition(lambda self: self.room.phones)
+    @rule(leg=pick, ssrc=st.integers(0, 3))
+    def change_ssrc(self, leg: int, ssrc: int) -> None:
+        self.room.phones[self.legs()[leg % len(self.room.phones)]].ssrc = ssrc
+
+    def grouped(self, hall: int) -> str | None:
+        some = [name for name in self.halls() if self.room.halls[name].mode != "unique"]
+        return some[hall % len(some)] if some else None
+
+    @rule(hall=pick)
+    def prepare(self, hall: int) -> None:
+        name = self.grouped(hall)
+        if name and len(self.prepared[name]) < 2:
+            self.prepared[name].append(self.room.prepare(name).epoch)
+
+    @rule(hall=pick, which=pick)
+    def activate(self, hall: int, which: int) -> None:
+        name = self.grouped(hall)
+        if not name or not self.prepared[name]:
+            return
+        epoch = self.prepared[name][which % len(self.prepared[name])]
+        self.apply(port.KeyActivate(conference=name, epoch=epoch))
+        self.room.halls[name].active = epoch
+        self.prepared[name] = [later for later in self.prepared[name] if later > epoch]
+
+    @rule(hall=pick, which=pick)
+    def abort(self, hall: int, which: int) -> None:
+        name = self.grouped(hall)
+        if name and self.prepared[name]:
+            epoch = self.prepared[name].pop(which % len(self.prepared[name]))
+            self.apply(port.KeyAbort(conference=name, epoch=epoch))
+            self.apply(port.KeyActivate(conference=name, epoch=epoch))
+
+    @rule(hall=pick, mode=st.sampled_from(MODES))
+    def replace(self, hall: int, mode: str) -> None:
+        """A conference ends, and another begins on its row."""
+        name = self.halls()[hall % len(self.prepared)]
+        for leg in self.room.show(name).legs:
+            self.gone.add(self.room.phones.pop(leg.leg).address)
+        self.apply(port.ConferenceDestroy(conference=name))
+        del self.prepared[name]
+        self.create(name.partition(".")[0], mode)
+
+    # -- what must hold
+
+    @rule(count=st.integers(1, 8))
+    def ticks(self, count: int) -> None:
+        for _ in range(count):
+            self.tick()
+
+    def tick(self) -> None:
+        room = self.room
+        start = len(room.sent)
+        counters = room.engine.counters
+        before = counters.encrypts, counters.encodes, counters.packets_sent
+        marks = {name: len(phone.heard) for name, phone in room.phones.items()}
+        room.step()
+        sent = [sent for sent in room.sent[start:] if naive.kind_of(sent.octets) == "rtp"]
+        heard = [
+            (name, phone.heard[at])
+            for name, phone in room.phones.items()
+            for at in range(marks[name], len(phone.heard))
+        ]
+        assert not self.gone & {packet.address for packet in sent}, "nothing but a goodbye to who has left"
+        assert len(sent) == len(heard), "everything that is sent can be read by whom it is sent to"
+        assert all(heard.key for _, heard in heard), "and is encrypted"
+        self.gone.clear()
+        packets: dict[tuple[str, int, int], bytes] = {}
+        for _, one in heard:
+            name = one.key, one.packet.ssrc, one.packet.seq
+            digest = hashlib.sha256(one.packet.pack()).digest()
+            assert packets.setdefault(name, digest) == digest
+            assert name not in self.log, "I1: this index was sent before"
+        self.log |= packets
+        # I8
+        distinct = {packet.packet for packet in sent}
+        assert len(packets) == len(distinct) == counters.encrypts - before[0]
+        assert counters.encodes - before[1] <= len(distinct)
+        assert counters.packets_sent - before[2] == len(sent)
+        each: dict[tuple[str, int], int] = {}
+        for key, ssrc, _ in packets:
+            each[key, ssrc] = each.get((key, ssrc), 0) + 1
+        assert max(each.values(), default=1) <= (2 if room.tick_ns == 20_000_000 else 1)
+        self.check_ssrcs()
+        room.check_tally()
+
+    def check_ssrcs(self) -> None:
+        ours = {heard.packet.ssrc for phone in self.room.phones.values() for heard in phone.heard[-1:]}
+        for name in self.halls():
+            shown = self.room.show(name)
+            theirs = [leg.ssrc for leg in shown.legs if leg.ssrc]
+            assert len(set(theirs)) == len(theirs), "I11"
+            assert not ours & set(theirs), "I11: ours and theirs"
+            self.texts.append(repr(shown))
+
+    def teardown(self) -> None:
+        if not hasattr(self, "room"):
+            return
+        for phone in self.room.phones.values():
+            assert not phone.refused
+            stamps = [heard.packet.timestamp for heard in phone.heard]
+            steps = {b - a & 0xFFFF_FFFF for a, b in pairwise(stamps)}
+            assert steps <= {8 * phone.ptime}, "I5"
+        self.texts += [repr(event) for event in self.room.events]
+        assert not leaks(self.room.secrets, "\n".join(self.texts))
+        self.room.engine.close()
+
+
+def leaks(secrets: dict[str, bytes], text: str) -> set[str]:
+    """Keys of which eight octets in a row are in a text: raw, in hex or in base64 (I12)."""
+    lower = text.lower()
+    found = set()
+    for name, octets in secrets.items():
+        for at in range(len(octets) - 7):
+            window = octets[at : at + 8]
+            if window.hex() in lower or repr(window)[2:-1] in text or window.decode("latin-1") in text:
+                found.add(name)
+        for skip in range(3):
+            whole = base64.b64encode(octets[skip:]).decode().rstrip("=")
+            for form in (whole, whole.replace("+", "-").replace("/", "_")):
+                found |= {name for at in range(len(form) - 11) if form[at : at + 12] in text}
+    return found
+
+
+def test_leaks_are_found() -> None:
+    secret = bytes(range(7, 37))
+    forms = [
+        secret.hex(),
+        repr(secret),
+        base64.b64encode(secret).decode(),
+        base64.urlsafe_b64encode(secret[1:]).decode(),
+    ]
+    assert all(leaks({"k": secret}, f"key={form[:40]}!") for form in forms)
+    assert not leaks({"k": secret}, "key=<secret>")
+
+
+Life.TestCase.settings = settings(
+    max_examples=12, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
+)
+TestLife = Life.TestCase
