@@ -60,6 +60,6 @@ def unpack(octets: NDArray[np.uint8]) -> str:
 def next_port(octets: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """The same address, one port up: where RTCP goes without rtcp-mux (RFC 3550 section 11)."""
     copy = octets.copy()
-    port = (int(copy[2]) << 8 | int(copy[3])) + 1
+    port = min(65535, (int(copy[2]) << 8 | int(copy[3])) + 1)
     copy[2], copy[3] = port >> 8 & 255, port & 255
     return copy

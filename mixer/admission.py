@@ -36,9 +36,10 @@ from mixer.srtp import Sessions
 
 LOOKS: Final = 256
 """Packets without a route, and RTCP packets, that are looked at in one tick."""
-TRIALS: Final = 64
-"""Keys tried in one tick for packets that only a key can place, and for one packet."""
+TRIALS: Final = 512
+"""Keys tried in one tick."""
 TRIALS_EACH: Final = 16
+"""Keys tried for a packet that only a key can place."""
 SETTLE_MS: Final = 200
 """A leg that changed its SSRC or address may do so again after this time,"""
 MOST_MOVES: Final = 1000
@@ -135,6 +136,8 @@ class Admission:
         packet = batch.octets[row, : batch.length[row]].tobytes()
         verdict = Drop.UNKNOWN_SOURCE
         for candidate, proven in self._candidates(address, ssrc, int(batch.local[row])):
+            if self._trials <= 0:
+                return max(verdict, Drop.OVERLOAD, key=lambda drop: _TELLING.get(drop, 0)), -1, None
             fate, clear = self._try(candidate, packet, address, ssrc, proven, frame)
             if fate == Drop.ACCEPTED:
                 self._welcome(candidate, ssrc, address, batch.source[row], frame)
@@ -156,13 +159,13 @@ class Admission:
         yield from ((row, False) for row in self._next_trials(self.nameless - named - placed))
 
     def _next_trials(self, rows: set[int]) -> list[int]:
-        """Whose key to try: a few legs in turn, those with a key before clear ones, who believe anything."""
-        count = min(TRIALS_EACH, self._trials, len(rows))
-        self._trials -= count
-        ordered = sorted(rows, key=lambda row: (not self._keyed(row), row))
-        start = self._turn % max(1, len(rows)) if len(rows) > TRIALS_EACH else 0
-        self._turn += count
-        return (ordered[start:] + ordered[:start])[:count]
+        """Whose key to try: some legs in turn. A clear leg believes anything, so it comes only after all keys."""
+        keyed = sorted(row for row in rows if self._keyed(row))
+        if len(keyed) <= TRIALS_EACH:
+            return keyed + sorted(rows.difference(keyed))
+        start = self._turn % len(keyed)
+        self._turn += TRIALS_EACH
+        return (keyed[start:] + keyed[:start])[:TRIALS_EACH]
 
     def _try(
         self, row: int, packet: bytes, address: int, ssrc: int, proven: bool, frame: int
@@ -182,6 +185,8 @@ class Admission:
             return Drop.FLOOD, None
         if not keyed:
             return self._conflict(leg, ssrc) or Drop.ACCEPTED, None
+        if not here and self._is_stale(row, packet, ssrc):
+            return Drop.REPLAYED, None
         fate, clear = self._unlock(leg, packet, ssrc)
         if fate != Drop.ACCEPTED:
             legs.auth_failures[row] += int(proven and fate == Drop.AUTH_FAILED)
@@ -189,10 +194,16 @@ class Admission:
         conflict = self._conflict(leg, ssrc)
         return (conflict, None) if conflict else (fate, clear)
 
+    def _is_stale(self, row: int, packet: bytes, ssrc: int) -> bool:
+        """A packet that is behind what its leg has sent since does not show where the leg is now."""
+        known = bool(self._legs.latched[row]) and int(self._legs.ssrc[row]) == ssrc
+        return known and self._reception.is_behind(row, int.from_bytes(packet[2:4]))
+
     def _keyed(self, row: int) -> bool:
         return bool(self._legs.rx_session[row] >= 0) or self._legs.at(row).late_key is not None
 
     def _unlock(self, leg: Leg, packet: bytes, ssrc: int) -> tuple[Drop, bytes]:
+        self._trials -= 1
         if leg.late_key is None:
             return self._sessions.try_unprotect(int(self._legs.rx_session[leg.row]), packet)
         # The stream joins at a ROC: libsrtp takes one only for a session made for its SSRC.
@@ -231,6 +242,7 @@ class Admission:
                 self._registry.release(int(legs.conference[row]), before, row)
                 routes.forget_ssrc(before, row)
                 self._reception.restart(row)
+                legs.at(row).sender_report = None
                 self._playouts[int(legs.clock[row])].stop(row)
             self._registry.claim(int(legs.conference[row]), ssrc, row)
             legs.ssrc[row] = ssrc
@@ -245,7 +257,8 @@ class Admission:
     def expect(self, row: int) -> None:
         """A leg whose address and SSRC were both signalled needs no admission: its key will tell."""
         legs = self._legs
-        if legs.located[row] and legs.declared[row]:
+        known = legs.located[row] and legs.declared[row]
+        if known and self._routes.find_one(self._hash(row), int(legs.ssrc[row])) < 0:
             self._routes.add(self._hash(row), int(legs.ssrc[row]), row)
 
     def expect_by_key(self, row: int) -> None:

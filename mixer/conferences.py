@@ -36,7 +36,9 @@ class Conferences:
         rate: int64[rows], Hz.
     """
 
-    def __init__(self, rows: int, tick_ms: int) -> None:
+    def __init__(self, limit: int, tick_ms: int) -> None:
+        self._limit = limit
+        rows = 2 * limit  # as many again may rest
         self._by_name: dict[str, Conference] = {}
         self._by_row: dict[int, Conference] = {}
         self._free = Rows(rows, tick_ms)
@@ -46,7 +48,7 @@ class Conferences:
     def add(
         self, name: str, rate: int, keying: Keying, style: SwitchStyle, keys: GroupKeys, uplink: Key | None, frame: int
     ) -> Conference:
-        row = self._free.take(frame)
+        row = self._free.take(frame) if len(self) < self._limit else -1
         if row < 0:
             raise PortError(Refusal.LIMIT, "no room for another conference; raise max_legs")
         conference = Conference(name, row, rate, keying, style, keys, uplink)

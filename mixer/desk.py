@@ -5,6 +5,7 @@ Each command is one method. It raises `PortError` before its first change, or su
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -46,6 +47,7 @@ from mixer.port import (
     Refusal,
     Reply,
     StreamPosition,
+    Talking,
 )
 from mixer.reception import Reception
 from mixer.registry import SsrcRegistry
@@ -249,6 +251,7 @@ class Desk:
             rooms.admission.expect(leg.row)
         rooms.admission.moved = True
         rooms.reports.schedule(leg.row, frame)
+        rooms.downlink.reserve(len(rooms.legs) + len(conference.streams))
         return self._added(leg, mode)
 
     def _may_claim(self, conference: Conference, ssrc: int) -> bool:
@@ -332,7 +335,7 @@ class Desk:
         self._rooms.admission.moved = True
 
     def _set_timeout(self, leg: Leg, seconds: float) -> None:
-        self._rooms.legs.timeout[leg.row] = int(seconds * 1000) // self._config.tick_ms
+        self._rooms.legs.timeout[leg.row] = math.ceil(seconds * 1000 / self._config.tick_ms)
 
     def _open_uplink(self, leg: Leg, wish: LegAdd, key: Key | None) -> None:
         rooms, row = self._rooms, leg.row
@@ -437,6 +440,8 @@ class Desk:
             self.farewell += [
                 (octets, to.copy(), port) for octets, to, port in rooms.reports.compose(leg, frame, goodbye=True)
             ]
+        if rooms.legs.talking[row]:
+            self._raise(Talking(conference=conference.name, leg=leg.name, talking=False))
         rooms.admission.forget(row)
         for session in (rooms.legs.rx_session, rooms.legs.tx_session, rooms.legs.minus_session):
             rooms.sessions.close(int(session[row]))

@@ -127,7 +127,7 @@ class Downlink:
         self._pointers = Pointers(self._octets, self._length)
         self._header = header_view(self._octets)
         self._prototype = np.empty((2 * legs.rows, STRIDE), np.uint8)
-        self._filled = 0
+        self._filled = self._reserved = 0
         self.encodes = self.encrypts = self.packets_sent = 0
         self.common_encodes = self.common_encrypts = 0
         """Of those, what was done once for all listeners of a stream."""
@@ -135,6 +135,13 @@ class Downlink:
     def begin(self) -> None:
         """A new tick: packets of the last one have been sent."""
         self._filled = 0
+
+    def reserve(self, legs: int) -> None:
+        """Have room for the packets of so many legs, so that the first tick after a burst of joins need not make it:
+        a page of fresh memory costs more than the packet that is written to it."""
+        self._pointers.reserve(legs)
+        self._octets[self._reserved : legs, 0] = 0
+        self._reserved = max(self._reserved, legs)
 
     def plans(self) -> list[Plan]:
         """Group all legs that are to be sent to by rate of mix and ptime."""

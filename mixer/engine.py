@@ -30,7 +30,7 @@ from mixer.config import MixerConfig
 from mixer.desk import Desk, Rooms
 from mixer.downlink import Downlink, Plan, fanout_of
 from mixer.drops import Tally
-from mixer.legs import Legs
+from mixer.legs import Legs, Mode
 from mixer.mixing import Mix
 from mixer.playout import Playout
 from mixer.port import AuthFailures, Command, Event, KeyExpiring, KeySwitched, LegTimeout, Reply, Talking
@@ -346,7 +346,9 @@ class Engine:
     def _tell_timeouts(self) -> None:
         legs, top = self._legs, self._legs.top
         silent = self.frame - legs.heard[:top]
-        over = legs.used[:top] & (legs.timeout[:top] > 0) & (silent >= legs.timeout[:top])
+        # A leg without a key to hear it by can't be told from one that is gone.
+        audible = (legs.rx_session[:top] >= 0) | (legs.mode[:top] == Mode.CLEAR)
+        over = legs.used[:top] & audible & (legs.timeout[:top] > 0) & (silent >= legs.timeout[:top])
         legs.timed_out[:top] &= over
         for row in np.flatnonzero(over & ~legs.timed_out[:top]).tolist():
             leg = legs.at(row)

@@ -117,6 +117,11 @@ class Reception:
         self._recent[rows] = window | bit
         return new
 
+    def is_behind(self, row: int, seq: int) -> bool:
+        """True if a sequence number is not ahead of all that came before."""
+        step = (seq - int(self.highest[row]) + 0x8000 & 0xFFFF) - 0x8000
+        return not self._fresh[row] and step <= 0
+
     def lost(self, rows: Rows) -> Rows:
         """Packets lost since each leg was added, int64[n]."""
         expected = self.highest[rows] - self.base[rows] + 1

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from mixer import rtcp
 from mixer.admission import Admission
 from mixer.batch import Batch
+from mixer.codecs import CODECS
 from mixer.conferences import Conferences
 from mixer.drops import Drop
 from mixer.legs import Leg, Legs, Mode
@@ -90,7 +91,8 @@ class Reports:
         if session < 0 and mode != Mode.CLEAR:
             return self._common(stream, frame, only=row) if goodbye and mode >= Mode.GROUP_SSRC else []
         ssrc = int(self._streams.ssrc[stream] if mode == Mode.GROUP_MKI else legs.out_ssrc[row])
-        sent = int(self._streams.sent[stream] if mode == Mode.GROUP_MKI else legs.own_sent[row])
+        sequence = int(self._streams.index[stream] - self._streams.first[stream])
+        sent = sequence if mode == Mode.GROUP_MKI else int(legs.own_sent[row])
         octets = rtcp.build(
             ssrc,
             self._cname,
@@ -106,7 +108,9 @@ class Reports:
         """The SR of a common stream under a group key, one ciphertext for all who listen; with `only`, and a
         BYE, for one leg that leaves."""
         legs, top = self._legs, self._legs.top
-        sent = int(self._streams.sent[stream])
+        style = self._conferences.at(int(self._streams.conference[stream])).style
+        sequence = int(self._streams.index[stream] - self._streams.first[stream])
+        sent = sequence if style == "mki" else int(self._streams.sent[stream])
         if not sent:
             return []
         info = self._sender_info(stream, sent, frame)
@@ -128,7 +132,7 @@ class Reports:
         now_ms = frame * self._tick_ms
         clock, ptime = int(self._streams.clock[stream]), int(self._streams.ptime[stream])
         timestamp = int(self._streams.timestamp[stream]) + now_ms * clock // 1000
-        width = 2 if self._streams.codec[stream] == 2 else 1
+        width = CODECS[int(self._streams.codec[stream])].width
         return self.ntp(now_ms * 1_000_000), timestamp, sent, sent * ptime * clock // 1000 * width
 
     def _block(self, leg: Leg, frame: int) -> rtcp.Report | None:

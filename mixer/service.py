@@ -30,6 +30,7 @@ from mixer.config import MixerConfig
 from mixer.engine import Engine
 from mixer.port import (
     Command,
+    ConferenceCreate,
     ConferenceDestroy,
     ConferenceShow,
     ConferenceStatus,
@@ -111,6 +112,7 @@ class Service:
     async def start(self) -> None:
         """Open the media ports and begin to tick."""
         self._open_shared()
+        _rehearse(self.config)
         self._origin_ns = time.monotonic_ns() + self._tick_ns
         self.engine.set_wall_clock(time.time() + (self._origin_ns - time.monotonic_ns()) / 1e9)
         self._timer = Timer()
@@ -409,6 +411,19 @@ class Service:
             "faults": self.faults,
             "granted_rcvbuf": self._granted(),
         }
+
+
+def _rehearse(config: MixerConfig) -> None:
+    """Mix a little in an engine that is thrown away: what Python and numpy load on first use is loaded then."""
+    engine = Engine(msgspec.structs.replace(config, max_legs=8))
+    engine.apply(ConferenceCreate(conference="rehearsal"))
+    for leg in ("a", "b"):
+        engine.apply(LegAdd(conference="rehearsal", leg=leg, clear=True, remote="127.0.0.1:9"))
+    for _ in range(3):
+        engine.tick()
+    engine.drain()
+    engine.tick()
+    engine.close()
 
 
 def _by_socket(fanout: Fanout) -> list[tuple[int, int, Fanout]]:

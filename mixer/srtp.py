@@ -109,10 +109,13 @@ class Pointers:
 
     def of(self, rows: NDArray[np.int64]) -> tuple[list[Any], list[Any]]:
         """Pointers to the given rows: (packets, lengths)."""
-        last = int(rows.max(initial=-1))
-        if last >= len(self._data):
-            self._grow(min(len(self.octets), max(2 * len(self._data), last + 1, 64)))
+        self.reserve(int(rows.max(initial=-1)) + 1)
         return self._data[rows].tolist(), self._size[rows].tolist()
+
+    def reserve(self, count: int) -> None:
+        """Make the pointers to the first `count` rows."""
+        if count > len(self._data):
+            self._grow(min(len(self.octets), max(2 * len(self._data), count, 64)))
 
     def _grow(self, count: int) -> None:
         base, stride = self.octets.ctypes.data, self.octets.strides[0]

@@ -40,6 +40,7 @@ class Streams:
     def __init__(self, rows: int) -> None:
         self._free = list(range(rows - 1, -1, -1))
         self._rows: dict[Format, int] = {}
+        self._formats: dict[int, Format] = {}
         self.conference = np.zeros(rows, np.int64)
         self.codec = np.zeros(rows, np.int64)
         self.clock = np.zeros(rows, np.int64)
@@ -50,11 +51,14 @@ class Streams:
         self.ssrc = np.zeros(rows, np.int64)
         self.index = np.zeros(rows, np.int64)
         """ROC << 16 | SEQ of the next packet."""
+        self.first = np.zeros(rows, np.int64)
+        """Its index at the beginning of the SSRC."""
         self.timestamp = np.zeros(rows, np.int64)
         """RTP timestamp of the engine's time 0."""
         self.session = np.full(rows, -1, np.int64)
         """Under the group key; -1 without one."""
         self.sent = np.zeros(rows, np.int64)
+        """Packets under the group key and this SSRC."""
         self.under_key = np.zeros(rows, np.int64)
         """Packets under the active group key, over all SSRCs of the stream."""
         self.next_report = np.zeros(rows, np.int64)
@@ -69,6 +73,7 @@ class Streams:
         """Start a stream."""
         row = self._free.pop()
         self._rows[form] = row
+        self._formats[row] = form
         self.conference[row], self.codec[row], self.clock[row] = form.conference, form.codec, form.clock
         self.payload_type[row], self.ptime[row], self.level_out[row] = (
             form.payload_type,
@@ -84,10 +89,10 @@ class Streams:
 
     def restart(self, row: int, ssrc: int) -> None:
         """Go on under another SSRC, at ROC 0."""
-        self.ssrc[row], self.index[row], self.sent[row] = ssrc, first_index(), 0
+        self.ssrc[row], self.first[row], self.sent[row] = ssrc, first_index(), 0
+        self.index[row] = self.first[row]
 
     def close(self, row: int) -> None:
-        form = next(form for form, at in self._rows.items() if at == row)
-        del self._rows[form]
+        del self._rows[self._formats.pop(row)]
         self.members[row] = 0
         self._free.append(row)

@@ -98,9 +98,6 @@ class Uplink:
             pointers = self._pointers[batch] = Pointers(batch.octets, batch.length)
         who = leg[rows]
         fate[rows[~self._legs.speaks[who]]] = Drop.NOT_SENDING
-        rank = self._rank(who)
-        if rank is not None:
-            fate[rows[rank >= BURST]] = Drop.FLOOD
         rows = rows[fate[rows] == 0]
         session = self._legs.rx_session[leg[rows]]
         locked = (session >= 0) & ~opened[rows]
@@ -110,7 +107,12 @@ class Uplink:
             failed = rows[locked][verdict == Drop.AUTH_FAILED]
             np.add.at(self._legs.auth_failures, leg[failed], 1)
         alive: Rows = rows[fate[rows] == 0]
-        return alive
+        rank = self._rank(leg[alive])
+        if rank is None:
+            return alive
+        # After authentication: a stranger who imitates a leg can't fill its measure.
+        fate[alive[rank >= BURST]] = Drop.FLOOD
+        return alive[rank < BURST]
 
     @staticmethod
     def _rank(who: Rows) -> Rows | None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mixer.mixing import Mix
 
@@ -47,12 +48,8 @@ def compose(mixes: Sequence[Mix], tick_ms: int, frame: int, begin_ms: int, ptime
 def _join(spanned: list[Mix | None], present: list[Mix]) -> Mix:
     conference = np.unique(np.concatenate([mix.conference for mix in present]))
     talker, where = np.unique(np.concatenate([mix.talker for mix in present]), return_index=True)
-    home = np.concatenate(
-        [mix.conference[np.searchsorted(mix.start, np.arange(len(mix.talker)), "right") - 1] for mix in present]
-    )[where]
+    home = np.concatenate([_homes(mix) for mix in present])[where]
     level = np.concatenate([mix.level for mix in present])[where]
-    order = np.lexsort((level, home))
-    talker, home, level = talker[order], home[order], level[order]
     width = present[0].common.shape[1]
     common = np.zeros((len(conference), len(spanned), width), np.int16)
     minus = np.zeros((len(talker), len(spanned), width), np.int16)
@@ -61,13 +58,19 @@ def _join(spanned: list[Mix | None], present: list[Mix]) -> Mix:
             continue
         common[np.searchsorted(conference, mix.conference), piece] = mix.common
         minus[:, piece] = common[np.searchsorted(conference, home), piece]
-        at = {leg: i for i, leg in enumerate(talker.tolist())}
-        minus[[at[leg] for leg in mix.talker.tolist()], piece] = mix.minus
+        minus[np.searchsorted(talker, mix.talker), piece] = mix.minus
+    order = np.lexsort((level, home))
     return Mix(
         conference,
         common.reshape(len(conference), len(spanned) * width),
-        np.searchsorted(home, conference),
-        talker,
-        minus.reshape(len(talker), len(spanned) * width),
-        level,
+        np.searchsorted(home[order], conference),
+        talker[order],
+        minus[order].reshape(len(talker), len(spanned) * width),
+        level[order],
     )
+
+
+def _homes(mix: Mix) -> NDArray[np.int64]:
+    """The conference of each talker."""
+    counts = np.diff(mix.start, append=len(mix.talker))
+    return np.repeat(mix.conference, counts)
