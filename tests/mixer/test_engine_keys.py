@@ -152,6 +152,18 @@ def test_a_late_joiner_hears_at_once(mode: str, monkeypatch: pytest.MonkeyPatch)
     assert late.heard[-1].samples.any()
 
 
+def test_a_joiner_at_the_wrap_is_told_what_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    start_at(monkeypatch, 65_530)
+    room = Room()
+    room.create("ssrc")
+    room.join("ann", tone(437.0))
+    room.run(6 * 20)
+    late = room.join("late")
+    assert room.show().streams[0].roc == 0
+    room.run(100)
+    assert not late.refused
+
+
 def test_a_resting_key_of_its_own_finds_the_rollover_counter(monkeypatch: pytest.MonkeyPatch) -> None:
     """Style mki: who speaks for the first time after the stream has wrapped is sent at the stream's ROC."""
     start_at(monkeypatch, 65_500)

@@ -72,14 +72,14 @@ def locals_() -> st.SearchStrategy[int]:
     return st.sampled_from([0, 0, 0, 1, own, own + 1, own + 2, 2, 3])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.data())
 def test_noise(data: st.DataObject) -> None:
     size = data.draw(st.integers(1, 24))
     throw([(data.draw(datagram()), data.draw(sources()), data.draw(locals_())) for _ in range(size)])
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.data())
 def test_packets_that_name_a_leg(data: st.DataObject) -> None:
     """The right SSRC, from the right place, of any form: only the key is missing."""
@@ -96,7 +96,7 @@ def test_packets_that_name_a_leg(data: st.DataObject) -> None:
     throw(packets)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.data())
 def test_damaged_packets(data: st.DataObject) -> None:
     """Real ones, a few octets changed, cut or added."""
@@ -127,7 +127,7 @@ def tampered(octets: bytes) -> bool:
     return octets not in originals()
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(st.data())
 def test_malformed_rtcp_inside_good_srtcp(data: st.DataObject) -> None:
     """Authentic, and nonsense: it is read to its end, and counted."""
@@ -144,7 +144,7 @@ def test_malformed_rtcp_inside_good_srtcp(data: st.DataObject) -> None:
     room.engine.tick()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.data())
 def test_malformed_rtp_inside_good_srtp(data: st.DataObject) -> None:
     """A member may send what it likes: its leg may change, nothing raises, nobody else is moved."""
@@ -177,7 +177,7 @@ def test_malformed_rtp_inside_good_srtp(data: st.DataObject) -> None:
     room.check_tally()
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.integers(0, STRIDE + 500), min_size=1, max_size=20), st.integers(0, 255))
 def test_every_length(lengths: list[int], filling: int) -> None:
     throw([(bytes([filling]) * length, ELSEWHERE, 0) for length in lengths], clear_may_count=False)

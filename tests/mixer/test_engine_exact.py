@@ -1,0 +1,66 @@
+"""The whole line against the naive mixer, sample by sample: L16, so that nothing is rounded on the way."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from tests import naive
+from tests.mixer.phone import Voice
+from tests.mixer.room import MODES, Room
+
+WIDTH = 160
+TICKS = 14
+STEADY = 4
+"""Ticks after which all have begun: before it voices are faded in."""
+RELEASE = 0.8
+
+
+def saying(ticks: list[NDArray[np.int16]]) -> Voice:
+    """A voice that says these ticks, one after another."""
+    whole = np.concatenate(ticks)
+    return lambda numbers: whole[numbers]
+
+
+def expected(said: dict[str, list[list[int]]], limit: int) -> list[dict[str, list[int]]]:
+    """What everybody hears of each tick, under his own name or the empty one."""
+    remembered = dict.fromkeys(said, 0.0)
+    heard = []
+    for tick in range(TICKS):
+        voices = {name: [float(sample) for sample in ticks[tick]] for name, ticks in said.items()}
+        for name, voice in voices.items():
+            remembered[name] = max(naive.rms(voice), RELEASE * remembered[name])
+        heard.append(naive.mix(voices, naive.loudest(remembered, limit), WIDTH))
+    return heard
+
+
+@pytest.mark.parametrize("mode", MODES)
+@given(seed=st.integers(0, 1 << 30), talkers=st.integers(1, 6), limit=st.integers(1, 6))
+@settings(max_examples=6)
+def test_as_the_naive_mixer(mode: str, seed: int, talkers: int, limit: int) -> None:
+    chance, rng = random.Random(seed), np.random.default_rng(seed)
+    room = Room()
+    room.create(mode, max_talkers=limit)
+    said: dict[str, list[list[int]]] = {}
+    for number in range(talkers):
+        ticks = []
+        for _ in range(TICKS):
+            loud = chance.choice([3, 300, 3000, 12_000, 32_767])
+            ticks.append(rng.integers(-loud, loud + 1, WIDTH).astype(np.int16))
+        said[f"p{number}"] = [tick.tolist() for tick in ticks]
+        room.join(f"p{number}", saying(ticks), codec="L16")
+    room.join("ear", codec="L16", direction="recvonly")
+    room.run(20 * TICKS)
+    wanted = expected(said, limit)
+    for name, phone in room.phones.items():
+        for tick in range(STEADY, TICKS - 1):
+            mine = phone.heard[tick + 1].samples.astype(int)  # after a delay of one tick
+            mix = wanted[tick].get(name, wanted[tick][""])
+            assert np.abs(mine - np.array(mix)).max() <= 1, f"{name}, tick {tick}"
+            if np.abs(mix).max() <= 24_000:
+                assert mine.tolist() == mix, "exact where nothing is limited"
