@@ -73,6 +73,7 @@ class Cast:
         of: int64[n], the prototype of each leg.
         first, count: int64[q], where its conference's talkers begin in the mix, and how many.
         itself: int64[q], position of the talker left out, or -1.
+        heard: bool[q], somebody hears it; a common mix that nobody does is only resampled.
     """
 
     minus: NDArray[np.bool_]
@@ -83,6 +84,7 @@ class Cast:
     first: Rows
     count: Rows
     itself: Rows
+    heard: NDArray[np.bool_]
 
 
 @dataclass(slots=True)
@@ -214,6 +216,7 @@ class Downlink:
             first=first,
             count=count,
             itself=np.concatenate([np.full(len(needed), -1), at[minus]]),
+            heard=np.concatenate([np.isin(needed, plan.stream[~minus]), np.ones(np.count_nonzero(minus), bool)]),
         )
 
     # -- encode and write ---------------------------------------------------------------------
@@ -222,20 +225,22 @@ class Downlink:
         """One packet for each distinct (mix, format), its SSRC, sequence number and time still open."""
         streams = self._streams
         octets = self._prototype[: len(cast.stream)]
-        length = np.empty(len(cast.stream), np.int32)
+        length = np.zeros(len(cast.stream), np.int32)
         header = self._write_sources(octets, mix, cast)
         form = streams.codec[cast.stream] * 100_000 + streams.clock[cast.stream]
         for kind in np.unique(form):
             some = np.flatnonzero(form == kind)
             audio = self._at_clock(plan, cast, some, int(kind) % 100_000)
+            if not cast.heard[some].all():
+                audio, some = audio[cast.heard[some]], some[cast.heard[some]]
             payload = CODECS[int(kind) // 100_000].encode(audio)
             width = payload.shape[1]
             length[some] = header[some] + width
             for size in np.unique(header[some]):
                 alike = np.flatnonzero(header[some] == size)
                 octets[some[alike], size : size + width] = payload if len(alike) == len(some) else payload[alike]
-        self.encodes += len(cast.stream)
-        self.common_encodes += cast.commons
+        self.encodes += int(np.count_nonzero(cast.heard))
+        self.common_encodes += int(np.count_nonzero(cast.heard[: cast.commons]))
         return octets, length
 
     def _at_clock(self, plan: Plan, cast: Cast, some: Rows, clock: int) -> NDArray[np.int16]:
