@@ -17,7 +17,7 @@ from tests.mixer.room import MODES, Room
 WIDTH = 160
 TICKS = 14
 STEADY = 4
-"""Ticks after which all have begun: before it voices are faded in."""
+"""Ticks after which all have begun. Voices are faded in; a whisper leaves no memory of it."""
 RELEASE = 0.8
 
 
@@ -49,8 +49,8 @@ def test_as_the_naive_mixer(mode: str, seed: int, talkers: int, limit: int) -> N
     said: dict[str, list[list[int]]] = {}
     for number in range(talkers):
         ticks = []
-        for _ in range(TICKS):
-            loud = chance.choice([3, 300, 3000, 12_000, 32_767])
+        for tick in range(TICKS):
+            loud = 3 if tick < STEADY else chance.choice([3, 300, 3000, 12_000, 32_767])
             ticks.append(rng.integers(-loud, loud + 1, WIDTH).astype(np.int16))
         said[f"p{number}"] = [tick.tolist() for tick in ticks]
         room.join(f"p{number}", saying(ticks), codec="L16")
