@@ -16,7 +16,7 @@ The work here is bounded: so many packets and so many tried keys a tick, so many
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Final
 
 import numpy as np
@@ -24,15 +24,11 @@ from numpy.typing import NDArray
 
 from mixer import addresses
 from mixer.batch import Batch
-from mixer.conferences import Conferences
 from mixer.drops import Drop
-from mixer.legs import Leg, Legs
-from mixer.playout import Playout
-from mixer.port import Event, LegLatched, SsrcConflict
-from mixer.reception import Reception
-from mixer.registry import SsrcRegistry
-from mixer.routes import FIRST_LEG_PORT, Routes
-from mixer.srtp import Sessions
+from mixer.legs import Leg
+from mixer.port import LegLatched, SsrcConflict
+from mixer.routes import FIRST_LEG_PORT
+from mixer.state import State
 
 LOOKS: Final = 256
 """Packets without a route, and RTCP packets, that are looked at in one tick."""
@@ -62,30 +58,17 @@ _TELLING: Final = {
 class Admission:
     """Lets legs in by what they can prove."""
 
-    def __init__(
-        self,
-        legs: Legs,
-        conferences: Conferences,
-        routes: Routes,
-        registry: SsrcRegistry,
-        sessions: Sessions,
-        reception: Reception,
-        playouts: dict[int, Playout],
-        raise_event: Callable[[Event], None],
-        tick_ms: int,
-    ) -> None:
-        self._legs, self._conferences, self._routes, self._registry = legs, conferences, routes, registry
-        self._sessions, self._reception, self._playouts = sessions, reception, playouts
-        self._raise = raise_event
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self._legs, self._routes, self._registry = state.legs, state.routes, state.registry
+        self._sessions, self._reception = state.sessions, state.reception
         self.nameless: set[int] = set()
         """Legs that nothing but their key can prove yet."""
         self._conflicts: set[tuple[int, int]] = set()
         self._looks = LOOKS
         self._trials = TRIALS
         self._turn = 0
-        self._settle = SETTLE_MS // tick_ms
-        self.moved = True
-        """An address changed since somebody last looked."""
+        self._settle = state.ticks(SETTLE_MS)
 
     def begin(self) -> None:
         """A new tick, a new budget."""
@@ -105,7 +88,6 @@ class Admission:
         leg: Rows,
         fate: NDArray[np.uint8],
         opened: NDArray[np.bool_],
-        frame: int,
     ) -> None:
         """Find legs for packets; fills `leg`, `fate`, and `opened` where a packet is decrypted already."""
         worth = self._routes.worth_a_look(address[rows], ssrc[rows], batch.local[rows])
@@ -124,13 +106,13 @@ class Admission:
             if not self.spend_look():
                 fate[row] = Drop.OVERLOAD
                 continue
-            fate[row], leg[row], clear = self._admit(batch, row, int(address[row]), int(ssrc[row]), frame)
+            fate[row], leg[row], clear = self._admit(batch, row, int(address[row]), int(ssrc[row]))
             if clear is not None:
                 batch.octets[row, : len(clear)] = np.frombuffer(clear, np.uint8)
                 batch.length[row] = len(clear)
                 opened[row] = True
 
-    def _admit(self, batch: Batch, row: int, address: int, ssrc: int, frame: int) -> tuple[Drop, int, bytes | None]:
+    def _admit(self, batch: Batch, row: int, address: int, ssrc: int) -> tuple[Drop, int, bytes | None]:
         if self._registry.is_ours(ssrc):
             return Drop.LOOP, -1, None
         packet = batch.octets[row, : batch.length[row]].tobytes()
@@ -138,9 +120,9 @@ class Admission:
         for candidate, proven in self._candidates(address, ssrc, int(batch.local[row])):
             if self._trials <= 0:
                 return max(verdict, Drop.OVERLOAD, key=lambda drop: _TELLING.get(drop, 0)), -1, None
-            fate, clear = self._try(candidate, packet, address, ssrc, proven, frame)
+            fate, clear = self._try(candidate, packet, address, ssrc, proven)
             if fate == Drop.ACCEPTED:
-                self._welcome(candidate, ssrc, address, batch.source[row], frame)
+                self._welcome(candidate, ssrc, address, batch.source[row])
                 return fate, candidate, clear
             verdict = max(verdict, fate, key=lambda drop: _TELLING.get(drop, 0))
         return verdict, -1, None
@@ -167,9 +149,7 @@ class Admission:
         self._turn += TRIALS_EACH
         return (keyed[start:] + keyed[:start])[:TRIALS_EACH]
 
-    def _try(
-        self, row: int, packet: bytes, address: int, ssrc: int, proven: bool, frame: int
-    ) -> tuple[Drop, bytes | None]:
+    def _try(self, row: int, packet: bytes, address: int, ssrc: int, proven: bool) -> tuple[Drop, bytes | None]:
         """May this leg have sent this packet? Its fate, and the clear text if a key was used."""
         legs = self._legs
         leg = legs.at(row)
@@ -181,7 +161,7 @@ class Admission:
             return Drop.UNKNOWN_SOURCE, None
         if proven and (conflict := self._conflict(leg, ssrc)):
             return conflict, None
-        if legs.latched[row] and (frame - legs.moved[row] < self._settle or legs.moves[row] >= MOST_MOVES):
+        if legs.latched[row] and (self._state.frame - legs.moved[row] < self._settle or legs.moves[row] >= MOST_MOVES):
             return Drop.FLOOD, None
         if not keyed:
             return self._conflict(leg, ssrc) or Drop.ACCEPTED, None
@@ -226,14 +206,16 @@ class Admission:
         if owner >= 0 and owner != leg.row:
             if (leg.row, ssrc) not in self._conflicts:
                 self._conflicts.add((leg.row, ssrc))
-                name = self._conferences.at(conference).name
-                self._raise(SsrcConflict(conference=name, leg=leg.name, owner=legs.at(owner).name, ssrc=ssrc))
+                name = self._state.conferences.at(conference).name
+                self._state.events.append(
+                    SsrcConflict(conference=name, leg=leg.name, owner=legs.at(owner).name, ssrc=ssrc)
+                )
             return Drop.SSRC_CONFLICT
         if legs.declared[leg.row] and legs.ssrc[leg.row] != ssrc:
             return Drop.UNKNOWN_SOURCE
         return None
 
-    def _welcome(self, row: int, ssrc: int, address: int, source: NDArray[np.uint8], frame: int) -> None:
+    def _welcome(self, row: int, ssrc: int, address: int, source: NDArray[np.uint8]) -> None:
         """A packet authenticated: take its SSRC and address for the leg's."""
         legs, routes = self._legs, self._routes
         before = int(legs.ssrc[row])
@@ -243,13 +225,13 @@ class Admission:
                 routes.forget_ssrc(before, row)
                 self._reception.restart(row)
                 legs.at(row).sender_report = None
-                self._playouts[int(legs.clock[row])].stop(row)
+                self._state.playouts[int(legs.clock[row])].stop(row)
             self._registry.claim(int(legs.conference[row]), ssrc, row)
             legs.ssrc[row] = ssrc
             routes.know_ssrc(ssrc, row)
         self.locate(row, address, source)
         routes.add(address, ssrc, row)
-        legs.heard[row] = legs.moved[row] = frame
+        legs.heard[row] = legs.moved[row] = self._state.frame
         legs.moves[row] += 1
         self.nameless.discard(row)
         self.latch(row)
@@ -274,9 +256,9 @@ class Admission:
         """Tell where a leg is, now that it has proved it."""
         legs = self._legs
         legs.latched[row] = True
-        self._raise(
+        self._state.events.append(
             LegLatched(
-                conference=self._conferences.at(int(legs.conference[row])).name,
+                conference=self._state.conference_of(row).name,
                 leg=legs.at(row).name,
                 address=addresses.unpack(legs.address[row]),
                 ssrc=int(legs.ssrc[row]),
@@ -295,7 +277,7 @@ class Admission:
         self._routes.know_address(address, row)
         if not legs.at(row).wish.rtcp_mux:
             self._routes.know_address(self._hash(row, rtcp=True), row)
-        self.moved = True
+        self._state.moved = True
 
     def forget_address(self, row: int) -> None:
         """Stop expecting the leg where it was."""
@@ -303,7 +285,7 @@ class Admission:
             self._routes.forget_address(self._hash(row), row)
             self._routes.forget_address(self._hash(row, rtcp=True), row)
             self._legs.located[row] = False
-            self.moved = True
+            self._state.moved = True
 
     def forget(self, row: int) -> None:
         """Forget all about a removed leg."""

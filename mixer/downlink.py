@@ -20,14 +20,13 @@ from numpy.typing import NDArray
 
 from mixer.batch import SOCKADDR, STRIDE, Fanout
 from mixer.codecs import CODECS
-from mixer.conferences import Conferences
-from mixer.legs import Legs, Mode
+from mixer.legs import Mode
 from mixer.mixing import Mix
 from mixer.port import KeySwitched, StreamPosition
-from mixer.registry import SsrcRegistry
 from mixer.resample import next_past, resample, taps
-from mixer.srtp import Pointers, Sessions, SrtpError
-from mixer.streams import SEQUENCE_SPAN, Streams, first_index
+from mixer.srtp import Pointers, SrtpError
+from mixer.state import State
+from mixer.streams import PAST, SEQUENCE_SPAN, first_index
 from mixer.suites import SUITES
 from mixer.wire import HEADER, ONE_BYTE_PROFILE, header_view
 
@@ -107,32 +106,37 @@ class Written:
     index: Rows
 
 
+@dataclass(slots=True)
+class Counters:
+    """What was done, cumulative."""
+
+    encodes: int = 0
+    encrypts: int = 0
+    common_encodes: int = 0
+    """Encodes done once for all listeners of a stream."""
+    common_encrypts: int = 0
+    """Encrypts done once for all listeners of a stream."""
+    packets_sent: int = 0
+
+
 class Downlink:
     """Builds and encrypts everything that legs hear."""
 
-    def __init__(
-        self,
-        legs: Legs,
-        conferences: Conferences,
-        streams: Streams,
-        sessions: Sessions,
-        registry: SsrcRegistry,
-    ) -> None:
-        self._legs, self._conferences, self._streams = legs, conferences, streams
-        self._sessions, self._registry = sessions, registry
-        self._past = np.zeros((legs.rows, streams.past.shape[1]), np.float32)
-        self._position = np.full(legs.rows, -1, np.int64)
-        self._slot = np.full(len(conferences.rate), -1, np.int64)
-        rows = 4 * legs.rows
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self._legs, self._streams, self._sessions = state.legs, state.streams, state.sessions
+        self.counters = Counters()
+        legs = state.legs.rows
+        self._past = np.zeros((legs, PAST), np.float32)
+        self._position = np.full(legs, -1, np.int64)
+        self._slot = np.full(len(state.conferences.rate), -1, np.int64)
+        rows = 4 * legs
         self._octets = np.empty((rows, STRIDE), np.uint8)
         self._length = np.zeros(rows, np.int32)
         self._pointers = Pointers(self._octets, self._length)
         self._header = header_view(self._octets)
-        self._prototype = np.empty((2 * legs.rows, STRIDE), np.uint8)
+        self._prototype = np.empty((2 * legs, STRIDE), np.uint8)
         self._filled = self._reserved = 0
-        self.encodes = self.encrypts = self.packets_sent = 0
-        self.common_encodes = self.common_encrypts = 0
-        """Of those, what was done once for all listeners of a stream."""
 
     def begin(self) -> None:
         """A new tick: packets of the last one have been sent."""
@@ -150,7 +154,7 @@ class Downlink:
         legs = self._legs
         top = legs.top
         ready = np.flatnonzero(legs.used[:top] & legs.listens[:top] & legs.located[:top])
-        rate = self._conferences.rate[legs.conference[ready]]
+        rate = self._state.conferences.rate[legs.conference[ready]]
         kind = rate * 1000 + self._streams.ptime[legs.stream[ready]]
         return [self._plan(ready[kind == k], int(k) // 1000, int(k) % 1000) for k in np.unique(kind)]
 
@@ -169,14 +173,11 @@ class Downlink:
             local=self._legs.local[leg],
         )
 
-    def emit(
-        self, plan: Plan, mix: Mix, elapsed_ms: int, lap: Callable[[str], None], switched: list[KeySwitched]
-    ) -> Fanout:
+    def emit(self, plan: Plan, mix: Mix, elapsed_ms: int, lap: Callable[[str], None]) -> Fanout:
         """The packets of one packet time.
 
         Args:
             elapsed_ms: time of the packets' first sample on the engine's clock.
-            switched: takes a note of streams that had to change their SSRC.
         """
         cast = self._cast(plan, mix)
         octets, length = self._prototypes(plan, mix, cast)
@@ -184,7 +185,7 @@ class Downlink:
         written = self._packets(plan, cast, octets, length, elapsed_ms)
         lap("write")
         self._encrypt(plan, written)
-        self._renew(plan, switched)
+        self._renew(plan)
         lap("encrypt")
         return written.fanout
 
@@ -239,8 +240,8 @@ class Downlink:
             for size in np.unique(header[some]):
                 alike = np.flatnonzero(header[some] == size)
                 octets[some[alike], size : size + width] = payload if len(alike) == len(some) else payload[alike]
-        self.encodes += int(np.count_nonzero(cast.heard))
-        self.common_encodes += int(np.count_nonzero(cast.heard[: cast.commons]))
+        self.counters.encodes += int(np.count_nonzero(cast.heard))
+        self.counters.common_encodes += int(np.count_nonzero(cast.heard[: cast.commons]))
         return octets, length
 
     def _at_clock(self, plan: Plan, cast: Cast, some: Rows, clock: int) -> NDArray[np.int16]:
@@ -350,29 +351,29 @@ class Downlink:
         legs.out_index[mine] += 1
         legs.own_sent[mine] += 1
         legs.sent[plan.leg] += 1
-        self.encrypts += len(rows)
-        self.common_encrypts += len(written.group)
-        self.packets_sent += len(plan.leg)
+        self.counters.encrypts += len(rows)
+        self.counters.common_encrypts += len(written.group)
+        self.counters.packets_sent += len(plan.leg)
 
     def _open_minus(self, leg: int) -> None:
         """A leg talks for the first time in this epoch: its minus stream gets a session of its own."""
-        key = self._conferences.at(int(self._legs.conference[leg])).keys.active
+        key = self._state.conferences.at(int(self._legs.conference[leg])).keys.active
         assert key is not None, "a leg is in a group mode only while its conference has a key"
-        ssrc = self._registry.allocate(int(self._legs.conference[leg]))
+        ssrc = self._state.registry.allocate(int(self._legs.conference[leg]))
         self._legs.out_ssrc[leg], self._legs.out_index[leg], self._legs.own_sent[leg] = ssrc, first_index(), 0
         self._legs.minus_session[leg] = self._sessions.open(
             SUITES[key.suite], key.secret, bytes.fromhex(key.mki), ssrc=ssrc
         )
 
-    def _renew(self, plan: Plan, switched: list[KeySwitched]) -> None:
+    def _renew(self, plan: Plan) -> None:
         """Style `ssrc`: late joiners start at ROC 0, so a stream that would wrap goes on under a fresh SSRC."""
         streams, legs = self._streams, self._legs
         for row in plan.streams[streams.index[plan.streams] >= SEQUENCE_SPAN]:
-            conference = self._conferences.at(int(streams.conference[row]))
+            conference = self._state.conferences.at(int(streams.conference[row]))
             if conference.style == "ssrc" and conference.keys.active is not None:
-                streams.restart(int(row), self._registry.allocate(conference.row))
+                streams.restart(int(row), self._state.registry.allocate(conference.row))
                 self.key_stream(int(row))
-                switched.append(
+                self._state.events.append(
                     KeySwitched(
                         conference=conference.name,
                         epoch=conference.keys.active.epoch,
@@ -387,11 +388,11 @@ class Downlink:
     def key_stream(self, row: int) -> None:
         """Put a common stream under its conference's active key, as it stands; without one, under none."""
         former = int(self._streams.session[row])
-        same = self._conferences.at(int(self._streams.conference[row])).style == "mki"
+        same = self._state.conferences.at(int(self._streams.conference[row])).style == "mki"
         reported = self._sessions.rtcp_index(former) if same and former >= 0 else 0
         self._sessions.close(former)
         self._streams.session[row] = -1
-        key = self._conferences.at(int(self._streams.conference[row])).keys.active
+        key = self._state.conferences.at(int(self._streams.conference[row])).keys.active
         if key is not None:
             self._streams.session[row] = self._sessions.open(
                 SUITES[key.suite], key.secret, bytes.fromhex(key.mki), ssrc=int(self._streams.ssrc[row])
@@ -408,7 +409,7 @@ class Downlink:
     def position(self, row: int) -> StreamPosition:
         """Where a common stream stands."""
         streams = self._streams
-        key = self._conferences.at(int(streams.conference[row])).keys.active
+        key = self._state.conferences.at(int(streams.conference[row])).keys.active
         return StreamPosition(
             ssrc=int(streams.ssrc[row]),
             roc=int(streams.index[row]) >> 16,

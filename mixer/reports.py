@@ -18,14 +18,11 @@ from mixer import rtcp
 from mixer.admission import Admission
 from mixer.batch import Batch
 from mixer.codecs import CODECS
-from mixer.conferences import Conferences
 from mixer.drops import Drop
-from mixer.legs import Leg, Legs, Mode
+from mixer.legs import Leg, Mode
 from mixer.port import LegBye
-from mixer.reception import Reception
-from mixer.routes import FIRST_LEG_PORT, Routes
-from mixer.srtp import Sessions
-from mixer.streams import Streams
+from mixer.routes import FIRST_LEG_PORT
+from mixer.state import State
 
 INTERVAL_MS: Final = 5000
 AT_ONCE: Final = 64
@@ -38,84 +35,68 @@ Packet = tuple[bytes, NDArray[np.uint8], int]
 class Reports:
     """Sends and receives RTCP."""
 
-    def __init__(
-        self,
-        legs: Legs,
-        conferences: Conferences,
-        streams: Streams,
-        routes: Routes,
-        sessions: Sessions,
-        reception: Reception,
-        admission: Admission,
-        cname: str,
-        tick_ms: int,
-    ) -> None:
-        self._legs, self._conferences, self._streams = legs, conferences, streams
-        self._routes, self._sessions, self._reception, self._admission = (
-            routes,
-            sessions,
-            reception,
-            admission,
-        )
-        self._cname = cname
-        self._tick_ms = tick_ms
+    def __init__(self, state: State, admission: Admission) -> None:
+        self._state, self._admission = state, admission
+        self._legs, self._streams, self._sessions = state.legs, state.streams, state.sessions
         self._random = random.Random()
         self.wall_clock = 0.0
         """Unix time of the engine's time 0, s."""
 
     # -- sending ------------------------------------------------------------------------------
 
-    def schedule(self, row: int, frame: int) -> None:
+    def schedule(self, row: int) -> None:
         """Plan a leg's next report."""
-        self._legs.next_report[row] = frame + self._interval()
+        self._legs.next_report[row] = self._state.frame + self._interval()
 
-    def due(self, frame: int) -> list[Packet]:
+    def due(self) -> list[Packet]:
         """The reports of this tick."""
         legs, top = self._legs, self._legs.top
-        ready = legs.used[:top] & legs.located[:top] & (legs.next_report[:top] <= frame)
+        ready = legs.used[:top] & legs.located[:top] & (legs.next_report[:top] <= self._state.frame)
         packets: list[Packet] = []
         for row in np.flatnonzero(ready)[:AT_ONCE].tolist():
-            self.schedule(row, frame)
-            packets += self.compose(legs.at(row), frame)
-        for row in np.flatnonzero((self._streams.session >= 0) & (self._streams.next_report <= frame)).tolist():
-            self._streams.next_report[row] = frame + self._interval()
-            packets += self._common(row, frame)
+            self.schedule(row)
+            packets += self.compose(legs.at(row))
+        for row in np.flatnonzero(
+            (self._streams.session >= 0) & (self._streams.next_report <= self._state.frame)
+        ).tolist():
+            self._streams.next_report[row] = self._state.frame + self._interval()
+            packets += self._common(row)
         return packets
 
-    def compose(self, leg: Leg, frame: int, *, goodbye: bool = False) -> list[Packet]:
+    def compose(self, leg: Leg, *, goodbye: bool = False) -> list[Packet]:
         """The compound for one leg. One that only ever listened under a group key has no stream of its own:
         it hears the common reports, and the goodbye of the common stream when it leaves."""
         legs, row = self._legs, leg.row
         mode, stream = legs.mode[row], int(legs.stream[row])
         session = int(legs.minus_session[row] if mode == Mode.GROUP_SSRC else legs.tx_session[row])
         if session < 0 and mode != Mode.CLEAR:
-            return self._common(stream, frame, only=row) if goodbye and mode >= Mode.GROUP_SSRC else []
+            return self._common(stream, only=row) if goodbye and mode >= Mode.GROUP_SSRC else []
         ssrc = int(self._streams.ssrc[stream] if mode == Mode.GROUP_MKI else legs.out_ssrc[row])
         sequence = int(self._streams.index[stream] - self._streams.first[stream])
         sent = sequence if mode == Mode.GROUP_MKI else int(legs.own_sent[row])
         octets = rtcp.build(
             ssrc,
-            self._cname,
-            self._block(leg, frame),
-            sent=self._sender_info(stream, sent, frame) if sent and legs.listens[row] else None,
+            self._state.config.cname,
+            self._block(leg),
+            sent=self._sender_info(stream, sent) if sent and legs.listens[row] else None,
             goodbye=goodbye,
         )
         if session >= 0:
             octets = self._sessions.protect_rtcp(session, octets)
         return [(octets, legs.rtcp_address[row], int(legs.rtcp_local[row]))]
 
-    def _common(self, stream: int, frame: int, *, only: int | None = None) -> list[Packet]:
+    def _common(self, stream: int, *, only: int | None = None) -> list[Packet]:
         """The SR of a common stream under a group key, one ciphertext for all who listen; with `only`, and a
         BYE, for one leg that leaves."""
         legs, top = self._legs, self._legs.top
-        style = self._conferences.at(int(self._streams.conference[stream])).style
+        style = self._state.conferences.at(int(self._streams.conference[stream])).style
         sequence = int(self._streams.index[stream] - self._streams.first[stream])
         sent = sequence if style == "mki" else int(self._streams.sent[stream])
         if not sent:
             return []
-        info = self._sender_info(stream, sent, frame)
+        info = self._sender_info(stream, sent)
         ssrc = int(self._streams.ssrc[stream])
-        octets = rtcp.build(ssrc, self._cname, None, sent=info, goodbye=only is not None)
+        octets = rtcp.build(ssrc, self._state.config.cname, None, sent=info, goodbye=only is not None)
         sealed = self._sessions.protect_rtcp(int(self._streams.session[stream]), octets)
         if only is not None:
             return [(sealed, legs.rtcp_address[only], int(legs.rtcp_local[only]))]
@@ -128,21 +109,21 @@ class Reports:
         group = np.flatnonzero(mine & shared)
         return [(sealed, legs.rtcp_address[row], int(legs.rtcp_local[row])) for row in group.tolist()]
 
-    def _sender_info(self, stream: int, sent: int, frame: int) -> tuple[int, int, int, int]:
-        now_ms = frame * self._tick_ms
+    def _sender_info(self, stream: int, sent: int) -> tuple[int, int, int, int]:
+        now_ms = self._state.elapsed_ms
         clock, ptime = int(self._streams.clock[stream]), int(self._streams.ptime[stream])
         timestamp = int(self._streams.timestamp[stream]) + now_ms * clock // 1000
         width = CODECS[int(self._streams.codec[stream])].width
         return self.ntp(now_ms * 1_000_000), timestamp, sent, sent * ptime * clock // 1000 * width
 
-    def _block(self, leg: Leg, frame: int) -> rtcp.Report | None:
-        seen = self._reception.report(leg.row)
+    def _block(self, leg: Leg) -> rtcp.Report | None:
+        seen = self._state.reception.report(leg.row)
         if seen is None or not self._legs.ssrc[leg.row]:
             return None
         lsr = dlsr = 0
         if leg.sender_report:
             lsr, arrived = leg.sender_report
-            dlsr = max(0, (frame * self._tick_ms * 1_000_000 - arrived) * 65536 // 1_000_000_000)
+            dlsr = max(0, (self._state.elapsed_ms * 1_000_000 - arrived) * 65536 // 1_000_000_000)
         fraction, lost, highest, jitter = seen
         return rtcp.Report(int(self._legs.ssrc[leg.row]), fraction, lost, highest, jitter, lsr, min(dlsr, 0xFFFF_FFFF))
 
@@ -151,32 +132,38 @@ class Reports:
         return rtcp.ntp(self.wall_clock + elapsed_ns * 1e-9)
 
     def _interval(self) -> int:
-        return int(INTERVAL_MS * self._random.uniform(0.5, 1.5)) // self._tick_ms
+        return int(INTERVAL_MS * self._random.uniform(0.5, 1.5)) // self._state.config.tick_ms
 
     # -- receiving ----------------------------------------------------------------------------
 
-    def receive(self, batch: Batch, row: int, address: int, frame: int) -> tuple[Drop, LegBye | None]:
-        """Read one RTCP datagram: its fate, and a goodbye if it was one."""
+    def receive(
+        self, batch: Batch, rows: NDArray[np.int64], address: NDArray[np.uint64], fate: NDArray[np.uint8]
+    ) -> None:
+        """Read the RTCP datagrams of a batch, int64[n], and fill in their fates."""
+        for row in rows.tolist():
+            fate[row] = self._receive(batch, row, int(address[row]))
+
+    def _receive(self, batch: Batch, row: int, address: int) -> Drop:
         packet = batch.octets[row, : batch.length[row]].tobytes()
         sender = int.from_bytes(packet[4:8])
         local = int(batch.local[row])
         verdict = Drop.UNKNOWN_SOURCE
         if not self._admission.spend_look():
-            return Drop.OVERLOAD, None
+            return Drop.OVERLOAD
         for candidate in self._candidates(address, sender, local):
             leg = self._legs.at(candidate)
             verdict, clear = self._unlock(leg, packet)
             self._legs.auth_failures[candidate] += int(verdict == Drop.AUTH_FAILED)
             if verdict == Drop.ACCEPTED:
-                return self._read(leg, clear, batch, row, address, frame)
-        return verdict, None
+                return self._read(leg, clear, batch, row, address)
+        return verdict
 
     def _candidates(self, address: int, sender: int, local: int) -> list[int]:
         if local >= FIRST_LEG_PORT:
             row = (local - FIRST_LEG_PORT) >> 1
             return [row] if self._legs.used[row] and self._legs.rtcp_local[row] == local else []
-        placed = self._routes.by_address.get(address, set())
-        named = self._routes.by_ssrc.get(sender, set())
+        placed = self._state.routes.by_address.get(address, set())
+        named = self._state.routes.by_ssrc.get(sender, set())
         # Clear RTCP proves nothing: it must at least come from where the leg is.
         moved = {row for row in named - placed if self._legs.rx_session[row] >= 0}
         return [*sorted(named & placed), *sorted(placed - named), *sorted(moved)][:4]
@@ -189,14 +176,12 @@ class Reports:
             return Drop.AUTH_FAILED, b""
         return Drop.ACCEPTED, packet
 
-    def _read(
-        self, leg: Leg, octets: bytes, batch: Batch, row: int, address: int, frame: int
-    ) -> tuple[Drop, LegBye | None]:
+    def _read(self, leg: Leg, octets: bytes, batch: Batch, row: int, address: int) -> Drop:
         found = rtcp.parse(octets)
         if isinstance(found, Drop):
-            return found, None
+            return found
         legs = self._legs
-        legs.heard[leg.row] = frame
+        legs.heard[leg.row] = self._state.frame
         if legs.rx_session[leg.row] >= 0 and not legs.located[leg.row] and leg.wish.rtcp_mux:
             self._admission.locate(leg.row, address, batch.source[row])  # a listener that never sends RTP
         arrival = int(batch.arrival[row])
@@ -206,11 +191,10 @@ class Reports:
         for report in found.reports:
             if report.ssrc in ours:
                 self._note(leg, report, arrival)
-        if not found.goodbye or leg.said_goodbye:
-            return Drop.ACCEPTED, None
-        leg.said_goodbye = True
-        conference = self._conferences.at(int(legs.conference[leg.row])).name
-        return Drop.ACCEPTED, LegBye(conference=conference, leg=leg.name)
+        if found.goodbye and not leg.said_goodbye:
+            leg.said_goodbye = True
+            self._state.events.append(LegBye(conference=self._state.conference_of(leg.row).name, leg=leg.name))
+        return Drop.ACCEPTED
 
     def _note(self, leg: Leg, report: rtcp.Report, arrival: int) -> None:
         """Loss, jitter and round-trip time as the leg sees them (RFC 3550 section 6.4.1)."""

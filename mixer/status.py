@@ -9,13 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixer import addresses
-from mixer.conferences import Conference, Conferences
+from mixer.conferences import Conference
 from mixer.downlink import Downlink
-from mixer.legs import Legs, Mode
+from mixer.legs import Mode
 from mixer.playout import Playout
 from mixer.port import ConferenceStatus, Key, LegStatus
-from mixer.reception import Reception
-from mixer.streams import Streams
+from mixer.state import State
 
 Ask = Callable[[Playout, NDArray[np.int64]], NDArray[np.int64]]
 
@@ -23,17 +22,9 @@ Ask = Callable[[Playout, NDArray[np.int64]], NDArray[np.int64]]
 class Status:
     """Answers questions."""
 
-    def __init__(
-        self,
-        legs: Legs,
-        conferences: Conferences,
-        streams: Streams,
-        reception: Reception,
-        playouts: dict[int, Playout],
-        downlink: Downlink,
-    ) -> None:
-        self._legs, self._conferences, self._streams = legs, conferences, streams
-        self._reception, self._playouts, self._downlink = reception, playouts, downlink
+    def __init__(self, state: State, downlink: Downlink) -> None:
+        self._state, self._downlink = state, downlink
+        self._legs = state.legs
 
     def conference(self, conference: Conference, first: int = 0, limit: int | None = None) -> ConferenceStatus:
         """State of a conference, and of `limit` of its legs from the `first` on."""
@@ -51,7 +42,7 @@ class Status:
             suite=key.suite if key else "",
             epoch=key.epoch if key else 0,
             prepared=sorted(conference.keys.prepared),
-            max_talkers=int(self._conferences.max_talkers[conference.row]),
+            max_talkers=int(self._state.conferences.max_talkers[conference.row]),
             talkers=[legs.at(row).name for row in talking.tolist()],
             streams=[self._downlink.position(row) for row in sorted(conference.streams) if key],
             legs_count=len(rows),
@@ -69,9 +60,9 @@ class Status:
             "muted": legs.muted[rows],
             "level_dbov": -legs.level[rows],
             "delay_ms": self._by_clock(rows, clock, lambda playout, some: playout.waiting(some)),
-            "received": self._reception.total[rows],
-            "lost": self._reception.lost(rows),
-            "jitter_ms": np.round(self._reception.jitter[rows] * 1000 / clock, 2),
+            "received": self._state.reception.total[rows],
+            "lost": self._state.reception.lost(rows),
+            "jitter_ms": np.round(self._state.reception.jitter[rows] * 1000 / clock, 2),
             "late": self._by_clock(rows, clock, lambda playout, some: playout.late[some]),
             "concealed_ms": self._by_clock(rows, clock, lambda playout, some: playout.concealed_ms(some)),
             "auth_failures": legs.auth_failures[rows],
@@ -104,7 +95,7 @@ class Status:
         """A fact of the playout buffers, which are kept by clock rate."""
         answer = np.zeros(len(rows), np.int64)
         for rate in np.unique(clock).tolist():
-            answer[clock == rate] = ask(self._playouts[rate], rows[clock == rate])
+            answer[clock == rate] = ask(self._state.playouts[rate], rows[clock == rate])
         return answer
 
 

@@ -94,5 +94,5 @@ class Streams:
 
     def close(self, row: int) -> None:
         del self._rows[self._formats.pop(row)]
-        self.members[row] = 0
+        self.members[row], self.session[row] = 0, -1
         self._free.append(row)

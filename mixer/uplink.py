@@ -23,11 +23,8 @@ from mixer.admission import Admission
 from mixer.batch import STRIDE, Batch
 from mixer.codecs import CODECS
 from mixer.drops import Drop
-from mixer.legs import Legs
-from mixer.playout import Playout
-from mixer.reception import Reception
-from mixer.routes import Routes
-from mixer.srtp import Pointers, Sessions
+from mixer.srtp import Pointers
+from mixer.state import State
 
 Rows = NDArray[np.int64]
 Fates = NDArray[np.uint8]
@@ -41,22 +38,12 @@ LONGEST_MS: Final = 120
 class Uplink:
     """Receives for all legs."""
 
-    def __init__(
-        self,
-        legs: Legs,
-        routes: Routes,
-        sessions: Sessions,
-        admission: Admission,
-        reception: Reception,
-        playouts: dict[int, Playout],
-    ) -> None:
-        self._legs, self._routes, self._sessions = legs, routes, sessions
-        self._admission, self._reception, self._playouts = admission, reception, playouts
+    def __init__(self, state: State, admission: Admission) -> None:
+        self._state, self._admission = state, admission
+        self._legs, self._sessions, self._reception = state.legs, state.sessions, state.reception
         self._pointers: WeakKeyDictionary[Batch, Pointers] = WeakKeyDictionary()
 
-    def receive(
-        self, batch: Batch, frame: int, lap: Callable[[str], None]
-    ) -> tuple[Fates, NDArray[np.bool_], NDArray[np.uint64]]:
+    def receive(self, batch: Batch, lap: Callable[[str], None]) -> tuple[Fates, NDArray[np.bool_], NDArray[np.uint64]]:
         """Take one batch.
 
         Returns:
@@ -72,18 +59,18 @@ class Uplink:
         lap("parse")
         ssrc = wire.header_view(octets)["ssrc"].astype(np.int64)
         fate[(fate == 0) & ~rtcp & (ssrc == 0)] = Drop.BAD_SSRC
-        address = self._routes.hash_addresses(batch.source[:n], local)
-        leg = self._routes.find(address, ssrc)
+        address = self._state.routes.hash_addresses(batch.source[:n], local)
+        leg = self._state.routes.find(address, ssrc)
         media = (fate == 0) & ~rtcp
         opened = np.zeros(n, bool)
         strangers = np.flatnonzero(media & (leg < 0))
         if len(strangers):
-            self._admission.admit(batch, strangers, address, ssrc, leg, fate, opened, frame)
+            self._admission.admit(batch, strangers, address, ssrc, leg, fate, opened)
         lap("route")
         rows = self._decrypt(batch, np.flatnonzero(media & (fate == 0)), leg, fate, opened)
         lap("decrypt")
         if len(rows):
-            self._place(batch, rows, leg, header, fate, frame)
+            self._place(batch, rows, leg, header, fate)
         lap("place")
         return fate, rtcp & alive, address
 
@@ -135,7 +122,7 @@ class Uplink:
 
     # -- place --------------------------------------------------------------------------------
 
-    def _place(self, batch: Batch, rows: Rows, leg: Rows, header: NDArray[np.int64], fate: Fates, frame: int) -> None:
+    def _place(self, batch: Batch, rows: Rows, leg: Rows, header: NDArray[np.int64], fate: Fates) -> None:
         legs = self._legs
         octets = batch.octets[: batch.count]
         end, bad = wire.payload_ends(octets, np.minimum(batch.length[: batch.count], STRIDE), header)
@@ -145,7 +132,7 @@ class Uplink:
         fields = wire.header_view(octets)[rows]
         seq, timestamp = fields["seq"].astype(np.int64), fields["timestamp"].astype(np.int64)
         wanted = (fields["marker_pt"] & 0x7F) == legs.payload_type[who]
-        self._note(batch, rows, who, seq, timestamp, frame, fate)
+        self._note(batch, rows, who, seq, timestamp, fate)
         fate[rows[~wanted]] = Drop.UNKNOWN_PAYLOAD_TYPE
         self._note_claims(octets, rows, who, header)
         size = (end - header)[rows]
@@ -160,10 +147,10 @@ class Uplink:
                 batch, who[some], start, timestamp[some], k >> 48, k >> 16 & 0xFFFF_FFFF, k & 0xFFFF
             )
 
-    def _note(self, batch: Batch, rows: Rows, who: Rows, seq: Rows, timestamp: Rows, frame: int, fate: Fates) -> None:
+    def _note(self, batch: Batch, rows: Rows, who: Rows, seq: Rows, timestamp: Rows, fate: Fates) -> None:
         """Account what is authentic: reception statistics, and that the legs are alive."""
         legs = self._legs
-        legs.heard[who] = frame
+        legs.heard[who] = self._state.frame
         for newcomer in np.unique(who[~legs.latched[who]]).tolist():
             self._admission.latch(newcomer)
         arrival, clock = batch.arrival[rows], legs.clock[who]
@@ -193,7 +180,7 @@ class Uplink:
         pcm = form.decode(payload)
         fates = np.zeros(len(who), np.uint8)
         for some in self._rounds(who):
-            heard = self._playouts[clock].place(who[some], pcm[some], timestamp[some])
+            heard = self._state.playouts[clock].place(who[some], pcm[some], timestamp[some])
             if not heard.all():
                 late = np.zeros(len(heard), np.uint8)
                 late[~heard] = Drop.LATE

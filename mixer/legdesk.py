@@ -1,0 +1,230 @@
+"""The leg desk: legs come, change and go. Checks first, then opens rows, sessions, streams and routes."""
+
+from __future__ import annotations
+
+import math
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from mixer import wishes
+from mixer.admission import Admission
+from mixer.conferences import Conference
+from mixer.downlink import Downlink
+from mixer.epochs import KeyLedger
+from mixer.legs import Leg, Mode
+from mixer.port import (
+    Key,
+    LegAdd,
+    LegAdded,
+    LegModify,
+    LegStatus,
+    PortError,
+    Refusal,
+    StreamPosition,
+    Talking,
+)
+from mixer.reports import Packet, Reports
+from mixer.routes import FIRST_LEG_PORT
+from mixer.secret import Secret
+from mixer.state import State
+from mixer.status import Status
+from mixer.streams import Format, first_index
+from mixer.suites import SUITES
+from mixer.wishes import LegPlan
+
+
+class LegDesk:
+    """Serves what concerns one leg."""
+
+    def __init__(
+        self, state: State, admission: Admission, downlink: Downlink, reports: Reports, status: Status, sent: KeyLedger
+    ) -> None:
+        self._state, self._admission, self._downlink, self._reports = state, admission, downlink, reports
+        self._legs, self._sessions, self._streams = state.legs, state.sessions, state.streams
+        self._status = status
+        self._sent_under = sent
+        self.goodbyes: list[Packet] = []
+        """RTCP BYEs that the next tick takes along."""
+
+    # -- come ---------------------------------------------------------------------------------
+
+    def add(self, wish: LegAdd) -> LegAdded:
+        """Take a leg in.
+
+        Raises:
+            PortError: it was refused, and nothing has changed.
+        """
+        conference = self._state.conferences.named(wish.conference)
+        if wish.leg in self._legs:
+            raise PortError(Refusal.DUPLICATE_LEG, f"leg {wish.leg!r} exists")
+        plan = wishes.plan_leg(wish, conference)
+        if wish.tx:
+            self._sent_under.check(wish.tx.secret)
+        if wish.ssrc and not self._may_claim(conference, wish.ssrc):
+            raise PortError(Refusal.SSRC_CONFLICT, f"SSRC {wish.ssrc} is in use in {conference.name!r}; take another")
+        leg = self._legs.add(wishes.without_keys(wish), conference.row, plan.suite, self._state.frame)
+        conference.legs.add(leg.row)
+        self._join_stream(leg, conference, plan.form)
+        self._describe(leg, plan)
+        self._open_uplink(leg, plan.uplink)
+        self._open_downlink(leg, wish.tx, conference, plan.mode)
+        if plan.remote is not None:
+            self._admission.locate(leg.row, self._hash(leg, plan.remote), plan.remote)
+            self._admission.expect(leg.row)
+        self._reports.schedule(leg.row)
+        self._downlink.reserve(len(self._legs) + len(conference.streams))
+        return self._added(leg)
+
+    def _may_claim(self, conference: Conference, ssrc: int) -> bool:
+        registry = self._state.registry
+        return not registry.is_ours(ssrc) and registry.owner(conference.row, ssrc) < 0
+
+    def _describe(self, leg: Leg, plan: LegPlan) -> None:
+        legs, row, wish, form = self._legs, leg.row, leg.wish, plan.form
+        legs.mode[row] = plan.mode
+        legs.codec[row], legs.clock[row], legs.payload_type[row] = form.codec, form.clock, form.payload_type
+        legs.gain[row] = _factor(wish.gain_db)
+        legs.muted[row] = wish.mute
+        legs.level_in[row] = wish.level_in or 0
+        legs.group_uplink[row] = wish.uplink == "group"
+        legs.heard[row] = self._state.frame
+        if wish.own_port:
+            legs.local[row] = FIRST_LEG_PORT + 2 * row
+        legs.rtcp_local[row] = legs.local[row] + (0 if wish.rtcp_mux else 1)
+        self._direct(leg, wish.direction)
+        self._set_timeout(leg, wish.timeout_s)
+        self._state.playout(form.clock).open(row, wish.delay_min_ms, wish.delay_max_ms)
+        self._state.reception.open(row)
+
+    def _open_uplink(self, leg: Leg, key: Key | None) -> None:
+        legs, row, ssrc = self._legs, leg.row, leg.wish.ssrc
+        legs.declared[row] = ssrc is not None
+        if ssrc:
+            self._state.registry.claim(int(legs.conference[row]), ssrc, row)
+            legs.ssrc[row] = ssrc
+            self._state.routes.know_ssrc(ssrc, row)
+        if key is None:
+            return
+        suite, mki = SUITES[key.suite], bytes.fromhex(key.mki)
+        if key.roc and not ssrc:
+            leg.late_key = (suite, Secret(key.secret.reveal()), mki, key.roc)
+            return
+        legs.rx_session[row] = self._sessions.open(suite, key.secret, mki, ssrc=ssrc or 0, roc=key.roc)
+
+    def _open_downlink(self, leg: Leg, tx: Key | None, conference: Conference, mode: Mode) -> None:
+        legs, row, stream = self._legs, leg.row, int(self._legs.stream[leg.row])
+        own = mode in (Mode.CLEAR, Mode.UNIQUE)
+        legs.out_ssrc[row] = self._state.registry.allocate(conference.row) if own else 0
+        legs.out_index[row] = first_index()
+        if tx and mode in (Mode.UNIQUE, Mode.GROUP_MKI):
+            ssrc = int(legs.out_ssrc[row] if own else self._streams.ssrc[stream])
+            self._sent_under.record(tx.secret)
+            legs.tx_session[row] = self._sessions.open(SUITES[tx.suite], tx.secret, bytes.fromhex(tx.mki), ssrc=ssrc)
+        if mode >= Mode.GROUP_SSRC and self._streams.session[stream] < 0:
+            self._downlink.key_stream(stream)
+
+    def _join_stream(self, leg: Leg, conference: Conference, form: Format) -> None:
+        row = self._streams.find(form)
+        if row < 0:
+            row = self._streams.open(form, self._state.registry.allocate(conference.row))
+            conference.streams.add(row)
+        self._streams.members[row] += 1
+        self._legs.stream[leg.row] = row
+
+    def _added(self, leg: Leg) -> LegAdded:
+        legs, row = self._legs, leg.row
+        position = self._downlink.position(int(legs.stream[row]))
+        if legs.mode[row] in (Mode.CLEAR, Mode.UNIQUE):
+            ssrc, index = int(legs.out_ssrc[row]), int(legs.out_index[row])
+            payload_type = position.payload_type
+            position = StreamPosition(ssrc=ssrc, roc=index >> 16, seq=index & 0xFFFF, payload_type=payload_type)
+        return LegAdded(leg=leg.name, payload_type=position.payload_type, stream=position)
+
+    # -- change -------------------------------------------------------------------------------
+
+    def modify(self, wish: LegModify) -> None:
+        """Change a leg.
+
+        Raises:
+            PortError: it was refused, and nothing has changed.
+        """
+        leg = self._legs.named(wish.leg)
+        remote = wishes.address(wish.remote)
+        if wish.direction:
+            self._check_direction(leg, wish.direction)
+            self._direct(leg, wish.direction)
+            self._legs.heard[leg.row] = self._state.frame
+        if wish.gain_db is not None:
+            self._legs.gain[leg.row] = _factor(wish.gain_db)
+        if wish.mute is not None:
+            self._legs.muted[leg.row] = wish.mute
+        if wish.timeout_s is not None:
+            self._set_timeout(leg, wish.timeout_s)
+        if wish.remove_on_timeout is not None:
+            leg.wish = msgspec.structs.replace(leg.wish, remove_on_timeout=wish.remove_on_timeout)
+        if remote is not None:
+            self._state.routes.forget(leg.row)
+            self._admission.locate(leg.row, self._hash(leg, remote), remote)
+            self._admission.expect(leg.row)
+
+    def _check_direction(self, leg: Leg, direction: str) -> None:
+        legs, row = self._legs, leg.row
+        if legs.mode[row] == Mode.CLEAR:
+            return
+        if direction in ("sendrecv", "sendonly") and legs.rx_session[row] < 0 and leg.late_key is None:
+            raise PortError(Refusal.KEY_MISSING, "this leg was added without `rx` and cannot speak; add it anew")
+        unique = legs.mode[row] == Mode.UNIQUE and direction in ("sendrecv", "recvonly")
+        needs_own = unique or (legs.mode[row] == Mode.GROUP_MKI and direction != "recvonly")
+        if needs_own and legs.tx_session[row] < 0:
+            raise PortError(
+                Refusal.KEY_MISSING, "this leg was added without `tx` and cannot hear a mix of its own; add it anew"
+            )
+
+    def _direct(self, leg: Leg, direction: str) -> None:
+        self._legs.speaks[leg.row] = direction in ("sendrecv", "sendonly")
+        self._legs.listens[leg.row] = direction in ("sendrecv", "recvonly")
+        self._admission.expect_by_key(leg.row)
+        self._state.moved = True
+
+    def _set_timeout(self, leg: Leg, seconds: float) -> None:
+        self._legs.timeout[leg.row] = math.ceil(seconds * 1000 / self._state.config.tick_ms)
+
+    def _hash(self, leg: Leg, remote: NDArray[np.uint8]) -> int:
+        local = self._legs.local[leg.row : leg.row + 1]
+        return int(self._state.routes.hash_addresses(remote.reshape(1, -1), local)[0])
+
+    # -- go -----------------------------------------------------------------------------------
+
+    def remove(self, leg: Leg) -> LegStatus:
+        """Let a leg go, say goodbye to it, and return its final statistics."""
+        legs, row = self._legs, leg.row
+        conference = self._state.conference_of(row)
+        (status,) = self._status.legs(conference, np.array([row]))
+        if legs.located[row]:
+            farewell = self._reports.compose(leg, goodbye=True)
+            self.goodbyes += [(octets, to.copy(), port) for octets, to, port in farewell]
+        if legs.talking[row]:
+            self._state.events.append(Talking(conference=conference.name, leg=leg.name, talking=False))
+        self._admission.forget(row)
+        for session in (legs.rx_session, legs.tx_session, legs.minus_session):
+            self._sessions.close(int(session[row]))
+        if leg.late_key:
+            leg.late_key[1].wipe()
+        self._state.playout(int(legs.clock[row])).stop(row)
+        self._leave_stream(conference, int(legs.stream[row]))
+        conference.legs.discard(row)
+        legs.remove(leg, self._state.frame)
+        return status
+
+    def _leave_stream(self, conference: Conference, row: int) -> None:
+        self._streams.members[row] -= 1
+        if self._streams.members[row] == 0:
+            self._sessions.close(int(self._streams.session[row]))
+            self._streams.close(row)
+            conference.streams.discard(row)
+
+
+def _factor(gain_db: float) -> float:
+    return float(10.0 ** (gain_db / 20.0))

@@ -1,0 +1,164 @@
+"""Wishes: is what a controller asks for possible? Every check that needs no table, before anything changes.
+
+Pure functions from commands to plans; each refusal says what to do instead.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from mixer import addresses
+from mixer.codecs import CODEC_INDEX, CODECS
+from mixer.conferences import Conference
+from mixer.epochs import check_key
+from mixer.legs import Mode
+from mixer.port import Key, LegAdd, PortError, Refusal
+from mixer.secret import Secret
+from mixer.streams import Format
+from mixer.suites import SUITES, Suite
+
+MAX_PAYLOAD: Final = 1920
+"""Octets of payload that a packet of ours may have."""
+
+
+@dataclass(frozen=True, slots=True)
+class LegPlan:
+    """What a leg will be.
+
+    Attributes:
+        uplink: the key of what it sends, None for clear RTP or a listener without one.
+        remote: sockaddr uint8[SOCKADDR], None if not signalled.
+        suite: what its status shows, None for clear RTP.
+    """
+
+    mode: Mode
+    form: Format
+    uplink: Key | None
+    remote: NDArray[np.uint8] | None
+    suite: Suite | None
+
+
+def plan_leg(wish: LegAdd, conference: Conference) -> LegPlan:
+    """Check a leg against its conference.
+
+    Raises:
+        PortError: KEY_MISSING, BAD_KEY or INVALID.
+    """
+    mode = _mode(wish, conference)
+    uplink = _uplink_key(wish, conference) if mode != Mode.CLEAR else None
+    if mode != Mode.CLEAR:
+        _check_tx(wish, conference, mode)
+    form = _format(wish, conference)
+    suite = SUITES[wish.tx.suite] if wish.tx else SUITES[uplink.suite] if uplink else None
+    return LegPlan(mode, form, uplink, address(wish.remote), suite)
+
+
+def check_group_key(key: Key, style: str) -> None:
+    """Check a key for a conference's downlink.
+
+    Raises:
+        PortError: BAD_KEY or INVALID.
+    """
+    check_key(key, "the group key")
+    if style == "mki" and not key.mki:
+        raise PortError(Refusal.INVALID, "style 'mki' needs an MKI in every group key")
+    if key.roc:
+        text = "a group key has no `roc`: the mixer begins its streams, and reports where they stand"
+        raise PortError(Refusal.INVALID, text)
+
+
+def address(remote: str | None) -> NDArray[np.uint8] | None:
+    """The sockaddr of a signalled address.
+
+    Raises:
+        PortError: INVALID.
+    """
+    try:
+        return None if remote is None else addresses.pack(remote)
+    except addresses.AddressError as error:
+        raise PortError(Refusal.INVALID, str(error)) from None
+
+
+def copy_of(key: Key) -> Key:
+    """A key of our own, so that wiping it wipes nobody else's."""
+    return msgspec.structs.replace(key, secret=Secret(key.secret.reveal()))
+
+
+def without_keys(wish: LegAdd) -> LegAdd:
+    """The command as it may be kept."""
+    return msgspec.structs.replace(wish, rx=None, tx=None)
+
+
+def _mode(wish: LegAdd, conference: Conference) -> Mode:
+    if wish.clear:
+        if wish.rx or wish.tx or wish.uplink == "group" or wish.keying:
+            raise PortError(Refusal.INVALID, "`clear` means no keys; leave rx, tx, keying and uplink away")
+        return Mode.CLEAR
+    if (wish.keying or conference.keying) == "unique":
+        return Mode.UNIQUE
+    if conference.keys.active is None:
+        raise PortError(Refusal.KEY_MISSING, f"conference {conference.name!r} has no group key")
+    return Mode.GROUP_MKI if conference.style == "mki" else Mode.GROUP_SSRC
+
+
+def _uplink_key(wish: LegAdd, conference: Conference) -> Key | None:
+    if wish.rx:
+        check_key(wish.rx, "rx")
+    if wish.uplink == "group" and not wish.ssrc:
+        raise PortError(Refusal.INVALID, "under a group uplink key a leg must declare its `ssrc`")
+    uplink = conference.uplink if wish.uplink == "group" else wish.rx
+    if uplink is None and (wish.uplink == "group" or wish.direction != "recvonly"):
+        what = "the conference has no `uplink_key`" if wish.uplink == "group" else "the leg needs `rx`"
+        raise PortError(Refusal.KEY_MISSING, f"{what}: the key that protects what it sends")
+    return uplink
+
+
+def _check_tx(wish: LegAdd, conference: Conference, mode: Mode) -> None:
+    if wish.tx is None:
+        if mode == Mode.UNIQUE and wish.direction != "sendonly":
+            raise PortError(Refusal.KEY_MISSING, "keying 'unique' needs `tx`: the key that protects what the leg hears")
+        if mode == Mode.GROUP_MKI and wish.direction != "recvonly":
+            raise PortError(
+                Refusal.KEY_MISSING, "in style 'mki' a leg that may speak needs `tx`, for the mix without itself"
+            )
+        return
+    check_key(wish.tx, "tx")
+    if wish.rx and wish.rx.secret == wish.tx.secret:
+        raise PortError(
+            Refusal.BAD_KEY, "rx and tx are the same key; each direction needs its own (RFC 4568 section 6.1)"
+        )
+    if mode == Mode.GROUP_MKI:
+        _check_beside_group(wish.tx, conference)
+
+
+def _check_beside_group(tx: Key, conference: Conference) -> None:
+    """In style `mki` a leg's own key and the group's share an SSRC, and only the MKI tells them apart."""
+    group = conference.keys.active
+    if group and tx.suite != group.suite:
+        raise PortError(Refusal.INVALID, "in style 'mki' `tx` must be of the group's suite: they share one SSRC")
+    names = conference.keys.mkis()
+    if tx.mki in names or {len(tx.mki)} != {len(mki) for mki in names}:
+        raise PortError(
+            Refusal.INVALID, "in style 'mki' the MKI of `tx` must be as long as the group's and differ from it"
+        )
+
+
+def _format(wish: LegAdd, conference: Conference) -> Format:
+    index = CODEC_INDEX[wish.codec]
+    codec = CODECS[index]
+    clock = wish.rate or (conference.rate if conference.rate in codec.rates else codec.rates[0])
+    if clock not in codec.rates:
+        raise PortError(Refusal.INVALID, f"{codec.name} has a clock rate of {codec.rates[0]} Hz, not {clock}")
+    if clock * wish.ptime // 1000 * codec.width > MAX_PAYLOAD:
+        raise PortError(
+            Refusal.INVALID, f"{wish.ptime} ms of {codec.name}/{clock} is too long for a packet; use a shorter ptime"
+        )
+    payload_type = codec.payload_type if wish.payload_type is None else wish.payload_type
+    if 64 <= payload_type <= 95:
+        raise PortError(Refusal.INVALID, f"payload type {payload_type} would be taken for RTCP (RFC 5761 section 4)")
+    return Format(conference.row, index, clock, payload_type, wish.ptime, wish.level_out or 0)
