@@ -8,7 +8,7 @@ One packet, socket to socket. Each step is a room of its own; `engine.py` walks 
     decrypt    srtp_unprotect in place, each by its leg's session             srtp
     place      decode, and write to the playout ring at the RTP timestamp     uplink, codecs, playout
       ...      the tick
-    take       one tick of every leg; what is missing is concealed            playout, conceal
+    take       one tick of every leg; what is missing is concealed            voices, playout, conceal
     mix        the loudest of each conference, their sum, and minus self      mixing, window
     encode     once for each distinct (mix, format)                           downlink, codecs
     encrypt    once for each distinct (packet, key)                           downlink, srtp
@@ -27,10 +27,15 @@ Words, as the code uses them:
     frame        the number of a tick; the engine's only clock
     fate         what became of a datagram: accepted, or one `Drop`
 
-The floors, each importing only from those below: facts (drops, batch, wire, g711, codecs, suites, secret,
-port, config, addresses), state (srtp, registry, routes, streams, epochs, conferences, legs, reception,
-playout, conceal, mixing, resample, window, rtcp), the story (admission, uplink, downlink, reports,
-status, desk, engine), the world (udp, timer, stages, service). Nothing here knows JSON, SIP or policy.
+The floors, each importing only from those below:
+
+    facts        drops batch wire g711 codecs suites secret port config addresses rows
+    calculation  conceal mixing resample window rtcp
+    state        srtp registry routes streams epochs conferences legs reception playout, all in `state`
+    the story    admission uplink voices downlink reports watch, wishes status legdesk desk, `engine`
+    the world    udp ports timer stages, `service`
+
+Nothing here knows JSON, SIP or policy.
 """
 
 from __future__ import annotations

@@ -13,12 +13,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
-import select
-import socket
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
@@ -43,10 +40,10 @@ from mixer.port import (
     Refusal,
     Reply,
 )
-from mixer.routes import FIRST_LEG_PORT
+from mixer.ports import Ports
 from mixer.stages import Lateness, Stages
 from mixer.timer import Timer
-from mixer.udp import Receiver, UdpError, UdpSocket
+from mixer.udp import Receiver
 
 SMALL_BUFFER: Final = 4 << 20
 """With less receive buffer than this the sockets are emptied twice as often: 2,000 legs fill 1.5 MB in 20 ms."""
@@ -56,27 +53,10 @@ LEAD_NS: Final = 1_000_000
 """The sockets are emptied so long before a tick, and as long as it took last time."""
 CATCH_UP: Final = 5
 """Ticks run at once after a stall; more are skipped."""
-ANY_PORT_TRIES: Final = 100
 BATCHES: Final = 16
 """Batches taken from the sockets in one drain at most, so that a flood can't hold up a tick."""
 
 log = structlog.get_logger("mixer")
-
-
-@dataclass(slots=True)
-class _Port:
-    """The sockets of one local port, one for each family."""
-
-    sockets: dict[int, UdpSocket]
-    leg: str = ""
-
-    @property
-    def number(self) -> int:
-        return next(iter(self.sockets.values())).port
-
-    def close(self) -> None:
-        for one in self.sockets.values():
-            one.close()
 
 
 class Service:
@@ -92,9 +72,7 @@ class Service:
         self.lateness = Lateness()
         self.engine = Engine(config, lap=self.stages.lap)
         self._receiver = Receiver(Batch())
-        self._ports: dict[int, _Port] = {}
-        self._ready = select.epoll()
-        self._by_fd: dict[int, tuple[UdpSocket, int]] = {}
+        self._ports: Ports | None = None
         self._subscribers: list[Callable[[Event], None]] = []
         self._timer: Timer | None = None
         self._origin_ns = 0
@@ -103,7 +81,6 @@ class Service:
         """How often the sockets were emptied since the last tick."""
         self._emptying_ns = 0
         """How long that took last."""
-        self._next_leg_port = config.leg_ports[0]
         self.faults = 0
         """Exceptions that reached the outer edge; each is a bug."""
 
@@ -111,7 +88,7 @@ class Service:
 
     async def start(self) -> None:
         """Open the media ports and begin to tick."""
-        self._open_shared()
+        self._ports = Ports(self.config)
         _rehearse(self.config)
         self._origin_ns = time.monotonic_ns() + self._tick_ns
         self.engine.set_wall_clock(time.time() + (self._origin_ns - time.monotonic_ns()) / 1e9)
@@ -132,9 +109,7 @@ class Service:
         asyncio.get_running_loop().remove_reader(self._timer.fileno())
         self._timer.close()
         self._timer = None
-        for port in self._ports.values():
-            port.close()
-        self._ready.close()
+        self.ports.close()
         self.engine.close()
         gc.enable()
 
@@ -146,64 +121,16 @@ class Service:
         self.engine.drain()
 
     @property
+    def ports(self) -> Ports:
+        """The open media ports, once started."""
+        if self._ports is None:
+            raise RuntimeError("the service has not been started")
+        return self._ports
+
+    @property
     def port(self) -> int:
         """The shared media port."""
-        return self._ports[0].number
-
-    def _open_shared(self) -> None:
-        tries = ANY_PORT_TRIES if self.config.port == 0 else 1
-        for left in reversed(range(tries)):
-            port = self._open(self.config.port)
-            try:
-                if port.number % 2:
-                    raise UdpError(f"port {port.number} is odd; RTP takes an even one and RTCP the next")
-                self._ports = {0: port, 1: self._open(port.number + 1)}
-                break
-            except UdpError:
-                port.close()
-                if not left:
-                    raise
-        for local in (0, 1):
-            self._watch(self._ports[local], local)
-
-    def _open(self, number: int) -> _Port:
-        """Sockets of both families, as configured, on one port number."""
-        config, sockets = self.config, {}
-        hosts = [(socket.AF_INET, config.host), (socket.AF_INET6, config.host6)]
-        try:
-            for family, host in hosts:
-                if host:
-                    one = UdpSocket(
-                        family,
-                        host,
-                        number,
-                        receive_buffer=config.receive_buffer,
-                        send_buffer=config.send_buffer,
-                    )
-                    sockets[int(family)] = one
-                    number = one.port
-        except UdpError:
-            for one in sockets.values():
-                one.close()
-            raise
-        if not sockets:
-            raise UdpError("neither `host` nor `host6` is set; the mixer needs one of them")
-        return _Port(sockets)
-
-    def _granted(self) -> int:
-        """The receive buffer that the shared media port got, octets."""
-        return min((one.granted_rcvbuf for one in self._ports[0].sockets.values()), default=0)
-
-    def _watch(self, port: _Port, local: int) -> None:
-        for one in port.sockets.values():
-            self._ready.register(one.fileno(), select.EPOLLIN)
-            self._by_fd[one.fileno()] = (one, local)
-
-    def _unwatch(self, port: _Port) -> None:
-        for one in port.sockets.values():
-            self._ready.unregister(one.fileno())
-            del self._by_fd[one.fileno()]
-        port.close()
+        return self.ports.shared
 
     # -- the loop -----------------------------------------------------------------------------
 
@@ -225,7 +152,7 @@ class Service:
     def _moments(self) -> tuple[int, ...]:
         """When the sockets are emptied: nanoseconds before each tick."""
         before = min(self._tick_ns // 4, LEAD_NS + self._emptying_ns)
-        if self._granted() < SMALL_BUFFER:
+        if self.ports.granted_rcvbuf < SMALL_BUFFER:
             return (self._tick_ns * 3 // 4, self._tick_ns // 2, before)
         return (self._tick_ns // 2, before)
 
@@ -251,9 +178,7 @@ class Service:
         batch = self._receiver.batch
         for _ in range(BATCHES):
             batch.count = 0
-            for fd, _events in self._ready.poll(0):
-                one, local = self._by_fd[fd]
-                self._receiver.fill(one, local, self._origin_ns)
+            self.ports.fill(self._receiver, self._origin_ns)
             self.stages.lap("receive")
             if not batch.count:
                 return
@@ -284,16 +209,13 @@ class Service:
 
     def _send(self, fanouts: list[Fanout]) -> None:
         for fanout in fanouts:
-            for local, family, some in _by_socket(fanout):
-                port = self._ports.get(local)
-                if port and family in port.sockets:
-                    port.sockets[family].send(some)
+            self.ports.send(fanout)
 
     def _keep_house(self) -> None:
         gc.collect(1)
-        for local, port in list(self._ports.items()):
-            if local >= FIRST_LEG_PORT and not self.engine.owns_port(port.leg, local):
-                self._unwatch(self._ports.pop(local))
+        for local, leg in self.ports.of_legs():
+            if not self.engine.owns_port(leg, local):
+                self.ports.drop(local)
 
     # -- control ------------------------------------------------------------------------------
 
@@ -336,37 +258,18 @@ class Service:
             await asyncio.sleep(0)
 
     def _add_with_port(self, command: LegAdd) -> Reply:
-        port, rtcp = self._open_pair(command.leg)
+        pair = self.ports.pair(command.leg)
+        if pair is None:
+            raise PortError(Refusal.LIMIT, "no free pair of ports left; widen `leg_ports`")
         try:
             reply = self.engine.apply(command)
         except PortError:
-            port.close()
-            rtcp.close()
+            for port in pair:
+                port.close()
             raise
-        local = self.engine.local_port_of(command.leg)
-        for number, one in ((local, port), (local + 1, rtcp)):
-            if number in self._ports:
-                self._unwatch(self._ports.pop(number))
-            self._ports[number] = one
-            self._watch(one, number)
+        self.ports.adopt(self.engine.local_port_of(command.leg), *pair)
         assert isinstance(reply, LegAdded)
-        return msgspec.structs.replace(reply, port=port.number)
-
-    def _open_pair(self, leg: str) -> tuple[_Port, _Port]:
-        first, last = self.config.leg_ports
-        for _ in range(first, last + 1, 2):
-            number = self._next_leg_port
-            self._next_leg_port = number + 2 if number + 2 <= last else first
-            with contextlib.suppress(UdpError):
-                port = self._open(number)
-                try:
-                    rtcp = self._open(number + 1)
-                except UdpError:
-                    port.close()
-                    raise
-                port.leg = rtcp.leg = leg
-                return port, rtcp
-        raise PortError(Refusal.LIMIT, f"no free pair of ports in {first} to {last + 1}; widen `leg_ports`")
+        return msgspec.structs.replace(reply, port=pair[0].number)
 
     def subscribe(self, callback: Callable[[Event], None]) -> Callable[[], None]:
         """Have a function called with every event; returns what ends it."""
@@ -394,7 +297,7 @@ class Service:
             "draining": engine.draining,
             "legs": engine.legs_count,
             "conferences": engine.conferences_count,
-            "port": self.port if 0 in self._ports else 0,
+            "port": self.port,
             "received": engine.tally.received,
             "accepted": engine.tally.accepted,
             "drops": engine.tally.drops(),
@@ -403,13 +306,13 @@ class Service:
             "common_encodes": counters.common_encodes,
             "common_encrypts": counters.common_encrypts,
             "packets_sent": counters.packets_sent,
-            "unsent": sum(one.unsent for port in self._ports.values() for one in port.sockets.values()),
+            "unsent": self.ports.unsent,
             "late_ticks": self.lateness.late,
             "skipped_ticks": self.lateness.skipped,
             "lateness_ms": self.lateness.percentiles_ms(),
             "stages_us": self.stages.per_tick_us(engine.frame),
             "faults": self.faults,
-            "granted_rcvbuf": self._granted(),
+            "granted_rcvbuf": self.ports.granted_rcvbuf,
         }
 
 
@@ -424,20 +327,3 @@ def _rehearse(config: MixerConfig) -> None:
     engine.drain()
     engine.tick()
     engine.close()
-
-
-def _by_socket(fanout: Fanout) -> list[tuple[int, int, Fanout]]:
-    """Split a fanout by local port and address family; nearly always it is one piece."""
-    family = fanout.address[:, 0].astype(int)
-    kind = fanout.local * 256 + family
-    if not len(kind):
-        return []
-    first = int(kind[0])
-    if (kind == first).all():
-        return [(first >> 8, first & 255, fanout)]
-    pieces = []
-    for one in sorted(set(kind.tolist())):
-        some = kind == one
-        piece = Fanout(fanout.octets, fanout.length, fanout.packet[some], fanout.address[some], fanout.local[some])
-        pieces.append((one >> 8, one & 255, piece))
-    return pieces

@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 SOURCES = sorted(path for house in ("mixer", "control") for path in (ROOT / house).rglob("*.py"))
 NAMES = [str(path.relative_to(ROOT)) for path in SOURCES]
 
-FLOOR_3 = {"mixer/service.py", "mixer/timer.py", "mixer/udp.py"}
+FLOOR_3 = {"mixer/ports.py", "mixer/service.py", "mixer/timer.py", "mixer/udp.py"}
 """Where the world comes in: clocks, sockets, the event loop."""
 
 COMPOSITION_ROOTS = {"control/daemon.py", "control/settings.py"}
