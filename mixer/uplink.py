@@ -151,7 +151,7 @@ class Uplink:
         """Account what is authentic: reception statistics, and that the legs are alive."""
         legs = self._legs
         legs.heard[who] = self._state.frame
-        for newcomer in np.unique(who[~legs.latched[who]]).tolist():
+        for newcomer in set(who[~legs.latched[who]].tolist()):
             self._admission.latch(newcomer)
         arrival, clock = batch.arrival[rows], legs.clock[who]
         clear = legs.rx_session[who] < 0
