@@ -34,7 +34,7 @@ END: Final = "<!-- sweep: end -->"
 
 CM: Final = "AES_CM_128_HMAC_SHA1_80"
 GCM: Final = "AEAD_AES_128_GCM"
-_SIZES: Final = (100, 300, 1000, 2000, 3000)
+_SIZES: Final = (100, 300, 1000, 1500, 2000, 3000)
 _QUICK_SIZES: Final = (100, 300)
 
 
@@ -53,6 +53,8 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True):
     day: str
     repeat: int
     points: list[Point]
+    failed: list[str] = []
+    """Commands that this machine did not hold, and what was wrong."""
 
 
 def commands(quick: bool) -> list[tuple[str, str]]:
@@ -80,28 +82,33 @@ def commands(quick: bool) -> list[tuple[str, str]]:
 
 
 def run(quick: bool, repeat: int, seconds: float) -> Kept:
-    """Measure every point.
+    """Measure every point; one that the machine does not hold is kept as that.
 
     Raises:
-        BenchError: if what was heard is wrong in any of them.
+        BenchError: if a process fails.
     """
-    points = []
+    points: list[Point] = []
+    failed: list[str] = []
     for curve, options in commands(quick):
         text = f"{options} --talkers 3 --seconds {seconds:g}"
         arguments = parser("").parse_args(text.split())
-        results = []
+        results: list[Result] = []
+        wrong: list[str] = []
         for _ in range(repeat):
             plan = plan_of(arguments)
             result, verdict = asyncio.run(measure(plan))
-            if wrong := complaints(plan, verdict, result):
-                raise BenchError(f"{text}: {wrong[0]}")
+            wrong += complaints(plan, verdict, result)
             results.append(result)
+        if wrong:
+            failed.append(f"{text}: {wrong[0]}")
+            print(f"not held: {failed[-1]}", flush=True)
+            continue
         point = Point(curve=curve, command=f"python -m bench.capacity {text}", result=median(results))
         points.append(point)
         r = point.result
         print(f"{text}: {r.cpu_us_per_leg_tick} us, {r.ratio_to_floor} times the floor", flush=True)
     day = dt.datetime.now(dt.UTC).date().isoformat()
-    return Kept(machine=machine(), day=day, repeat=repeat, points=points)
+    return Kept(machine=machine(), day=day, repeat=repeat, points=points, failed=failed)
 
 
 def machine() -> str:
@@ -132,6 +139,9 @@ def table(kept: Kept) -> str:
             f"{r.encodes_per_tick:g} / {r.encrypts_per_tick:g} | {r.late_ticks}, {r.lateness_ms.p99:g} | "
             f"{r.mouth_to_ear_ms.p50:g} / {r.mouth_to_ear_ms.p99:g} | {r.lost} |"
         )
+    if kept.failed:
+        lines += ["", "Not held by this machine (the content check failed, as it must for a mixer out of breath):", ""]
+        lines += [f"- `{line}`" for line in kept.failed]
     lines += ["", "The commands, in the same order:", "", "```", *(p.command for p in kept.points), "```"]
     return "\n".join(lines)
 

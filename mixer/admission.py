@@ -30,9 +30,9 @@ from mixer.port import LegLatched, SsrcConflict
 from mixer.routes import FIRST_LEG_PORT
 from mixer.state import State
 
-LOOKS: Final = 256
+LOOKS: Final = 128
 """Packets without a route, and RTCP packets, that are looked at in one tick."""
-TRIALS: Final = 512
+TRIALS: Final = 128
 """Keys tried in one tick."""
 TRIALS_EACH: Final = 16
 """Keys tried for a packet that only a key can place."""
