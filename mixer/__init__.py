@@ -10,7 +10,7 @@ One packet, socket to socket. Each step is a room of its own; `engine.py` walks 
       ...      the tick
     take       one tick of every leg; what is missing is concealed            voices, playout, conceal
     mix        the loudest of each conference, their sum, and minus self      mixing, window
-    encode     once for each distinct (mix, format)                           downlink, codecs
+    encode     once for each distinct (mix, format)                           prototypes, codecs
     encrypt    once for each distinct (packet, key)                           downlink, srtp
     send       sendmmsg; listeners of one stream share one packet             udp
 
@@ -32,7 +32,7 @@ The floors, each importing only from those below:
     facts        drops batch wire g711 codecs suites secret port config addresses rows
     calculation  conceal mixing resample window rtcp
     state        srtp registry routes streams epochs conferences legs reception playout, all in `state`
-    the story    admission uplink voices downlink reports watch, wishes status legdesk desk, `engine`
+    the story    admission uplink voices plans prototypes downlink reports watch, wishes status legdesk desk, `engine`
     the world    udp ports timer stages, `service`
 
 Nothing here knows JSON, SIP or policy.

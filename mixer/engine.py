@@ -24,9 +24,10 @@ from mixer.admission import Admission
 from mixer.batch import Batch, Fanout
 from mixer.config import MixerConfig
 from mixer.desk import Desk
-from mixer.downlink import Counters, Downlink, Plan, fanout_of
+from mixer.downlink import Counters, Downlink, fanout_of
 from mixer.drops import Tally
 from mixer.mixing import Mix
+from mixer.plans import Plan, make_plans
 from mixer.port import Command, Event, Reply
 from mixer.reports import Reports
 from mixer.state import State
@@ -111,7 +112,7 @@ class Engine:
     def _serve(self) -> list[Fanout]:
         """Encode, encrypt and address the packets that this tick completes."""
         if self._state.moved:
-            self._plans = self._downlink.plans()
+            self._plans = make_plans(self._state)
             self._state.moved = False
         fanouts = []
         for plan in self._plans:
