@@ -50,7 +50,9 @@ SMALL_BUFFER: Final = 4 << 20
 PAGE: Final = 128
 """Legs shown between two breaths."""
 LEAD_NS: Final = 1_000_000
-"""The sockets are emptied so long before a tick, and as long as it took last time."""
+"""The sockets are emptied so long before a tick, and as long as it took lately."""
+FORGET: Final = 0.98
+"""How much of the longest time it took is remembered at each time."""
 CATCH_UP: Final = 5
 """Ticks run at once after a stall; more are skipped."""
 BATCHES: Final = 16
@@ -80,7 +82,7 @@ class Service:
         self._emptied = 0
         """How often the sockets were emptied since the last tick."""
         self._emptying_ns = 0
-        """How long that took last."""
+        """How long that took lately."""
         self.faults = 0
         """Exceptions that reached the outer edge; each is a bug."""
 
@@ -151,10 +153,10 @@ class Service:
 
     def _moments(self) -> tuple[int, ...]:
         """When the sockets are emptied: nanoseconds before each tick."""
-        before = min(self._tick_ns // 4, LEAD_NS + self._emptying_ns)
+        before = min(self._tick_ns * 2 // 5, LEAD_NS + self._emptying_ns)
         if self.ports.granted_rcvbuf < SMALL_BUFFER:
-            return (self._tick_ns * 3 // 4, self._tick_ns // 2, before)
-        return (self._tick_ns // 2, before)
+            return (self._tick_ns * 3 // 4, (self._tick_ns + before) // 2, before)
+        return ((self._tick_ns + before) // 2, before)
 
     def _deadline(self) -> int:
         """When the next tick is due, CLOCK_MONOTONIC."""
@@ -172,7 +174,8 @@ class Service:
         begin = time.monotonic_ns()
         self.stages.begin()
         self._take_batches()
-        self._emptying_ns = time.monotonic_ns() - begin
+        took = time.monotonic_ns() - begin
+        self._emptying_ns = max(took, int(self._emptying_ns * FORGET))
 
     def _take_batches(self) -> None:
         batch = self._receiver.batch

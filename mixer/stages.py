@@ -6,8 +6,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
-WINDOW: Final = 3000
-"""Ticks that lateness percentiles look back on: one minute."""
+WINDOW: Final = 250
+"""Ticks that lateness looks back on: five seconds. What is older shows only in the counts."""
 
 
 class Stages:
@@ -39,7 +39,6 @@ class Lateness:
 
     def __init__(self) -> None:
         self._recent: deque[int] = deque(maxlen=WINDOW)
-        self._worst = 0
         self.late = 0
         """Ticks that began more than 10 ms late, cumulative."""
         self.skipped = 0
@@ -47,14 +46,10 @@ class Lateness:
 
     def note(self, lateness_ns: int) -> None:
         self._recent.append(lateness_ns)
-        self._worst = max(self._worst, lateness_ns)
         self.late += lateness_ns > 10_000_000
 
     def percentiles_ms(self) -> dict[str, float]:
-        """`p50` and `p99` of the last minute, and `max` ever, milliseconds."""
+        """`p50`, `p99` and `max` of the last five seconds, milliseconds."""
         ordered = sorted(self._recent) or [0]
-        at = {
-            "p50": ordered[len(ordered) // 2],
-            "p99": ordered[min(len(ordered) - 1, len(ordered) * 99 // 100)],
-        }
-        return {name: round(ns / 1e6, 3) for name, ns in {**at, "max": self._worst}.items()}
+        at = {"p50": len(ordered) // 2, "p99": min(len(ordered) - 1, len(ordered) * 99 // 100), "max": -1}
+        return {name: round(ordered[position] / 1e6, 3) for name, position in at.items()}
