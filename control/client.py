@@ -38,7 +38,9 @@ Plain = (
     | port.LegModify
     | port.KeyPrepare
     | port.KeyActivate
+    | port.KeyRetire
     | port.KeyAbort
+    | port.KeyBridge
     | messages.NodeDrain
     | messages.EventsSubscribe
     | messages.EventsUnsubscribe

@@ -107,9 +107,7 @@ def _audited(shown: port.ConferenceStatus) -> AuditedConference:
         rate=shown.rate,
         keying=shown.keying,
         style=shown.style,
-        suite=shown.suite,
-        epoch=shown.epoch,
-        prepared=shown.prepared,
+        cohorts=shown.cohorts,
         streams=shown.streams,
         legs=[_audited_leg(leg) for leg in shown.legs],
     )
@@ -122,6 +120,7 @@ def _audited_leg(leg: port.LegStatus) -> AuditedLeg:
         direction=leg.direction,
         keying=leg.keying,
         suite=leg.suite,
+        cohort=leg.cohort,
         epoch=leg.epoch,
         address=leg.address,
         ssrc=leg.ssrc,
