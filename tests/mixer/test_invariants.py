@@ -155,7 +155,7 @@ class Life(RuleBasedStateMachine):
             return
         epoch = self.prepared[name][which % len(self.prepared[name])]
         self.apply(port.KeyActivate(conference=name, epoch=epoch))
-        self.room.halls[name].active = epoch
+        self.room.halls[name].current[0] = epoch
         self.prepared[name] = [later for later in self.prepared[name] if later > epoch]
 
     @rule(hall=pick, which=pick)
