@@ -163,12 +163,12 @@ class MixerClient:
         if self._reading is None or self._lost is not None:
             raise self._lost or Disconnected("this client is not connected; use `async with`")
         number = next(self._numbers)
-        line = _request(number, method, self._sealed(params))
         reply: asyncio.Future[msgspec.Raw] = asyncio.get_running_loop().create_future()
         self._waiting[number] = reply
         try:
             async with asyncio.timeout(self._timeout_s):
-                self._writer.write(line)
+                # In no variable: a traceback with locals would show the keys.
+                self._writer.write(_request(number, method, self._sealed(params)))
                 await self._writer.drain()
                 result = await reply
         except TimeoutError:

@@ -75,11 +75,11 @@ def add(path: Path, name: str) -> None:
 
 def _text(path: Path) -> str:
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        file = open(path, "rb", opener=_without_waiting)  # noqa: SIM115 - Path.open takes no opener
     except OSError as error:
         raise KeyFileError(f"cannot read {path}: {error.strerror or error}") from None
-    with os.fdopen(descriptor, "rb") as file:
-        found = os.fstat(descriptor)  # of what was opened: the name may mean something else by now
+    with file:
+        found = os.fstat(file.fileno())  # of what was opened: the name may mean something else by now
         if not stat.S_ISREG(found.st_mode):
             raise KeyFileError(f"{path} is not a file")
         if found.st_mode & 0o077:
@@ -89,6 +89,11 @@ def _text(path: Path) -> str:
         if len(octets) <= _LIMIT:
             return octets.decode("ascii")
     raise KeyFileError(f"{path} is not a file of keys: a name and base64url a line, {_LIMIT} octets at most")
+
+
+def _without_waiting(name: str, flags: int) -> int:
+    """A pipe of that name would have us wait for its writer."""
+    return os.open(name, flags | os.O_NONBLOCK)
 
 
 def _parse(text: str, path: Path) -> dict[str, Wrapper]:
