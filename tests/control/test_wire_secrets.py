@@ -67,7 +67,7 @@ class Proxy:
 
     async def open(self, stack: AsyncExitStack) -> None:
         server = await asyncio.start_unix_server(self._meet, str(self.path))
-        await stack.enter_async_context(server)
+        stack.callback(server.close)
 
     async def settle(self) -> None:
         """Wait until all has been passed on; the mixer has hung up."""
