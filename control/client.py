@@ -5,7 +5,10 @@
         added = await mixer.call(port.LegAdd(conference="room", leg="alice", rx=key, tx=other))
 
 Calls may overlap: each waits for its own reply. Events come through `events()`, on the same connection.
-This is the one place that writes a key out, to the mixer it belongs to.
+This is the one place that writes a key out, to the mixer it belongs to; wrapped, if it was given a
+key-encryption key that the mixer has too:
+
+    MixerClient("unix:/run/mrfp/control.sock", kek=kekfile.choose(Path("/etc/mrfp/keks"), "focus"))
 """
 
 from __future__ import annotations
@@ -21,9 +24,10 @@ from typing import Any, Final, overload
 
 import msgspec
 
-from control import listen, messages
+from control import envelope, listen, messages
 from control.backlog import Backlog
-from control.errors import INTERNAL_ERROR, UNREACHABLE, ControlError
+from control.errors import INTERNAL_ERROR, INVALID_PARAMS, UNREACHABLE, ControlError
+from control.keywrap import KeyWrapError, Wrapper
 from control.protocol import EVENTS, LINE_LIMIT, METHOD_OF, MISSED, Method
 from mixer import port
 from mixer.port import Refusal
@@ -68,10 +72,12 @@ class MixerClient:
         authority: Path | None = None,
         timeout_s: float = 30.0,
         backlog: int = 4096,
+        kek: Wrapper | None = None,
     ) -> None:
         """`address` is `unix:/path` or `tls://host:port`; the latter needs the three PEM files.
 
-        A call that gets no reply within `timeout_s` fails. `backlog` events wait to be iterated.
+        A call that gets no reply within `timeout_s` fails. `backlog` events wait to be iterated. With a `kek`
+        every key in every command is sent wrapped under it, for the life of the mixer that we are connected to.
         """
         self._address = address
         self._files = (certificate, key, authority)
@@ -79,6 +85,9 @@ class MixerClient:
         self._numbers = itertools.count(1)
         self._waiting: dict[int, asyncio.Future[msgspec.Raw]] = {}
         self._backlog_limit = backlog
+        self._kek = kek
+        self._boot = ""
+        """Life of the mixer that keys are wrapped for: the one at the other end of this connection."""
         self._backlog = Backlog(backlog)
         self._reading: asyncio.Task[None] | None = None
         self._reader: asyncio.StreamReader
@@ -95,7 +104,12 @@ class MixerClient:
         await self.close()
 
     async def connect(self) -> None:
-        """Connect, or connect again after `close`; raises `Disconnected` with the reason if that fails."""
+        """Connect, or connect again after `close`.
+
+        Raises:
+            Disconnected: with the reason, if that fails.
+            ControlError: if keys are to be wrapped and the mixer does not say which life of it this is.
+        """
         try:
             self._reader, self._writer = await self._open()
         except (OSError, ssl.SSLError, listen.ListenError) as error:
@@ -104,6 +118,12 @@ class MixerClient:
         self._lost = None
         self._backlog = Backlog(self._backlog_limit)
         self._reading = asyncio.create_task(self._read())
+        if self._kek is not None:
+            try:
+                self._boot = (await self.node_info()).boot_id
+            except BaseException:
+                await self.close()
+                raise
 
     async def close(self) -> None:
         """Disconnect. Conferences go on."""
@@ -145,12 +165,12 @@ class MixerClient:
         if self._reading is None or self._lost is not None:
             raise self._lost or Disconnected("this client is not connected; use `async with`")
         number = next(self._numbers)
-        line = _request(number, method, params)
         reply: asyncio.Future[msgspec.Raw] = asyncio.get_running_loop().create_future()
         self._waiting[number] = reply
         try:
             async with asyncio.timeout(self._timeout_s):
-                self._writer.write(line)
+                # In no variable: a traceback with locals would show the keys.
+                self._writer.write(_request(number, method, self._sealed(params)))
                 await self._writer.drain()
                 result = await reply
         except TimeoutError:
@@ -163,6 +183,14 @@ class MixerClient:
             return _RESULTS[method.name].decode(result)  # type: ignore[no-any-return]
         except msgspec.DecodeError as error:
             raise ControlError(INTERNAL_ERROR, f"not a reply to {method.name}: {error}") from None
+
+    def _sealed(self, params: msgspec.Struct) -> msgspec.Struct:
+        if self._kek is None:
+            return params
+        try:
+            return envelope.seal(params, self._kek, self._boot)
+        except KeyWrapError as error:
+            raise ControlError(INVALID_PARAMS, str(error)) from None
 
     async def node_info(self) -> messages.NodeStatus:
         """What the mixer is, and how it is doing."""

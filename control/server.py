@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from control import listen, protocol
 from control.connection import Connection, Limits
 from control.director import Director, Mixer
 from control.errors import FORBIDDEN, TOO_MANY_CLIENTS
+from control.keywrap import Wrapper
 
 
 class ControlServer:
@@ -31,9 +32,14 @@ class ControlServer:
         allowed_uids: Iterable[int] | None = None,
         allowed_names: Iterable[str] = (),
         peer_uid: Callable[[Any], int] = listen.peer_uid,
+        keks: Mapping[str, Wrapper] | None = None,
+        require_wrapped: bool = False,
     ) -> None:
-        """`allowed_uids`: own and root if None. `allowed_names`: certificate names, any if empty."""
-        self.director = Director(mixer)
+        """`allowed_uids`: own and root if None. `allowed_names`: certificate names, any if empty.
+
+        `keks`: key-encryption keys by name. `require_wrapped`: refuse keys in clear.
+        """
+        self.director = Director(mixer, keks=keks, require_wrapped=require_wrapped)
         self.clients = 0
         """Controllers connected now, and not turned away."""
         self._limits = limits or Limits()

@@ -49,6 +49,11 @@ class ControlSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     """Controllers that may be connected at a time."""
     stall_s: Annotated[float, msgspec.Meta(gt=0, le=3600)] = 30.0
     """A controller that reads nothing for so many seconds is disconnected."""
+    kek_file: str = ""
+    """File with the key-encryption keys under which controllers may wrap the keys they push; made by `mrfp kek`,
+    and readable by its owner only. Read at start."""
+    require_wrapped: bool = False
+    """Refuse keys that are not wrapped, on every socket. Needs `kek_file`."""
 
     def identity(self) -> Identity:
         """The TLS files."""
@@ -107,6 +112,7 @@ def parse(text: str, source: str = "mrfp.toml") -> Settings:
     except msgspec.ValidationError as error:
         raise SettingsError(f"{source}: {_place(str(error))}") from None
     _check_tls(settings.control, source)
+    _check_keks(settings.control, source)
     return settings
 
 
@@ -124,6 +130,7 @@ def change(settings: Settings, **tables: dict[str, Any]) -> Settings:
     except msgspec.ValidationError as error:
         raise SettingsError(f"command line: {_place(str(error))}") from None
     _check_tls(changed.control, "command line")
+    _check_keks(changed.control, "command line")
     return changed
 
 
@@ -147,6 +154,11 @@ def _check_tls(control: ControlSettings, source: str) -> None:
         for option in ("certificate", "key", "authority"):
             if not getattr(control, option):
                 raise SettingsError(f"{source}: [control] tls_port needs `{option}`, the path of a PEM file")
+
+
+def _check_keks(control: ControlSettings, source: str) -> None:
+    if control.require_wrapped and not control.kek_file:
+        raise SettingsError(f"{source}: [control] require_wrapped needs `kek_file`; make one with `mrfp kek`")
 
 
 def _hint(name: str, known: list[str]) -> str:

@@ -141,6 +141,8 @@ def check_key(key: Key, what: str) -> Suite:
     Raises:
         PortError: BAD_KEY, naming `what` the key is for, never its octets.
     """
+    if key.kek:
+        raise PortError(Refusal.BAD_KEY, f"{what} is still wrapped; control unwraps keys before they come here")
     suite = SUITES[key.suite]
     if len(key.secret) != suite.secret:
         raise PortError(

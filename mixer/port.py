@@ -28,6 +28,7 @@ Cohort: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 Mki: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"^([0-9a-f]{2}){0,4}$(?!\n)")]
 PayloadType: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=127)]
 ExtensionId: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=14)]
+KekName: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._-]{0,32}$(?!\n)")]
 Endpoint: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"^(\[[0-9a-fA-F:.]+\]|[0-9.]+):[0-9]{1,5}$(?!\n)")]
 Gain: TypeAlias = Annotated[float, msgspec.Meta(ge=-60.0, le=20.0)]
 
@@ -98,6 +99,9 @@ class Key(_Value, frozen=True, kw_only=True):
     the limit nothing more is sent under the key (`key_expired`). No limit if omitted."""
     max_packets: Annotated[int, msgspec.Meta(ge=1, le=1 << 31)] | None = None
     """Group keys: the same in packets of one stream; the mixer's own limits if omitted."""
+    kek: KekName = ""
+    """Name of the key-encryption key under which `secret` is wrapped (docs/security.md says how); empty if it
+    is not. Control unwraps: the mixer itself never sees a wrapped key."""
 
 
 # ---------------------------------------------------------------------------------------------
