@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from mixer import addresses
 from mixer.batch import Batch
 from mixer.drops import Drop
-from mixer.grace import Grace
+from mixer.grace import OTHER_KEY, Grace, more_telling
 from mixer.legs import Leg
 from mixer.port import LegLatched, SsrcConflict
 from mixer.routes import FIRST_LEG_PORT
@@ -186,9 +186,9 @@ class Admission:
     def _unlock(self, leg: Leg, packet: bytes, ssrc: int) -> tuple[Drop, bytes]:
         self._trials -= 1
         fate, clear = self._unlock_now(leg, packet, ssrc)
-        if self._legs.changing_key[leg.row] and fate in (Drop.AUTH_FAILED, Drop.UNKNOWN_MKI):
+        if self._legs.changing_key[leg.row] and fate in OTHER_KEY:
             other, clear = self._grace.open(leg, packet)
-            fate = fate if other == Drop.UNKNOWN_MKI else other
+            fate = more_telling(fate, other)
         return fate, clear
 
     def _unlock_now(self, leg: Leg, packet: bytes, ssrc: int) -> tuple[Drop, bytes]:

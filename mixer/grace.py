@@ -29,6 +29,9 @@ TRIALS: Final = 2048
 TRIALS_EACH: Final = 16
 """Keys tried for one leg in one tick."""
 
+OTHER_KEY: Final = (Drop.AUTH_FAILED, Drop.UNKNOWN_MKI, Drop.REPLAYED)
+"""What a packet under another key is called by a session: libsrtp looks for replays before it authenticates."""
+
 Rows = NDArray[np.int64]
 
 
@@ -95,13 +98,21 @@ class Grace:
 
     # -- packets ------------------------------------------------------------------------------
 
-    def retry(self, batch: Batch, rows: Rows, who: Rows, saved: list[bytes], fate: NDArray[np.uint8]) -> None:
-        """Open packets that the session's key did not; `saved` is as they came, `fate` is written to."""
-        for at, (row, leg, packet) in enumerate(zip(rows.tolist(), who.tolist(), saved, strict=True)):
-            if fate[at] not in (Drop.AUTH_FAILED, Drop.UNKNOWN_MKI):
+    def retry(
+        self, batch: Batch, rows: Rows, who: Rows, tried: Rows, saved: list[bytes], fate: NDArray[np.uint8]
+    ) -> None:
+        """Open packets that the sessions `tried` did not; `saved` is as they came, `fate` is written to."""
+        for at, (row, leg, session, packet) in enumerate(
+            zip(rows.tolist(), who.tolist(), tried.tolist(), saved, strict=True)
+        ):
+            if fate[at] not in OTHER_KEY:
                 continue
-            verdict, clear = self.open(self._legs.at(leg), packet)
-            fate[at] = verdict if verdict != Drop.UNKNOWN_MKI else fate[at]
+            verdict, clear = Drop.UNKNOWN_MKI, b""
+            if self._legs.rx_session[leg] != session:  # an earlier packet of this batch has switched
+                verdict, clear = self._sessions.try_unprotect(int(self._legs.rx_session[leg]), packet)
+            if verdict != Drop.ACCEPTED:
+                verdict, clear = self.open(self._legs.at(leg), packet)
+            fate[at] = more_telling(Drop(int(fate[at])), verdict)
             if verdict == Drop.ACCEPTED:
                 batch.octets[row, : len(clear)] = np.frombuffer(clear, np.uint8)
                 batch.length[row] = len(clear)
@@ -115,7 +126,7 @@ class Grace:
                 if epoch:
                     self._adopt(leg, epoch, session, clear)
                 return fate, clear
-            verdict = max(verdict, fate, key=_telling)
+            verdict = more_telling(verdict, fate)
         return verdict, b""
 
     def open_rtcp(self, leg: Leg, packet: bytes) -> tuple[Drop, bytes]:
@@ -125,7 +136,7 @@ class Grace:
             fate, clear = self._sessions.unprotect_rtcp(session, packet)
             if fate == Drop.ACCEPTED:
                 return fate, clear
-            verdict = max(verdict, fate, key=_telling)
+            verdict = more_telling(verdict, fate)
         return verdict, b""
 
     def _others(self, leg: Leg, ssrc: int, seq: int | None) -> list[tuple[int, int]]:
@@ -187,6 +198,9 @@ class Grace:
         return self._state.ticks(self._state.config.rx_grace_ms)
 
 
-def _telling(drop: Drop) -> int:
-    """Of several refusals of one packet, the one that tells most: replay before forgery before a name."""
-    return (Drop.UNKNOWN_MKI, Drop.TRUNCATED, Drop.AUTH_FAILED, Drop.REPLAYED).index(drop)
+def more_telling(one: Drop, other: Drop) -> Drop:
+    """Of two verdicts on one packet the one that counts: it was opened, or came before, or is forged."""
+    return max(one, other, key=_TELLING.index)
+
+
+_TELLING: Final = (Drop.UNKNOWN_MKI, Drop.TRUNCATED, Drop.AUTH_FAILED, Drop.REPLAYED, Drop.ACCEPTED)

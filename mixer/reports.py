@@ -19,7 +19,7 @@ from mixer.admission import Admission
 from mixer.batch import Batch
 from mixer.codecs import CODECS
 from mixer.drops import Drop
-from mixer.grace import Grace
+from mixer.grace import OTHER_KEY, Grace, more_telling
 from mixer.legs import Leg, Mode
 from mixer.plans import alone
 from mixer.port import LegBye
@@ -180,9 +180,9 @@ class Reports:
         session = int(self._legs.rx_session[leg.row])
         if session >= 0:
             fate, clear = self._sessions.unprotect_rtcp(session, packet)
-            if self._legs.changing_key[leg.row] and fate in (Drop.AUTH_FAILED, Drop.UNKNOWN_MKI):
+            if self._legs.changing_key[leg.row] and fate in OTHER_KEY:
                 other, clear = self._grace.open_rtcp(leg, packet)
-                fate = fate if other == Drop.UNKNOWN_MKI else other
+                fate = more_telling(fate, other)
             return fate, clear
         if self._legs.mode[leg.row] != Mode.CLEAR or leg.late_key:
             return Drop.AUTH_FAILED, b""

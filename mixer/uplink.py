@@ -95,8 +95,8 @@ class Uplink:
         verdict = self._sessions.unprotect(pointers, rows[locked], session[locked])
         if verdict.any():
             if saved:
-                again = verdict[changing]
-                self._grace.retry(batch, rows[locked][changing], leg[rows[locked][changing]], saved, again)
+                again, some = verdict[changing], rows[locked][changing]
+                self._grace.retry(batch, some, leg[some], session[locked][changing], saved, again)
                 verdict[changing] = again
             fate[rows[locked]] = verdict
             failed = rows[locked][verdict == Drop.AUTH_FAILED]
