@@ -93,8 +93,9 @@ def decode(octets: bytes) -> Message:
 def write_chain(payloads: Sequence[Payload]) -> bytes:
     """Payloads, each beginning with the type of the next."""
     parts: list[bytes] = []
-    for payload, following in zip(payloads, (*payloads[1:], None), strict=True):
-        parts.append(_OCTET[PayloadType.LAST if following is None else following.TYPE])
+    following = [payload.TYPE for payload in payloads[1:]] + [PayloadType.LAST]
+    for after, payload in zip(following, payloads, strict=False):
+        parts.append(_OCTET[after])
         parts.append(payload.body())
     return b"".join(parts)
 
