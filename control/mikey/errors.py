@@ -22,7 +22,11 @@ class Replayed(MikeyError):
 
 
 class Refused(MikeyError):
-    """Well formed, but not what this end accepts."""
+    """Well formed, but not what this end accepts. `number` is what an Error message would say of it."""
+
+    def __init__(self, reason: str, number: ErrorNo = ErrorNo.UNSPECIFIED) -> None:
+        super().__init__(reason)
+        self.number = number
 
 
 class Reported(MikeyError):

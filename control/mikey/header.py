@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 from control.mikey.errors import Malformed
 from control.mikey.numbers import VERSION, MapType, Prf, Protocol
-from control.mikey.reader import Reader
+from control.mikey.octets import Reader, counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +92,7 @@ class GenericSession:
         if len(self.policies) > 0x7F:
             raise Malformed("a crypto session takes at most 127 policies")
         head = struct.pack(">BBB", self.cs_id, self.protocol, self.flag << 7 | len(self.policies))
-        data = struct.pack(">H", len(self.session_data)) + self.session_data
-        return head + bytes(self.policies) + data + struct.pack(">B", len(self.spi)) + self.spi
+        return head + bytes(self.policies) + counted(self.session_data, 2) + counted(self.spi, 1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,15 +6,14 @@ octets of KEMAC, which are keys in clear under the NULL algorithm, stay out of e
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, TypeAlias
 
 from control.mikey.errors import Malformed
 from control.mikey.numbers import SALTED, EncrAlg, KeyType, MacAlg, PayloadType, Validity
+from control.mikey.octets import Reader, counted
 from control.mikey.payloads import mac_length
-from control.mikey.reader import Reader
 from mixer.secret import Secret
 
 
@@ -32,8 +31,7 @@ class Kemac:
     TYPE: ClassVar = PayloadType.KEMAC
 
     def body(self) -> bytes:
-        head = struct.pack(">BH", self.encryption, len(self.data))
-        return head + self.data + bytes((self.mac_algorithm,)) + self.mac
+        return bytes((self.encryption,)) + counted(self.data, 2) + bytes((self.mac_algorithm,)) + self.mac
 
     @classmethod
     def read(cls, reader: Reader) -> Kemac:
@@ -52,7 +50,7 @@ class Spi:
     KIND: ClassVar = Validity.SPI
 
     def body(self) -> bytes:
-        return struct.pack(">B", len(self.octets)) + self.octets
+        return counted(self.octets, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +63,7 @@ class Interval:
     KIND: ClassVar = Validity.INTERVAL
 
     def body(self) -> bytes:
-        ends = struct.pack(">B", len(self.valid_from)), struct.pack(">B", len(self.valid_to))
-        return ends[0] + self.valid_from + ends[1] + self.valid_to
+        return counted(self.valid_from, 1) + counted(self.valid_to, 1)
 
 
 KeyValidity: TypeAlias = Spi | Interval | None
@@ -90,9 +87,9 @@ class KeyData:
     def body(self) -> bytes:
         validity = self.validity
         kind = self.kind << 4 | (Validity.NULL if validity is None else validity.KIND)
-        octets = struct.pack(">BH", kind, len(self.key)) + self.key.reveal()
+        octets = bytes((kind,)) + counted(self.key.reveal(), 2)
         if self.salt is not None:
-            octets += struct.pack(">H", len(self.salt)) + self.salt.reveal()
+            octets += counted(self.salt.reveal(), 2)
         return octets if validity is None else octets + validity.body()
 
     @classmethod

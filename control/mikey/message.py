@@ -17,6 +17,7 @@ from control.mikey.errors import Malformed
 from control.mikey.header import Header
 from control.mikey.keydata import Kemac
 from control.mikey.numbers import PayloadType
+from control.mikey.octets import Reader
 from control.mikey.payloads import (
     Fault,
     GeneralExtension,
@@ -30,7 +31,6 @@ from control.mikey.payloads import (
     Verification,
 )
 from control.mikey.policy import SecurityPolicy
-from control.mikey.reader import Reader
 from control.mikey.ticket_payload import Ticket, TicketPolicy
 
 MAX_OCTETS: Final = 0x10000

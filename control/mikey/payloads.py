@@ -12,7 +12,7 @@ from typing import ClassVar, Protocol
 
 from control.mikey.errors import Malformed
 from control.mikey.numbers import MAC_LENGTH, TS_LENGTH, IdType, PayloadType, TsType
-from control.mikey.reader import Reader
+from control.mikey.octets import Reader, counted
 
 
 class Payload(Protocol):
@@ -82,7 +82,7 @@ class Rand:
     TYPE: ClassVar = PayloadType.RAND
 
     def body(self) -> bytes:
-        return struct.pack(">B", len(self.octets)) + self.octets
+        return counted(self.octets, 1)
 
     @classmethod
     def read(cls, reader: Reader) -> Rand:
@@ -99,7 +99,7 @@ class RoleRand:
     TYPE: ClassVar = PayloadType.RANDR
 
     def body(self) -> bytes:
-        return struct.pack(">BB", self.role, len(self.octets)) + self.octets
+        return bytes((self.role,)) + counted(self.octets, 1)
 
     @classmethod
     def read(cls, reader: Reader) -> RoleRand:
@@ -121,7 +121,7 @@ class Identity:
         return cls(octets, id_type(octets))
 
     def body(self) -> bytes:
-        return struct.pack(">BH", self.kind, len(self.octets)) + self.octets
+        return bytes((self.kind,)) + counted(self.octets, 2)
 
     @classmethod
     def read(cls, reader: Reader) -> Identity:
@@ -145,7 +145,7 @@ class RoleIdentity:
         return cls(role, octets, id_type(octets))
 
     def body(self) -> bytes:
-        return struct.pack(">BBH", self.role, self.kind, len(self.octets)) + self.octets
+        return bytes((self.role, self.kind)) + counted(self.octets, 2)
 
     @classmethod
     def read(cls, reader: Reader) -> RoleIdentity:
@@ -200,7 +200,7 @@ class GeneralExtension:
     TYPE: ClassVar = PayloadType.GENERAL_EXTENSION
 
     def body(self) -> bytes:
-        return struct.pack(">BH", self.kind, len(self.octets)) + self.octets
+        return bytes((self.kind,)) + counted(self.octets, 2)
 
     @classmethod
     def read(cls, reader: Reader) -> GeneralExtension:

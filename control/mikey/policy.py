@@ -8,7 +8,6 @@ shortens the tag of SRTP but not that of SRTCP (RFC 4568 section 6.2.2). Here it
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
@@ -17,7 +16,7 @@ from typing import ClassVar, Final
 
 from control.mikey.errors import Malformed, Refused
 from control.mikey.numbers import PayloadType, Protocol
-from control.mikey.reader import Reader
+from control.mikey.octets import Reader, counted
 from mixer.suites import SUITES, Suite, SuiteName
 
 
@@ -51,8 +50,8 @@ class SecurityPolicy:
     TYPE: ClassVar = PayloadType.SP
 
     def body(self) -> bytes:
-        params = b"".join(struct.pack(">BB", kind, len(value)) + value for kind, value in self.params)
-        return struct.pack(">BBH", self.number, self.protocol, len(params)) + params
+        params = b"".join(bytes((kind,)) + counted(value, 1) for kind, value in self.params)
+        return bytes((self.number, self.protocol)) + counted(params, 2)
 
     @classmethod
     def read(cls, reader: Reader) -> SecurityPolicy:

@@ -8,10 +8,12 @@ Knows labels and lengths; must never know a message.
     RFC 6043
       keys of a message, from PSK, MPK   constant || 0xFF || CSB ID || 1 or 2 || RANDRi || RANDRr
       keys of a stream, from a GTGK      constant || CS ID || 0xFFFFFFFF || 3 || RANDRi || RANDRr
+      MPKr', forked from MPKr            constant || 0xFF || 0xFFFFFFFF || 0 || ID || RANDRkms
+      key of initiator data, from MPKr   constant || 0xFF || 0xFFFFFFFF || 4
       keys of a ticket, from a TPK       constant || 0xFF || 0xFFFFFFFF || 5 || RAND
-      MPKi, from the MPK in a ticket     constant || 0xFF || 0xFFFFFFFF || 6 || RAND
+      MPKi, MPKr, from the MPK within    constant || 0xFF || 0xFFFFFFFF || 6 || RAND
 
-There each RAND has its length in front, one octet.
+There each RAND has its length in front, one octet, and the identity two octets.
 """
 
 from __future__ import annotations
@@ -71,7 +73,7 @@ def group_srtp_key(gtgk: Secret, *, cs_id: int, rand_i: bytes, rand_r: bytes = b
 
     The CSB ID has no part in it: all transfers of one ticket with the same RANDs give the same key.
     """
-    rest = struct.pack(">BI", cs_id, _NO_CSB) + b"\x03" + _sized(rand_i) + _sized(rand_r)
+    rest = struct.pack(">BI", cs_id, 0xFFFFFFFF) + b"\x03" + _sized(rand_i) + _sized(rand_r)
     return _stream_key(prf_sha_256, gtgk, rest, suite)
 
 
@@ -81,15 +83,27 @@ def exchange_keys(key: Secret, *, csb_id: int, answer: bool, rand_i: bytes = b""
     return _keys_256(key, rest)
 
 
+def initiator_data_key(mpk_r: Secret) -> Secret:
+    """What authenticates initiator data (RFC 6043 section 6.10)."""
+    return Secret(prf_sha_256(mpk_r.reveal(), _MESSAGE_AUTHENTICATION + _NOT_OF_A_CSB + b"\x04", 32))
+
+
+def forked_mpk(mpk_r: Secret, identity: bytes, rand_kms: bytes) -> Secret:
+    """MPKr', which only one responder shares with the initiator and the KMS (RFC 6043 section 5.1.1)."""
+    label = _MPK_FORKED + _NOT_OF_A_CSB + b"\x00" + struct.pack(">H", len(identity)) + identity + _sized(rand_kms)
+    return Secret(prf_sha_256(mpk_r.reveal(), label, len(mpk_r)))
+
+
 def ticket_keys(tpk: Secret, rand: bytes) -> MessageKeys:
     """The keys of one base ticket (RFC 6043 appendix A.2.1)."""
-    return _keys_256(tpk, b"\xff" + _NO_CSB.to_bytes(4) + b"\x05" + _sized(rand))
+    return _keys_256(tpk, _NOT_OF_A_CSB + b"\x05" + _sized(rand))
 
 
-def initiator_mpk(mpk: Secret, rand: bytes) -> Secret:
-    """MPKi, as long as the MPK that stands in the ticket (RFC 6043 appendix A.2.2)."""
-    label = _MPK_INITIATOR + b"\xff" + _NO_CSB.to_bytes(4) + b"\x06" + _sized(rand)
-    return Secret(prf_sha_256(mpk.reveal(), label, len(mpk)))
+def mpk_pair(mpk: Secret, rand: bytes) -> tuple[Secret, Secret]:
+    """MPKi and MPKr, as long as the MPK that stands in the ticket (RFC 6043 appendix A.2.2)."""
+    octets, rest = mpk.reveal(), _NOT_OF_A_CSB + b"\x06" + _sized(rand)
+    mpk_i = Secret(prf_sha_256(octets, _MPK_INITIATOR + rest, len(mpk)))
+    return mpk_i, Secret(prf_sha_256(octets, _MPK_RESPONDER + rest, len(mpk)))
 
 
 def _keys_256(key: Secret, rest: bytes) -> MessageKeys:
@@ -131,9 +145,11 @@ _SALT: Final = bytes.fromhex("39A2C14B")
 _MESSAGE_ENCRYPTION: Final = bytes.fromhex("150533E1")
 _MESSAGE_AUTHENTICATION: Final = bytes.fromhex("2D22AC75")
 _MESSAGE_SALT: Final = bytes.fromhex("29B88916")
-# and of RFC 6043 table A.1.
+# and of RFC 6043 tables 5.1 and A.1.
+_MPK_FORKED: Final = bytes.fromhex("2B288856")
 _MPK_INITIATOR: Final = bytes.fromhex("220E99A2")
+_MPK_RESPONDER: Final = bytes.fromhex("1F4D675B")
 
-_NO_CSB: Final = 0xFFFFFFFF
+_NOT_OF_A_CSB: Final = b"\xff" + bytes.fromhex("FFFFFFFF")
 
 _Prf: TypeAlias = Callable[[bytes, bytes, int], bytes]

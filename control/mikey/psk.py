@@ -24,14 +24,15 @@ from dataclasses import dataclass
 from typing import Final
 
 from control.mikey.cipher import KeyStream, check_mac, mac
-from control.mikey.errors import Forged, Malformed, Refused, Replayed, Reported
+from control.mikey.errors import Malformed, Refused, Replayed
 from control.mikey.header import Header
 from control.mikey.keydata import Kemac
 from control.mikey.message import Message, decode
 from control.mikey.numbers import MAC_LENGTH, TS_LENGTH, DataType, EncrAlg, MacAlg, Prf, TsType
-from control.mikey.payloads import Fault, Identity, Payload, Rand, Timestamp, Verification
+from control.mikey.payloads import Identity, Payload, Rand, Timestamp, Verification
 from control.mikey.prf import MessageKeys, message_keys
 from control.mikey.push import Delivery, Push, push_of
+from control.mikey.report import reported
 from mixer.secret import Secret
 
 MIN_PSK: Final = 16
@@ -115,7 +116,7 @@ class Sender:
         if message.header.csb_id != self.csb_id:
             raise Refused("the answer is for another crypto session bundle")
         if message.header.data_type == DataType.ERROR:
-            raise _reported(message, octets, self._keys)
+            raise reported(message, octets, _MAC, self._keys.authentication)
         if message.header.data_type != DataType.PSK_VERIFICATION:
             raise Refused("the answer is no verification message")
         clock, claimed = message.one(Timestamp), message.one(Verification)
@@ -247,16 +248,3 @@ def _check_end(message: Message, last: type[Payload], algorithm: int, prf: int) 
         raise Malformed("the MAC is not at the end of the message")
     if algorithm != _MAC or prf != Prf.MIKEY_1:
         raise Refused("only HMAC-SHA-1-160 and the PRF MIKEY-1 are taken")
-
-
-def _reported(message: Message, octets: bytes, keys: MessageKeys) -> Reported:
-    """The report in an Error message; authentic if its MAC, over the message alone, is right."""
-    numbers = tuple(fault.number for fault in message.all(Fault))
-    claimed = message.maybe(Verification)
-    if claimed is None or claimed.algorithm != _MAC or message.payloads[-1] is not claimed:
-        return Reported(numbers, authentic=False)
-    try:
-        check_mac(_MAC, keys.authentication, octets[:-_MAC_LENGTH], claimed.mac)
-    except Forged:
-        return Reported(numbers, authentic=False)
-    return Reported(numbers, authentic=True)

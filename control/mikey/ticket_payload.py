@@ -16,7 +16,7 @@ from typing import ClassVar, Final
 
 from control.mikey.errors import Malformed
 from control.mikey.numbers import PayloadType, Prf
-from control.mikey.reader import Reader
+from control.mikey.octets import Reader, counted
 
 BASE_TICKET: Final = 1
 """Ticket type of the MIKEY base ticket; its subtype and version are 1, too."""
@@ -68,7 +68,7 @@ class TicketPolicy:
     def body(self) -> bytes:
         bits = self.prf << 17 | self.flags << 5
         head = struct.pack(">HBB", self.ticket_type, self.subtype, self.version) + bits.to_bytes(3)
-        return head + struct.pack(">H", len(self.data)) + self.data
+        return head + counted(self.data, 2)
 
     @classmethod
     def read(cls, reader: Reader) -> TicketPolicy:
@@ -95,11 +95,11 @@ class Ticket:
 
     def granted(self) -> bytes:
         """Policy and ticket data: what the KMS vouches for (appendix A.1)."""
-        return self.policy.body() + struct.pack(">H", len(self.data)) + self.data
+        return self.policy.body() + counted(self.data, 2)
 
     def tail(self) -> bytes:
         """Initiator data with their length: what the MAC of a TRANSFER_INIT leaves out (section 5.5)."""
-        return struct.pack(">H", len(self.initiator_data)) + self.initiator_data
+        return counted(self.initiator_data, 2)
 
     @classmethod
     def read(cls, reader: Reader) -> Ticket:
@@ -113,7 +113,7 @@ class TicketHeader:
     octets: bytes = b""
 
     def body(self) -> bytes:
-        return struct.pack(">H", len(self.octets)) + self.octets
+        return counted(self.octets, 2)
 
     @classmethod
     def read(cls, reader: Reader) -> TicketHeader:

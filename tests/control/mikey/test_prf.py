@@ -88,7 +88,7 @@ def test_ticket_keys() -> None:
     assert found.authentication.reveal() == naive.prf("sha256", TGK, bytes.fromhex("2D22AC75") + rest, 256)
     assert found.salt.reveal() == naive.prf("sha256", TGK, bytes.fromhex("29B88916") + rest, 112)
     label = bytes.fromhex("220E99A2") + b"\xff\xff\xff\xff\xff\x06\x10" + RAND
-    assert prf.initiator_mpk(Secret(TGK), RAND).reveal() == naive.prf("sha256", TGK, label, 256)
+    assert prf.mpk_pair(Secret(TGK), RAND)[0].reveal() == naive.prf("sha256", TGK, label, 256)
 
 
 @given(

@@ -1,8 +1,19 @@
-"""A cursor over octets. Knows how to stop at their end; must never know what they mean."""
+"""Octets with their length in front, and a cursor that never runs past their end.
+
+Knows lengths; must never know what the octets mean.
+"""
 
 from __future__ import annotations
 
 from control.mikey.errors import Malformed
+
+
+def counted(octets: bytes, length_octets: int) -> bytes:
+    """Octets behind their length, itself of so many octets. Raises Malformed if they are too many for it."""
+    try:
+        return len(octets).to_bytes(length_octets) + octets
+    except OverflowError:
+        raise Malformed(f"{len(octets)} octets are too many for a length of {length_octets} octets") from None
 
 
 class Reader:
