@@ -73,8 +73,11 @@ class GenericSession:
 
     @classmethod
     def of_srtp(cls, cs_id: int, policy: int, *, ssrc: int, roc: int, seq: int, mki: bytes) -> GenericSession:
-        """A crypto session for an SRTP stream that is at (roc, seq)."""
-        return cls(cs_id, (policy,), struct.pack(">IIH", ssrc, roc, seq), True, mki)
+        """A crypto session for an SRTP stream that is at (roc, seq). Raises Malformed if they do not fit."""
+        try:
+            return cls(cs_id, (policy,), struct.pack(">IIH", ssrc, roc, seq), True, mki)
+        except struct.error:
+            raise Malformed("an SSRC or ROC has more than 32 bits, or a SEQ more than 16") from None
 
     def stream(self) -> tuple[int, int, int]:
         """SSRC, ROC and SEQ of an SRTP session; the latter two are 0 if the map leaves them out.

@@ -30,19 +30,19 @@ class ReplayCache:
         self._entries: OrderedDict[bytes, _Entry] = OrderedDict()
         self._count: Counter[str] = Counter()
 
-    def recall(self, octets: bytes) -> bytes | None:
+    def recall(self, octets: bytes, now: int) -> bytes | None:
         """The answer that this very message got before, if it is still remembered."""
+        self._expire(now)
         entry = self._entries.get(_digest(octets))
         return None if entry is None else entry.answer
 
     def check(self, peer: str, stamp: int, now: int) -> None:
-        """Whether a message that is not remembered may be new.
+        """Whether a message that `recall` does not know may be new.
 
         Raises:
             Replayed: if its time is too far from now for it not to have been forgotten.
             Refused: if the peer has said too much.
         """
-        self._expire(now)
         if abs(stamp - now) > self._skew_s:
             raise Replayed(f"the timestamp is more than {self._skew_s} s off")
         if self._count[peer] >= self._per_peer:

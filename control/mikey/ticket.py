@@ -146,7 +146,7 @@ class TicketAuthority:
         return _Asked(message, octets, peer, psk, keys)
 
     def _answer(self, asked: _Asked, now: int) -> bytes:
-        before = self._replay.recall(asked.octets)
+        before = self._replay.recall(asked.octets, now)
         if before is not None:
             return before
         self._replay.check(asked.peer, unix_seconds(asked.message.one(Timestamp)), now)

@@ -145,9 +145,9 @@ class TicketHolder:
         self._waiting[csb_id] = _Resolve(offer, sent, keys)
         return sent
 
-    def confirmed(self, octets: bytes) -> bytes | None:
+    def confirmed(self, octets: bytes, *, now: int) -> bytes | None:
         """The TRANSFER_RESP that this very TRANSFER_INIT got before, if it is remembered: it may have been lost."""
-        return self._replay.recall(octets)
+        return self._replay.recall(octets, now)
 
     def resolved(self, octets: bytes, *, now: int) -> tuple[GroupKey, bytes]:
         """The group key that a RESOLVE_RESP brings, and the TRANSFER_RESP to send.
@@ -168,7 +168,7 @@ class TicketHolder:
         offer = asked.offer
         mpk_i, own, group = _kinds(keys, offer.mki)
         self._check_transfer(offer, mpk_i)
-        if self._replay.recall(offer.octets) is not None:
+        if self._replay.recall(offer.octets, now) is not None:
             raise Refused("the transfer was confirmed before")
         self._replay.check(offer.terms.initiator, unix_seconds(offer.message.one(Timestamp)), now)
         sent = self._confirmation(offer, own, message, now)
