@@ -87,8 +87,19 @@ def test_ticket_keys() -> None:
     assert found.encryption.reveal() == naive.prf("sha256", TGK, bytes.fromhex("150533E1") + rest, 256)
     assert found.authentication.reveal() == naive.prf("sha256", TGK, bytes.fromhex("2D22AC75") + rest, 256)
     assert found.salt.reveal() == naive.prf("sha256", TGK, bytes.fromhex("29B88916") + rest, 112)
-    label = bytes.fromhex("220E99A2") + b"\xff\xff\xff\xff\xff\x06\x10" + RAND
-    assert prf.mpk_pair(Secret(TGK), RAND)[0].reveal() == naive.prf("sha256", TGK, label, 256)
+    rest = b"\xff\xff\xff\xff\xff\x06\x10" + RAND
+    mpk_i, mpk_r = prf.mpk_pair(Secret(TGK), RAND)
+    assert mpk_i.reveal() == naive.prf("sha256", TGK, bytes.fromhex("220E99A2") + rest, 256)
+    assert mpk_r.reveal() == naive.prf("sha256", TGK, bytes.fromhex("1F4D675B") + rest, 256)
+
+
+def test_forked_keys() -> None:
+    """RFC 6043 sections 5.1.1 and 6.10. A forked key is as long as what it is forked from."""
+    label = bytes.fromhex("2B288856") + b"\xff\xff\xff\xff\xff\x00\x00\x02me\x10" + RAND
+    assert prf.forked_mpk(Secret(TGK), b"me", RAND).reveal() == naive.prf("sha256", TGK, label, 256)
+    assert len(prf.forked_mpk(Secret(TGK[:16]), b"me", RAND)) == 16
+    label = bytes.fromhex("2D22AC75") + b"\xff\xff\xff\xff\xff\x04"
+    assert prf.initiator_data_key(Secret(TGK)).reveal() == naive.prf("sha256", TGK, label, 256)
 
 
 @given(
