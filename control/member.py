@@ -161,9 +161,7 @@ class Member:
         stepped = self._stepped(held, number)
         delivery = held.delivery
         try:
-            return prf.srtp_key(
-                stepped, csb_id=delivery.csb_id, cs_id=1, rand=delivery.rand, suite=delivery.push.suite
-            )
+            return prf.srtp_key(stepped, csb_id=delivery.csb_id, cs_id=1, rand=delivery.rand, suite=delivery.push.suite)
         finally:
             stepped.wipe()
 

@@ -293,15 +293,11 @@ class Conductor:
 
     def _abort(self, wish: want.Abort) -> None:
         self.keychain.forget(wish.cohort, wish.epoch)
-        self._tickets.append(
-            Ticket(port.KeyAbort(conference=self.conference, cohort=wish.cohort, epoch=wish.epoch))
-        )
+        self._tickets.append(Ticket(port.KeyAbort(conference=self.conference, cohort=wish.cohort, epoch=wish.epoch)))
 
     def _retire(self, wish: want.Retire) -> None:
         self.keychain.forget(wish.cohort, wish.epoch)
-        self._tickets.append(
-            Ticket(port.KeyRetire(conference=self.conference, cohort=wish.cohort, epoch=wish.epoch))
-        )
+        self._tickets.append(Ticket(port.KeyRetire(conference=self.conference, cohort=wish.cohort, epoch=wish.epoch)))
 
     def _bridge(self, wish: want.Bridge) -> None:
         names = wish.members
@@ -331,5 +327,3 @@ def _drain(queue: deque[Any]) -> list[Any]:
     drained = list(queue)
     queue.clear()
     return drained
-
-

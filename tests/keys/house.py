@@ -14,6 +14,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
 from control.member import Member
 from control.mikey import prf
 from control.mikey.errors import MikeyError
@@ -26,14 +28,15 @@ from control.rekey.keychain import Keychain, Limits
 from control.rekey.policy import Policy
 from control.rekey.settings import RekeySettings, Style
 from mixer import port
+from mixer.ledger import KeyLedger
 from mixer.port import Key, PortError
 from mixer.secret import Secret
 from mixer.suites import SuiteName
 from tests import naive
 from tests.mixer.net import MS, Net
 from tests.mixer.phone import Phone, Voice
-from tests.mixer.room import DEFAULT, Room
-from tests.reference.srtp import Context, Refused
+from tests.mixer.room import DEFAULT, Room, Sent
+from tests.reference.srtp import Context, Refused, Stream
 
 FOCUS = "focus"
 CONFERENCE = "c"
@@ -92,6 +95,8 @@ class Guest:
     joined: int
     """Frame in which its leg was added."""
     left: int | None = None
+    acked: set[int] = field(default_factory=set)
+    """Epochs that the focus knows it has."""
     deliveries: list[Delivery] = field(default_factory=list)
 
     def known(self) -> list[Key]:
@@ -151,6 +156,7 @@ class House:
         limits: Limits | None = None,
         keys_down: Net | None = None,
         keys_up: Net | None = None,
+        ears: Net | None = None,
         max_legs: int = 64,
         rekey: dict[str, Any] | None = None,
     ) -> None:
@@ -158,8 +164,10 @@ class House:
         self.style: Style = style
         self.suite = suite
         self.limits = limits
-        self.settings = RekeySettings(**({"mode": "group", "cohort_target": 0} | (rekey or {})))
-        self.room = Room(seed=seed, max_legs=max_legs)
+        self.settings = msgspec.convert({"mode": "group", "cohort_target": 0} | (rekey or {}), RekeySettings)
+        self.ledger = KeyLedger()
+        """Outlives a mixer, as its file does."""
+        self.room = Room(seed=seed, max_legs=max_legs, ears=ears, ledger=self.ledger)
         self.kms = Kms(seed)
         self.down, self.up = keys_down or Net(seed + 1), keys_up or Net(seed + 2)
         self.guests: dict[str, Guest] = {}
@@ -188,12 +196,21 @@ class House:
         psk = Secret(self._random.randbytes(16))
         width = 4 if self.style == "mki" else 0
         mki = (0x8000_0000 | self._random.getrandbits(31)).to_bytes(4)
-        own, rx = room.key(f"own:{name}.{self._lives}", self.suite, mki=mki.hex() if width else ""), room.key(f"rx:{name}")
+        own, rx = (
+            room.key(f"own:{name}.{self._lives}", self.suite, mki=mki.hex() if width else ""),
+            room.key(f"rx:{name}"),
+        )
         address = f"192.0.2.{len(self.guests) + len(self.past) + 1}:{5000 + len(self.guests) + len(self.past)}"
         member = Member(name, psk, focus=FOCUS, conference=CONFERENCE)
         member.own(mki, own.secret, self.suite)
         phone = Ear(
-            name, address, self._random.randrange(1, 1 << 32), voice=voice, member=member, named=bool(width), now=self.now
+            name,
+            address,
+            self._random.randrange(1, 1 << 32),
+            voice=voice,
+            member=member,
+            named=bool(width),
+            now=self.now,
         )
         phone.uplink = Context(rx.suite, rx.secret.reveal())
         recorder = Receiver(psk, identity=name.encode(), peer=FOCUS.encode())
@@ -232,7 +249,9 @@ class House:
     def step(self) -> None:
         """One tick of everything."""
         self.exchange()
+        before = len(self.room.sent), self.room.engine.counters.common_encrypts
         self.room.step()
+        self.check_tick(*before)
         self.conductor.advance(self.now())
         self.work()
         for guest in self.guests.values():
@@ -250,8 +269,7 @@ class House:
         for datagram in self.down.due(now_ns):
             self.deliver(datagram.source, datagram.octets)
         for datagram in self.up.due(now_ns):
-            self.conductor.heard(datagram.source, datagram.octets, self.now())
-            self.work()
+            self.acknowledge(datagram.source, datagram.octets)
 
     def deliver(self, name: str, octets: bytes) -> None:
         """A key message reaches a member, and whoever keeps what it learns."""
@@ -265,6 +283,15 @@ class House:
         answer = guest.member.receive(octets, now=self.now())
         if answer is not None:
             self.up.send(self.room.now_ns, answer, name)
+
+    def acknowledge(self, name: str, octets: bytes) -> bool:
+        """An answer reaches the focus."""
+        acks = self.conductor.counts.acks
+        useful = self.conductor.heard(name, octets, self.now())
+        if self.conductor.counts.acks > acks:
+            self.guests[name].acked.add(self.guests[name].member.epoch)
+        self.work()
+        return useful
 
     @staticmethod
     def _record(guest: Guest, octets: bytes) -> None:
@@ -312,7 +339,7 @@ class House:
             for context in guest.phone.contexts.values():
                 context.roc = reply.stream.roc
             if self.style == "mki":
-                guest.phone.streams.setdefault(reply.stream.ssrc, _stream(reply.stream.roc))
+                guest.phone.streams.setdefault(reply.stream.ssrc, Stream(reply.stream.roc))
         conductor.replied(ticket, reply, self.now())
 
     # -- what is true
@@ -332,17 +359,26 @@ class House:
             self.step()
         raise AssertionError(f"not settled: {self.cohorts()}")
 
+    def check_tick(self, sent: int, encrypts: int) -> None:
+        """I6: nobody is sent what is under a group key that it has not acknowledged. I8: one encrypt a cohort."""
+        by_address = {guest.phone.address: guest for guest in self.guests.values()}
+        for packet in self.room.sent[sent:]:
+            guest = by_address.get(packet.address)
+            epoch = self.epoch_of(packet)
+            if guest is not None and epoch:
+                held = {one for one in guest.acked if generation_of(one) == generation_of(epoch) and one <= epoch}
+                assert held, f"I6: {guest.name} is sent epoch {epoch:#x} and has {guest.acked}"
+        encrypts = self.room.engine.counters.common_encrypts - encrypts
+        assert encrypts <= len([cohort for cohort in self.cohorts() if cohort.epoch]), "I8"
+
+    def epoch_of(self, sent: Sent) -> int:
+        """The group epoch of an RTP packet in style `mki`; 0 for an own key."""
+        if self.style != "mki" or naive.kind_of(sent.octets) != "rtp":
+            return 0
+        mki = int.from_bytes(sent.octets[-14:-10])
+        return 0 if mki >> 31 else mki
+
     def check_ears(self) -> None:
         """Nobody was sent a packet that it could not read."""
         for guest in self.guests.values():
             assert not guest.phone.refused, guest.name
-
-
-def _stream(roc: int) -> Any:
-    from tests.reference.srtp import Stream
-
-    return Stream(roc)
-
-
-def kind_of(octets: bytes) -> str:
-    return naive.kind_of(octets)

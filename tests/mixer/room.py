@@ -18,6 +18,7 @@ from mixer.batch import STRIDE, Batch, Fanout
 from mixer.config import MixerConfig
 from mixer.drops import LABELS
 from mixer.engine import Engine
+from mixer.ledger import KeyLedger
 from mixer.port import Event, Key, LegAdded
 from mixer.secret import Secret
 from mixer.suites import SuiteName
@@ -74,8 +75,20 @@ class Hall:
 class Room:
     """One engine and everybody around it."""
 
-    def __init__(self, *, tick_ms: int = 20, max_legs: int = 32, seed: int = 0, net: Net | None = None, **config: Any):
-        self.engine = Engine(MixerConfig(tick_ms=tick_ms, max_legs=max_legs, **config))  # type: ignore[arg-type]
+    def __init__(
+        self,
+        *,
+        tick_ms: int = 20,
+        max_legs: int = 32,
+        seed: int = 0,
+        net: Net | None = None,
+        ears: Net | None = None,
+        ledger: KeyLedger | None = None,
+        **config: Any,
+    ):
+        """`net`: from phones to the mixer; `ears`: from the mixer to phones, at once and whole if omitted."""
+        self.engine = Engine(MixerConfig(tick_ms=tick_ms, max_legs=max_legs, **config), ledger=ledger)  # type: ignore[arg-type]
+        self.ears = ears
         self.tick_ns = tick_ms * MS
         self.net = net or Net(seed)
         self.phones: dict[str, Phone] = {}
@@ -284,6 +297,11 @@ class Room:
             for octets in phone.talk(now):
                 self.net.send(now, octets, phone.address, phone.local)
         self.arrive(self.net.due(now))
+        if self.ears is not None:
+            by_address = {phone.address: phone for phone in self.phones.values()}
+            for datagram in self.ears.due(now):
+                if phone := by_address.get(datagram.source):
+                    phone.receive(datagram.octets, now)
         fanouts = self.engine.tick()
         for fanout in fanouts:
             self._deliver(fanout, now)
@@ -316,7 +334,9 @@ class Room:
             octets = fanout.octets[packet, : fanout.length[packet]].tobytes()
             address = addresses.unpack(where)
             self.sent.append(Sent(self.engine.frame, octets, address, local, id(fanout) << 16 | packet))
-            if phone := by_address.get(address):
+            if self.ears is not None:
+                self.ears.send(now_ns, octets, address)
+            elif phone := by_address.get(address):
                 phone.receive(octets, now_ns)
 
     def check_tally(self) -> None:
