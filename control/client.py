@@ -1,11 +1,11 @@
-"""A typed client of the control protocol, for programs.
+"""Typed clients of the control protocol, for programs: `Client` of any API, `MixerClient` of the mixer's.
 
     async with MixerClient("unix:/run/mrfp/control.sock") as mixer:
         await mixer.call(port.ConferenceCreate(conference="room"))
         added = await mixer.call(port.LegAdd(conference="room", leg="alice", rx=key, tx=other))
 
 Calls may overlap: each waits for its own reply. Events come through `events()`, on the same connection.
-This is the one place that writes a key out, to the mixer it belongs to.
+This is the one place that writes a key of ours out, to the service it belongs to.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ import ssl
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, overload
+from typing import Final, Self, overload
 
 import msgspec
 
 from control import listen, messages
+from control.api import Api, Method
 from control.backlog import Backlog
 from control.errors import INTERNAL_ERROR, UNREACHABLE, ControlError
-from control.protocol import EVENTS, LINE_LIMIT, METHOD_OF, MISSED, Method
+from control.protocol import EVENTS, LINE_LIMIT, MISSED, MIXER
 from mixer import port
-from mixer.port import Refusal
 from mixer.secret import Secret
 
 __all__ = ["ControlError", "Disconnected", "MixerClient"]
@@ -47,18 +47,19 @@ Plain = (
 
 
 class Disconnected(ControlError):
-    """There is no connection to the mixer, or none any more. The mixer goes on without us: connect
-    again and compare with `node.audit`."""
+    """There is no connection to the service, or none any more. It goes on without us: connect again,
+    and compare with what it knows (a mixer's `node.audit`)."""
 
     def __init__(self, message: str) -> None:
         super().__init__(UNREACHABLE, message)
 
 
-class MixerClient:
-    """One connection to a mixer; use it as an async context manager."""
+class Client:
+    """One connection to a service; use it as an async context manager."""
 
     def __init__(
         self,
+        api: Api,
         address: str,
         *,
         certificate: Path | None = None,
@@ -71,6 +72,7 @@ class MixerClient:
 
         A call that gets no reply within `timeout_s` fails. `backlog` events wait to be iterated.
         """
+        self._api = api
         self._address = address
         self._files = (certificate, key, authority)
         self._timeout_s = timeout_s
@@ -83,7 +85,7 @@ class MixerClient:
         self._writer: asyncio.StreamWriter
         self._lost: ControlError | None = None
 
-    async def __aenter__(self) -> MixerClient:
+    async def __aenter__(self) -> Self:
         await self.connect()
         return self
 
@@ -98,13 +100,13 @@ class MixerClient:
             self._reader, self._writer = await self._open()
         except (OSError, ssl.SSLError, listen.ListenError) as error:
             reason = getattr(error, "strerror", None) or str(error)
-            raise Disconnected(f"no mixer answers at {self._address}: {reason}") from None
+            raise Disconnected(f"no {self._api.noun} answers at {self._address}: {reason}") from None
         self._lost = None
         self._backlog = Backlog(self._backlog_limit)
         self._reading = asyncio.create_task(self._read())
 
     async def close(self) -> None:
-        """Disconnect. Conferences go on."""
+        """Disconnect. What was made goes on."""
         self._fail(Disconnected("this client is closed"))
         reading, self._reading = self._reading, None
         if reading is not None:
@@ -113,30 +115,6 @@ class MixerClient:
             self._writer.close()
             with contextlib.suppress(OSError):
                 await self._writer.wait_closed()
-
-    @overload
-    async def call(self, command: Plain) -> port.Done: ...
-    @overload
-    async def call(self, command: port.ConferenceShow) -> port.ConferenceStatus: ...
-    @overload
-    async def call(self, command: port.ConferenceList) -> port.ConferenceNames: ...
-    @overload
-    async def call(self, command: port.LegAdd) -> port.LegAdded: ...
-    @overload
-    async def call(self, command: port.LegRemove) -> port.LegStatus: ...
-    @overload
-    async def call(self, command: messages.NodeInfo) -> messages.NodeStatus: ...
-    @overload
-    async def call(self, command: messages.NodeAudit) -> messages.Audit: ...
-
-    async def call(self, command: msgspec.Struct) -> msgspec.Struct:
-        """Have the mixer do something, and return its reply.
-
-        Raises:
-            ControlError: if it refuses; nothing has changed then.
-            Disconnected: if there is no connection, or it broke, or there was no reply in time.
-        """
-        return await self.request(METHOD_OF[type(command)], command)
 
     async def request(self, method: Method, params: msgspec.Struct) -> msgspec.Struct:
         """`call`, for programs that found the method in the method table."""
@@ -158,30 +136,9 @@ class MixerClient:
         finally:
             self._waiting.pop(number, None)
         try:
-            return _RESULTS[method.name].decode(result)  # type: ignore[no-any-return]
+            return self._api.results[method.name].decode(result)  # type: ignore[no-any-return]
         except msgspec.DecodeError as error:
             raise ControlError(INTERNAL_ERROR, f"not a reply to {method.name}: {error}") from None
-
-    async def node_info(self) -> messages.NodeStatus:
-        """What the mixer is, and how it is doing."""
-        return await self.call(messages.NodeInfo())
-
-    async def subscribe(self, events: Sequence[messages.EventName] = (), conference: str | None = None) -> None:
-        """Have events collected for `events()` from now on."""
-        await self.call(messages.EventsSubscribe(events=tuple(events), conference=conference))
-
-    async def events(
-        self, events: Sequence[messages.EventName] | None = None, conference: str | None = None
-    ) -> AsyncIterator[port.Event | messages.Missed]:
-        """Events as they come, and `Missed` where some were lost; ends with the connection.
-
-        Subscribes first if told which `events` (`()` for all) or which `conference`; after
-        `subscribe` neither is needed.
-        """
-        if events is not None or conference is not None:
-            await self.subscribe(events or (), conference)
-        while (event := await self._backlog.next()) is not None:
-            yield event
 
     async def _open(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         scheme, _, rest = self._address.partition(":")
@@ -203,7 +160,7 @@ class MixerClient:
         except (OSError, ValueError, msgspec.DecodeError) as error:
             self._fail(Disconnected(f"the connection to {self._address} broke: {error}"))
         else:
-            self._fail(Disconnected(f"the mixer at {self._address} closed the connection"))
+            self._fail(Disconnected(f"the {self._api.noun} at {self._address} closed the connection"))
 
     def _hear(self, incoming: _Incoming) -> None:
         if isinstance(incoming.method, str):
@@ -211,7 +168,7 @@ class MixerClient:
             return
         waiting = self._waiting.pop(incoming.id, None) if isinstance(incoming.id, int) else None
         if isinstance(incoming.error, _Failure):
-            error = _as_exception(incoming.error)
+            error = _as_exception(self._api, incoming.error)
             if waiting is None:
                 self._fail(error)  # without an id it concerns the connection as a whole
             elif not waiting.done():
@@ -236,10 +193,80 @@ class MixerClient:
         self._backlog.close()
 
 
+class MixerClient(Client):
+    """One connection to a mixer; use it as an async context manager."""
+
+    def __init__(
+        self,
+        address: str,
+        *,
+        certificate: Path | None = None,
+        key: Path | None = None,
+        authority: Path | None = None,
+        timeout_s: float = 30.0,
+        backlog: int = 4096,
+    ) -> None:
+        """As of `Client`."""
+        super().__init__(
+            MIXER,
+            address,
+            certificate=certificate,
+            key=key,
+            authority=authority,
+            timeout_s=timeout_s,
+            backlog=backlog,
+        )
+
+    @overload
+    async def call(self, command: Plain) -> port.Done: ...
+    @overload
+    async def call(self, command: port.ConferenceShow) -> port.ConferenceStatus: ...
+    @overload
+    async def call(self, command: port.ConferenceList) -> port.ConferenceNames: ...
+    @overload
+    async def call(self, command: port.LegAdd) -> port.LegAdded: ...
+    @overload
+    async def call(self, command: port.LegRemove) -> port.LegStatus: ...
+    @overload
+    async def call(self, command: messages.NodeInfo) -> messages.NodeStatus: ...
+    @overload
+    async def call(self, command: messages.NodeAudit) -> messages.Audit: ...
+
+    async def call(self, command: msgspec.Struct) -> msgspec.Struct:
+        """Have the mixer do something, and return its reply.
+
+        Raises:
+            ControlError: if it refuses; nothing has changed then.
+            Disconnected: if there is no connection, or it broke, or there was no reply in time.
+        """
+        return await self.request(self._api.method_of[type(command)], command)
+
+    async def node_info(self) -> messages.NodeStatus:
+        """What the mixer is, and how it is doing."""
+        return await self.call(messages.NodeInfo())
+
+    async def subscribe(self, events: Sequence[messages.EventName] = (), conference: str | None = None) -> None:
+        """Have events collected for `events()` from now on."""
+        await self.call(messages.EventsSubscribe(events=tuple(events), conference=conference))
+
+    async def events(
+        self, events: Sequence[messages.EventName] | None = None, conference: str | None = None
+    ) -> AsyncIterator[port.Event | messages.Missed]:
+        """Events as they come, and `Missed` where some were lost; ends with the connection.
+
+        Subscribes first if told which `events` (`()` for all) or which `conference`; after
+        `subscribe` neither is needed.
+        """
+        if events is not None or conference is not None:
+            await self.subscribe(events or (), conference)
+        while (event := await self._backlog.next()) is not None:
+            yield event
+
+
 class _Failure(msgspec.Struct, frozen=True):
     code: int
     message: str
-    data: dict[str, str] | None = None
+    data: dict[str, str | float] | None = None
 
 
 class _Incoming(msgspec.Struct, frozen=True, kw_only=True):
@@ -264,10 +291,11 @@ def _request(number: int, method: Method, params: msgspec.Struct) -> bytes:
     return line + b"\n"
 
 
-def _as_exception(failure: _Failure) -> ControlError:
-    refusal = (failure.data or {}).get("refusal")
-    known = Refusal(refusal) if refusal in set(Refusal) else None
-    return ControlError(failure.code, failure.message, known)
+def _as_exception(api: Api, failure: _Failure) -> ControlError:
+    data = failure.data or {}
+    known = next((refusal for refusal in api.refusals if refusal == data.get("refusal")), None)
+    again_s = data.get("retry_after_s")
+    return ControlError(failure.code, failure.message, known, again_s if isinstance(again_s, float) else None)
 
 
 def _secret_to_text(value: object) -> str:
@@ -280,6 +308,3 @@ _REPLY_LIMIT: Final = 64 * 1024 * 1024
 """Octets of one reply: a `conference.show` of thousands of legs is long."""
 _ENCODER: Final = msgspec.json.Encoder(enc_hook=_secret_to_text)
 _INCOMING: Final = msgspec.json.Decoder(_Incoming)
-_RESULTS: Final[dict[str, msgspec.json.Decoder[Any]]] = {
-    method.name: msgspec.json.Decoder(method.reply) for method in METHOD_OF.values()
-}

@@ -16,10 +16,10 @@ from pathlib import Path
 import msgspec
 
 from control import ctlargs, keyfiles, listen, tables, wording
+from control.api import Method
 from control.client import Disconnected, MixerClient
 from control.errors import ControlError
 from control.messages import Missed
-from control.protocol import Method
 from mixer import port
 from mixer.secret import Secret
 

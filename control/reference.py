@@ -14,9 +14,10 @@ import msgspec
 from msgspec import inspect
 
 from control import docstrings
+from control.api import Method
 from control.errors import PROTOCOL_ERRORS, REFUSAL_CODES
 from control.messages import Missed
-from control.protocol import EVENTS, LINE_LIMIT, METHODS, MISSED, REMEMBERED, Method
+from control.protocol import EVENTS, LINE_LIMIT, METHODS, MISSED, REMEMBERED
 from control.settings import Settings
 from mixer import port
 from mixer.secret import Secret
