@@ -15,6 +15,8 @@ from control.kms.registry import Bounds
 from control.listen import Identity, default_socket
 from control.tomlfile import LogSettings, SettingsError
 
+__all__ = ["KmsSettings", "SettingsError", "change", "load", "parse"]
+
 TcpPort = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 PerS = Annotated[float, msgspec.Meta(gt=0, le=1e6)]
 Burst = Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
