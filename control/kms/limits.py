@@ -38,13 +38,16 @@ class Buckets:
         """Take a token of `name` at `now` (seconds). 0 if there was one, else seconds until there is."""
         level, then = self._levels.get(name, (float(self._rate.burst), now))
         level = min(self._rate.burst, level + max(0.0, now - then) * self._rate.per_s)
-        allowed = level >= 1.0
-        self._levels[name] = (level - 1.0 if allowed else level, now)
+        # Who waited as long as it was told has a whole token, but for what floats lose.
+        allowed = level >= 1.0 - _GRACE
+        self._levels[name] = (max(0.0, level - 1.0) if allowed else level, now)
         self._levels.move_to_end(name)
         if len(self._levels) > self._most:
             self._levels.popitem(last=False)
-        # Rounded up: who waits so long must not be too early.
         return 0.0 if allowed else math.ceil((1.0 - level) / self._rate.per_s * 1000) / 1000
+
+
+_GRACE: Final = 1e-6
 
 
 class RateLimits:
