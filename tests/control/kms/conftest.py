@@ -22,7 +22,7 @@ from control.kms.registry import Bounds, Registry
 from control.kms.service import KmsDesk, KmsService
 from control.listen import Peer
 from control.server import Server
-from tests.control.conftest import Raw
+from tests.control.conftest import Raw, hang_up, until
 
 FOCUS = Peer(names=frozenset(("focus",)))
 OTHER = Peer(names=frozenset(("other",)))
@@ -82,26 +82,31 @@ class KmsHouse:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.world = World().open(systems=("uid:1",))
-        self.uid = 1
-        """Of the next peer."""
+        self.uids: list[int] = []
+        """Of the peers that the server has not looked at yet."""
         self.stack = AsyncExitStack()
 
     async def open(self) -> None:
-        self.server = Server(KMS, self.world.service.desk, allowed_uids=(1, 2, 3), peer_uid=lambda _: self.uid)
+        self.server = Server(KMS, self.world.service.desk, allowed_uids=(1, 2, 3), peer_uid=lambda _: self.uids.pop())
         await self.server.listen_unix(self.path)
         self.stack.push_async_callback(self.server.stop)
 
     async def client(self, uid: int = 1, **options: Any) -> KmsClient:
         client = KmsClient(f"unix:{self.path}", **options)
-        self.uid = uid
-        await client.connect()
+        await self.connect(client, uid)
         self.stack.push_async_callback(client.close)
         return client
 
+    async def connect(self, client: KmsClient, uid: int = 1) -> None:
+        self.uids.append(uid)
+        await client.connect()
+        await until(lambda: not self.uids)
+
     async def raw(self, uid: int = 1) -> Raw:
-        self.uid = uid
+        self.uids.append(uid)
         reader, writer = await asyncio.open_unix_connection(str(self.path), limit=1 << 24)
-        self.stack.callback(writer.transport.abort)
+        self.stack.push_async_callback(hang_up, writer)
+        await until(lambda: not self.uids)
         return Raw(reader, writer)
 
 
