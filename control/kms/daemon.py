@@ -13,6 +13,7 @@ from typing import Final, TypeAlias
 
 import structlog
 
+import mixer
 from control import life, process
 from control.connection import Limits
 from control.kms import psks
@@ -27,7 +28,6 @@ from control.kms.service import Authority, KmsService
 from control.kms.settings import KmsSettings
 from control.server import Server
 from control.tomlfile import SettingsError
-from mixer import __version__
 from mixer.secret import Secret
 
 SWEEP_S: Final = 5.0
@@ -117,7 +117,7 @@ async def _serve(settings: KmsSettings, make_authority: MakeAuthority | None, st
     async with opened(settings, make_authority) as house:
         _log.info(
             "serving",
-            version=__version__,
+            version=mixer.__version__,
             boot_id=house.service.boot_id,
             socket=str(house.socket),
             tls_port=house.tls_port,

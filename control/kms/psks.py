@@ -39,9 +39,7 @@ def load(path: Path) -> dict[str, Secret]:
             continue
         secret = _secret(words)
         if secret is None or words[0] in keys:
-            text = (
-                f"{path}, line {number}: write `identity base64-key`, the key of {SHORTEST} octets or more, each once"
-            )
+            text = f"{path}, line {number}: write `identity base64-key`, each once, of {SHORTEST} octets or more"
             raise SettingsError(text)
         keys[words[0]] = secret
     return keys

@@ -18,6 +18,7 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
+import mixer
 from control.kms import messages
 from control.kms.audit import Audit
 from control.kms.callers import Caller, Roles
@@ -26,7 +27,7 @@ from control.kms.limits import BUCKETS, RateLimits
 from control.kms.registry import Held, Registry
 from control.listen import Peer
 from control.messages import Missed
-from mixer import __version__, port
+from mixer import port
 
 
 class Authority(Protocol):
@@ -126,7 +127,7 @@ class KmsService:
         if not (caller.system or caller.auditor):
             raise not_yours("neither a conference system nor an auditor")
         return messages.KmsStatus(
-            version=__version__,
+            version=mixer.__version__,
             boot_id=self.boot_id,
             conferences=len(self.registry),
             epochs_kept=self.registry.epochs_kept,
