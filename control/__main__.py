@@ -51,6 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     top.add_argument("--once", action="store_true", help="print once and leave")
     top.set_defaults(run=_top)
     schema = words.add_parser("schema", help="print the JSON Schema of the control protocol")
+    schema.add_argument("--kms", action="store_true", help="of the KMS instead of the mixer, all of it")
     schema.add_argument("--markdown", action="store_true", help="print the reference page instead")
     schema.add_argument("--options", action="store_true", help="print the options of mrfp.toml instead")
     schema.set_defaults(run=_schema)
@@ -107,9 +108,11 @@ def _top(options: argparse.Namespace) -> int:
 
 def _schema(options: argparse.Namespace) -> int:
     from control import reference
+    from control.kms import reference as kms
 
-    chosen = reference.options if options.options else reference.schema_text
-    sys.stdout.write((reference.page if options.markdown else chosen)())
+    source = kms if options.kms else reference
+    chosen = source.options if options.options else source.schema_text
+    sys.stdout.write((source.page if options.markdown else chosen)())
     return 0
 
 

@@ -28,6 +28,8 @@ class Limits:
     """What one client, and all of them, may cost."""
 
     clients: int = 64
+    per_peer: int = 0
+    """Connections of one peer (uid, or names in a certificate); 0 for no limit but that on all."""
     backlog: int = 1024
     """Events kept for a subscriber that is slow to read."""
     write_buffer: int = 65_536

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,7 @@ class Server:
         self._shared = not self._uids <= ours
         self._names = frozenset(allowed_names)
         self._peer_uid = peer_uid
+        self._of_peer: Counter[str] = Counter()
         self._stopping = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._servers: list[asyncio.Server] = []
@@ -113,7 +115,7 @@ class Server:
             writer.transport.abort()  # not even time for a word: the next one would have none either
             return
         connection = Connection(self._api, self._desk_of(peer), reader, writer, self._limits, _log.bind(peer=str(peer)))
-        task = asyncio.create_task(self._attend(connection, refusal))
+        task = asyncio.create_task(self._attend(connection, str(peer), refusal))
         self._tasks.add(task)
 
         def leave(_task: asyncio.Task[None]) -> None:
@@ -123,18 +125,24 @@ class Server:
 
         task.add_done_callback(leave)
 
-    async def _attend(self, connection: Connection, refusal: str | None) -> None:
+    async def _attend(self, connection: Connection, peer: str, refusal: str | None) -> None:
         if refusal is not None:
             await connection.turn_away(protocol.farewell(FORBIDDEN, refusal))
         elif self.clients >= self._limits.clients:
             text = f"{self._limits.clients} {self._api.clients} are connected; close one"
             await connection.turn_away(protocol.farewell(TOO_MANY_CLIENTS, text))
+        elif self._of_peer[peer] >= (self._limits.per_peer or self._limits.clients):
+            text = f"you have {self._limits.per_peer} connections; close one"
+            await connection.turn_away(protocol.farewell(TOO_MANY_CLIENTS, text))
         else:
             self.clients += 1
+            self._of_peer[peer] += 1
             try:
                 await connection.serve()
             finally:
                 self.clients -= 1
+                self._of_peer[peer] -= 1
+                self._of_peer += Counter()  # forgets those at zero
 
 
 class ControlServer(Server):

@@ -70,7 +70,7 @@ async def opened(settings: KmsSettings, make_authority: MakeAuthority | None = N
         server = Server(
             KMS,
             service.desk,
-            limits=Limits(clients=wanted.clients, stall_s=wanted.stall_s),
+            limits=Limits(clients=wanted.clients, per_peer=wanted.per_peer, stall_s=wanted.stall_s),
             allowed_uids=settings.roles.uids(),
         )
         stack.push_async_callback(server.stop)

@@ -41,6 +41,8 @@ class ListenSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """PEM file with the authority that signs conference systems and members. No other is trusted."""
     clients: Annotated[int, msgspec.Meta(ge=1, le=16384)] = 1024
     """Clients that may be connected at a time."""
+    per_peer: Annotated[int, msgspec.Meta(ge=1, le=16384)] = 16
+    """Connections of one client: no member can keep the conference systems out."""
     stall_s: Annotated[float, msgspec.Meta(gt=0, le=3600)] = 30.0
     """A client that reads nothing for so many seconds is disconnected."""
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from control.connection import Limits
 from control.kms.audit import Audit
 from control.kms.callers import Roles
 from control.kms.client import KmsClient
@@ -87,7 +88,13 @@ class KmsHouse:
         self.stack = AsyncExitStack()
 
     async def open(self) -> None:
-        self.server = Server(KMS, self.world.service.desk, allowed_uids=(1, 2, 3), peer_uid=lambda _: self.uids.pop())
+        self.server = Server(
+            KMS,
+            self.world.service.desk,
+            allowed_uids=(1, 2, 3),
+            limits=Limits(per_peer=4),
+            peer_uid=lambda _: self.uids.pop(),
+        )
         await self.server.listen_unix(self.path)
         self.stack.push_async_callback(self.server.stop)
 

@@ -8,7 +8,7 @@ import pytest
 
 from control import errors
 from control.kms.client import ControlError, Disconnected, Refusal
-from tests.control.conftest import request
+from tests.control.conftest import request, until
 from tests.control.fakes import spellings
 from tests.control.kms.conftest import KmsHouse
 
@@ -48,6 +48,19 @@ async def test_a_nobody_is_turned_away_at_the_door(kms: KmsHouse) -> None:
     raw.write(request("epoch.fetch", conference="room", epoch=1))
     error = (await raw.read())["error"]
     assert (error["code"], error["message"]) == (errors.FORBIDDEN, "uid 4242 may not use this KMS")
+
+
+async def test_one_member_cannot_take_all_places(kms: KmsHouse) -> None:
+    members = [await kms.client(2) for _ in range(4)]
+    with pytest.raises(ControlError, match="you have 4 connections") as refused:
+        await (await kms.client(2)).info()
+    assert refused.value.code == errors.TOO_MANY_CLIENTS
+    assert (await (await kms.client(1)).info()).conferences == 0
+    await members[0].close()
+    await until(lambda: kms.server.clients == 4)
+    with pytest.raises(ControlError) as heard:
+        await (await kms.client(2)).info()
+    assert heard.value.refusal is Refusal.NOT_AUTHORISED, "there is a place again"
 
 
 async def test_bad_lines_change_nothing(kms: KmsHouse) -> None:
