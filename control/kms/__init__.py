@@ -8,6 +8,7 @@ A process of its own (`mrfp kms`). It never sees media and never talks to a mixe
     floors      the highest epoch of each conference, on disk: none is made twice, come what may
     audit       what was asked, by whom, and what came of it: one chained line each
     service     puts these in order for every call
+    desk        between a connection and the service
     daemon      sockets, files, signals
 
 The lines on the wire are those of `control.protocol`; the methods are `control.kms.messages.KMS`.

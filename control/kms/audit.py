@@ -56,15 +56,15 @@ class Audit:
         The fields of an operation are those of `AuditRecord`. Raises OSError if they cannot be written.
         """
         time = dt.datetime.fromtimestamp(now, dt.UTC).isoformat(timespec="milliseconds")
-        head, records, octets = self.head, [], b""
+        head, records, lines = self.head, [], []
         for number, fields in enumerate(operations, start=self.lines + 1):
             record = AuditRecord(n=number, time=time, boot=self._boot, who=who, prev=head, **fields)
             line = msgspec.json.encode(record)
             head = _digest(line)
             records.append(record)
-            octets += line + b"\n"
+            lines.append(line + b"\n")
         if self._file is not None:
-            self._file.append(octets)
+            self._file.append(b"".join(lines))
         self.head = head
         self.lines += len(records)
         self._recent.extend(records)

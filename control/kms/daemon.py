@@ -19,6 +19,7 @@ from control.connection import Limits
 from control.kms import psks
 from control.kms.audit import Audit
 from control.kms.callers import Roles
+from control.kms.desk import KmsDesk
 from control.kms.floors import FileFloors
 from control.kms.limits import RateLimits
 from control.kms.lines import make_directory
@@ -69,7 +70,7 @@ async def opened(settings: KmsSettings, make_authority: MakeAuthority | None = N
         wanted = settings.listen
         server = Server(
             KMS,
-            service.desk,
+            lambda peer: KmsDesk(service, peer),
             limits=Limits(clients=wanted.clients, per_peer=wanted.per_peer, stall_s=wanted.stall_s),
             allowed_uids=settings.roles.uids(),
         )

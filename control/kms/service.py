@@ -9,7 +9,6 @@ asked for again, it gets its line.
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import binascii
 import time
@@ -26,7 +25,6 @@ from control.kms.errors import KmsError, Refusal, not_yours
 from control.kms.limits import BUCKETS, RateLimits
 from control.kms.registry import Held, Registry
 from control.listen import Peer
-from control.messages import Missed
 from mixer import port
 
 
@@ -81,9 +79,9 @@ class KmsService:
             messages.AuditTail: self._tail,
         }
 
-    def desk(self, peer: Peer) -> KmsDesk:
-        """What answers one connection."""
-        return KmsDesk(self, self._roles.caller(peer))
+    def caller(self, peer: Peer) -> Caller:
+        """Who a peer is."""
+        return self._roles.caller(peer)
 
     def run(self, caller: Caller, params: msgspec.Struct) -> msgspec.Struct:
         """Do what a caller asks, and write it down.
@@ -214,30 +212,6 @@ class KmsService:
 
     def _unwritten_of(self, caller: Caller) -> dict[str, Any]:
         return {"unwritten": self._unwritten.pop(str(caller), 0)}
-
-
-class KmsDesk:
-    """What stands behind one connection; see `control.desk.Desk`."""
-
-    def __init__(self, service: KmsService, caller: Caller) -> None:
-        self._service = service
-        self._caller = caller
-
-    async def run(self, params: msgspec.Struct) -> msgspec.Struct:
-        """Run a call. Nothing comes between it and its reply, so that no key is wiped in the middle."""
-        await asyncio.sleep(0)
-        return self._service.run(self._caller, params)
-
-    async def next_event(self) -> port.Event | Missed | None:
-        """The KMS says nothing unasked."""
-        return None
-
-    def fault(self) -> None:
-        """Count an error of our own."""
-        self._service.faults += 1
-
-    def close(self) -> None:
-        """Nothing is kept for a peer."""
 
 
 def _system(caller: Caller) -> str:

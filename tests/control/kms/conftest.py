@@ -16,11 +16,12 @@ from control.connection import Limits
 from control.kms.audit import Audit
 from control.kms.callers import Roles
 from control.kms.client import KmsClient
+from control.kms.desk import KmsDesk
 from control.kms.floors import MemoryFloors
 from control.kms.limits import Rate, RateLimits
 from control.kms.messages import KMS
 from control.kms.registry import Bounds, Registry
-from control.kms.service import KmsDesk, KmsService
+from control.kms.service import KmsService
 from control.listen import Peer
 from control.server import Server
 from tests.control.conftest import Raw, hang_up, until
@@ -69,7 +70,7 @@ class World:
         return self
 
     def desk(self, peer: Peer = FOCUS) -> KmsDesk:
-        return self.service.desk(peer)
+        return KmsDesk(self.service, peer)
 
 
 @pytest.fixture
@@ -90,7 +91,7 @@ class KmsHouse:
     async def open(self) -> None:
         self.server = Server(
             KMS,
-            self.world.service.desk,
+            self.world.desk,
             allowed_uids=(1, 2, 3),
             limits=Limits(per_peer=4),
             peer_uid=lambda _: self.uids.pop(),
