@@ -11,10 +11,12 @@ from control.__main__ import main
 from control.kms import daemon, psks, settings
 from control.kms.client import KmsClient
 from control.kms.limits import Rate
+from control.kms.messages import EpochCreate
 from control.kms.registry import Bounds
 from control.kms.service import Authority, KmsService
 from control.kms.settings import KmsSettings, MikeySettings, SettingsError, StateSettings
 from mixer.secret import Secret
+from tests.control.conftest import until
 from tests.control.fakes import spellings
 
 LONG, SHORT = Secret(bytes(range(32))), Secret(b"0123456789abcdef")
@@ -182,3 +184,19 @@ async def test_what_is_open_is_closed_if_the_rest_cannot_be(tmp_path: Path) -> N
             raise AssertionError("it must not open")
     async with daemon.opened(settings.change(chosen, listen={"socket": str(tmp_path / "kms.sock")})) as house:
         assert house.service.audit.lines == 3
+
+
+async def test_keys_are_wiped_when_their_time_is_over_and_at_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("control.kms.daemon.SWEEP_S", 0.001)
+    chosen = KmsSettings(state=StateSettings(directory=str(tmp_path / "state")))
+    chosen = settings.change(chosen, listen={"socket": str(tmp_path / "kms.sock")}, limits={"lifetime_s": 1e-3})
+    async with daemon.opened(chosen) as house:
+        registry = house.service.registry
+        registry.register("focus", "room", [])
+        early = registry.create("focus", EpochCreate(conference="room", epoch=1), 0.0)
+        await until(lambda: not registry.epochs_kept)
+        late = registry.create("focus", EpochCreate(conference="room", epoch=2), 1e12)
+        assert (len(early.secret), len(late.secret)) == (0, 32)
+    assert len(late.secret) == 0
