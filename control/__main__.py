@@ -1,4 +1,4 @@
-"""`mrfp`: serve, kms, ctl, top, schema. What a word needs is imported when it is said."""
+"""`mrfp`: serve, kms, ctl, top, kek, schema. What a word needs is imported when it is said."""
 
 from __future__ import annotations
 
@@ -50,6 +50,11 @@ def _parser() -> argparse.ArgumentParser:
     top.add_argument("--interval", type=float, default=1.0, metavar="SECONDS", help="between looks")
     top.add_argument("--once", action="store_true", help="print once and leave")
     top.set_defaults(run=_top)
+    about = "Make a key-encryption key in a file, for `[control] kek_file` and `mrfp ctl --kek-file`."
+    kek = words.add_parser("kek", help="make a key-encryption key", description=about)
+    kek.add_argument("file", type=Path, metavar="FILE", help="made with mode 0600 if it is not there")
+    kek.add_argument("name", metavar="NAME", help="letters, digits and ._-")
+    kek.set_defaults(run=_kek)
     schema = words.add_parser("schema", help="print the JSON Schema of the control protocol")
     schema.add_argument("--kms", action="store_true", help="of the KMS instead of the mixer, all of it")
     schema.add_argument("--markdown", action="store_true", help="print the reference page instead")
@@ -61,6 +66,7 @@ def _parser() -> argparse.ArgumentParser:
 def _serve(options: argparse.Namespace) -> int:
     from control import daemon, settings
     from control.http import HttpError
+    from control.keyfiles import KeyFileError
     from control.listen import ListenError
 
     try:
@@ -72,7 +78,7 @@ def _serve(options: argparse.Namespace) -> int:
             log={"level": options.log_level, "format": options.log_format},
         )
         return daemon.serve(chosen)
-    except (settings.SettingsError, ListenError, HttpError, OSError) as error:
+    except (settings.SettingsError, KeyFileError, ListenError, HttpError, OSError) as error:
         print(f"mrfp serve: {error}", file=sys.stderr)
         return 1
 
@@ -104,6 +110,19 @@ def _top(options: argparse.Namespace) -> int:
     from control import top
 
     return top.main(options)
+
+
+def _kek(options: argparse.Namespace) -> int:
+    from control import kekfile
+    from control.keyfiles import KeyFileError
+
+    try:
+        kekfile.add(options.file, options.name)
+    except KeyFileError as error:
+        print(f"mrfp kek: {error}", file=sys.stderr)
+        return 1
+    print(f"added {options.name} to {options.file}; mixer and controller both need that line")
+    return 0
 
 
 def _schema(options: argparse.Namespace) -> int:

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import msgspec
 import structlog
 
-from control import life, listen, process
+from control import kekfile, life, listen, process
 from control.connection import Limits
 from control.director import Director, Mixer
 from control.http import HttpServer, ticking
@@ -54,6 +54,7 @@ def serve(settings: Settings) -> int:
 
     Raises:
         listen.ListenError, HttpError, OSError: if a port cannot be opened.
+        KeyFileError: if the key-encryption keys cannot be had.
     """
     return life.live(settings.log, lambda stop: _serve(settings, stop))
 
@@ -61,6 +62,7 @@ def serve(settings: Settings) -> int:
 @asynccontextmanager
 async def opened(settings: Settings, make: Callable[[MixerConfig], MixerService]) -> AsyncIterator[House]:
     """A running mixer with all its doors; leaving drains it and closes them."""
+    keks = kekfile.read(Path(settings.control.kek_file)) if settings.control.kek_file else {}
     async with AsyncExitStack() as stack:
         service = make(settings.mixer)
         await service.start()
@@ -72,6 +74,8 @@ async def opened(settings: Settings, make: Callable[[MixerConfig], MixerService]
             limits=Limits(clients=wanted.clients, stall_s=wanted.stall_s),
             allowed_uids=wanted.allowed_uids,
             allowed_names=wanted.allowed_names,
+            keks=keks,
+            require_wrapped=wanted.require_wrapped,
         )
         stack.push_async_callback(server.stop)
         path = Path(wanted.socket) if wanted.socket else listen.default_socket()

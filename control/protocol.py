@@ -64,7 +64,9 @@ METHODS: Final[dict[str, Method]] = {
         Method("leg.remove", port.LegRemove, port.LegStatus),
         Method("key.prepare", port.KeyPrepare, port.Done),
         Method("key.activate", port.KeyActivate, port.Done),
+        Method("key.retire", port.KeyRetire, port.Done),
         Method("key.abort", port.KeyAbort, port.Done),
+        Method("key.bridge", port.KeyBridge, port.Done),
         Method("events.subscribe", messages.EventsSubscribe, port.Done),
         Method("events.unsubscribe", messages.EventsUnsubscribe, port.Done),
     )

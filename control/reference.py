@@ -304,7 +304,7 @@ _REFUSAL_TEXTS: Final = {
     "UNKNOWN_EPOCH": "No key of that epoch is prepared.",
     "DUPLICATE_CONFERENCE": "A conference of that name exists.",
     "DUPLICATE_LEG": "A leg of that name exists, in this conference or in another.",
-    "BAD_KEY": "Wrong length for the suite, or all octets alike.",
+    "BAD_KEY": "Wrong length for the suite, all octets alike, or wrapped so that it does not unwrap here.",
     "KEY_REUSED": "The mixer has already sent under this key; it needs a fresh one.",
     "KEY_MISSING": "A key is needed here, or `clear` in so many words.",
     "BAD_EPOCH": "Not above every epoch this conference has seen, or too many prepared at once.",

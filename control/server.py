@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from control.connection import Connection, Limits
 from control.desk import Desk, MixerDesk
 from control.director import Director, Mixer
 from control.errors import FORBIDDEN, TOO_MANY_CLIENTS
+from control.keywrap import Wrapper
 
 
 class Server:
@@ -156,9 +157,11 @@ class ControlServer(Server):
         allowed_uids: Iterable[int] | None = None,
         allowed_names: Iterable[str] = (),
         peer_uid: Callable[[Any], int] = listen.peer_uid,
+        keks: Mapping[str, Wrapper] | None = None,
+        require_wrapped: bool = False,
     ) -> None:
-        """As of `Server`."""
-        self.director = director = Director(mixer)
+        """As of `Server`. `keks`: key-encryption keys by name. `require_wrapped`: refuse keys in clear."""
+        self.director = director = Director(mixer, keks=keks, require_wrapped=require_wrapped)
         backlog = (limits or Limits()).backlog
         super().__init__(
             protocol.MIXER,

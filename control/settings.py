@@ -45,6 +45,11 @@ class ControlSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     """Controllers that may be connected at a time."""
     stall_s: Annotated[float, msgspec.Meta(gt=0, le=3600)] = 30.0
     """A controller that reads nothing for so many seconds is disconnected."""
+    kek_file: str = ""
+    """File with the key-encryption keys under which controllers may wrap the keys they push; made by `mrfp kek`,
+    and readable by its owner only. Read at start."""
+    require_wrapped: bool = False
+    """Refuse keys that are not wrapped, on every socket. Needs `kek_file`."""
 
     def identity(self) -> Identity:
         """The TLS files."""
@@ -81,6 +86,7 @@ def parse(text: str, source: str = "mrfp.toml") -> Settings:
     """Settings out of TOML text; `source` is what error messages call it. Raises `SettingsError`."""
     settings = tomlfile.parse(text, source, Settings)
     tomlfile.check_tls("control", settings.control, source)
+    _check_keks(settings.control, source)
     return settings
 
 
@@ -92,4 +98,10 @@ def change(settings: Settings, **tables: dict[str, Any]) -> Settings:
     """
     changed = tomlfile.change(settings, tables, "command line")
     tomlfile.check_tls("control", changed.control, "command line")
+    _check_keks(changed.control, "command line")
     return changed
+
+
+def _check_keks(control: ControlSettings, source: str) -> None:
+    if control.require_wrapped and not control.kek_file:
+        raise SettingsError(f"{source}: [control] require_wrapped needs `kek_file`; make one with `mrfp kek`")

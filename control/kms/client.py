@@ -19,7 +19,8 @@ from typing import cast
 
 import msgspec
 
-from control.client import Client, ControlError, Disconnected
+from control.dialler import Client, Disconnected
+from control.errors import ControlError
 from control.kms import messages
 from control.kms.errors import Refusal
 from control.kms.messages import KMS, Kind
