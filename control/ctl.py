@@ -16,11 +16,11 @@ from pathlib import Path
 import msgspec
 
 from control import ctlargs, kekfile, keyfiles, listen, tables, wording
+from control.api import Method
 from control.client import Disconnected, MixerClient
 from control.errors import ControlError
 from control.keywrap import Wrapper
 from control.messages import Missed
-from control.protocol import Method
 from mixer import port
 from mixer.secret import Secret
 

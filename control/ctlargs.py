@@ -14,7 +14,8 @@ import msgspec
 from msgspec import inspect
 
 from control import docstrings
-from control.protocol import METHODS, Method
+from control.api import Method
+from control.protocol import METHODS
 from mixer import port
 from mixer.suites import SUITES
 

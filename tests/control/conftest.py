@@ -68,7 +68,7 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.001)
 
 
-async def _hang_up(writer: asyncio.StreamWriter) -> None:
+async def hang_up(writer: asyncio.StreamWriter) -> None:
     writer.transport.abort()
     with suppress(OSError):
         await writer.wait_closed()
@@ -90,7 +90,7 @@ class House:
 
     async def raw(self) -> Raw:
         reader, writer = await asyncio.open_unix_connection(str(self.path), limit=1 << 24)
-        self.stack.push_async_callback(_hang_up, writer)
+        self.stack.push_async_callback(hang_up, writer)
         return Raw(reader, writer)
 
     async def client(self, **options: Any) -> MixerClient:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
@@ -26,7 +27,7 @@ K1: Final = Wrapper("k1", Secret(bytes(range(32))))
 K2: Final = Wrapper("k2", Secret(bytes(range(50, 82))))
 
 
-async def refusal(mixer: MixerClient, command: port.ConferenceCreate | port.LegAdd) -> tuple[Refusal | None, str]:
+async def refusal(mixer: MixerClient, command: port.ConferenceCreate | port.LegAdd) -> tuple[StrEnum | None, str]:
     with pytest.raises(ControlError) as refused:
         await mixer.call(command)
     return refused.value.refusal, str(refused.value)
