@@ -42,6 +42,10 @@ class Conference:
         """The group keys of a cohort; an empty line for one that has never had any."""
         return self.cohorts.get(cohort) or _NO_KEYS
 
+    def cohorts_known(self) -> list[int]:
+        """The cohorts that have had a key or have legs."""
+        return sorted({*self.cohorts, *(cohort for cohort, legs in self.cohort_legs.items() if legs)})
+
     def mkis(self) -> set[str]:
         """Names of all group keys held."""
         return {mki for line in self.cohorts.values() for mki in line.mkis()}

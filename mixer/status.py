@@ -43,7 +43,7 @@ class Status:
             suite=key.suite if key else "",
             epoch=key.epoch if key else 0,
             prepared=sorted(conference.line(0).prepared),
-            cohorts=[self._cohort(conference, cohort) for cohort in sorted(conference.cohorts)],
+            cohorts=[self._cohort(conference, cohort) for cohort in conference.cohorts_known()],
             max_talkers=int(self._state.conferences.max_talkers[conference.row]),
             talkers=[legs.at(row).name for row in talking.tolist()],
             streams=[

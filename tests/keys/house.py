@@ -349,7 +349,8 @@ class House:
 
     def settled(self) -> bool:
         """Everybody hears under a group key."""
-        return all(cohort.epoch and not cohort.bridged for cohort in self.cohorts() if cohort.legs)
+        cohorts = [cohort for cohort in self.cohorts() if cohort.legs]
+        return bool(cohorts) and all(cohort.epoch and not cohort.bridged for cohort in cohorts)
 
     def settle(self, ms: int = 5000) -> None:
         """Run until everybody hears under a group key."""
