@@ -55,14 +55,16 @@ def note_sealed(book: Book, cohort: Cohort, now: float) -> None:
     cohort.exposed.clear()
 
 
-def bridge(book: Book, cohort: Cohort, names: Iterable[str]) -> None:
-    """Put some members on own keys."""
+def bridge(book: Book, cohort: Cohort, names: Iterable[str], now: float) -> None:
+    """Put some members on own keys. If that is all, nobody who left can listen any more."""
     bridged = cohort.bridged
     named = tuple([name for name in names if name not in bridged])
     if named:
         book.say(Bridge(cohort.number, named, True))
         bridged.update(dict.fromkeys(named))
         book.bridged += len(named)
+    if cohort.exposed and cohort.all_bridged:
+        note_sealed(book, cohort, now)
 
 
 def unbridge(book: Book, cohort: Cohort, names: Iterable[str]) -> None:

@@ -101,6 +101,9 @@ class Policy:
     def resume(self, highest_generation: int, members: Iterable[tuple[str, bool]], now: float) -> None:
         """The focus or the mixer has restarted: everybody on own keys, and one rekey of every cohort.
 
+        Numbers of cohorts may begin anew: a mixer that lived on must first forget all group keys of the
+        conference, for nobody is left who knows who holds them.
+
         Args:
             highest_generation: that anybody has seen; what follows is above it.
             members: who is in the conference now, each with whether it can ratchet.

@@ -90,7 +90,7 @@ def complete(book: Book, cohort: Cohort, key: Generation, now: float) -> None:
     """All have acknowledged the pending key, or have had their time: switch without the rest."""
     cohort.move(Move.COMPLETE)
     if cohort.delivery is not None:
-        bridging.bridge(book, cohort, cohort.delivery.unacked)
+        bridging.bridge(book, cohort, cohort.delivery.unacked, now)
     book.say(Activate(cohort.number, key.epoch))
     book.alarms.set(cohort.answer, now + book.settings.answer_timeout)
 

@@ -54,6 +54,9 @@ class CohortKeys:
 
     active: int | None = None
     prepared: set[int] = field(default_factory=set)
+    highest: int = 0
+    asked: int | None = None
+    """The KMS has been asked for it."""
 
 
 @dataclass(slots=True)
@@ -73,6 +76,9 @@ class Person:
     """Until when it could decrypt what its cohort was sent after it left."""
     hears: bool = False
     """It still can."""
+    ratchets: bool = True
+    forgotten: bool = False
+    """The focus restarted after it left: nobody keeps its account."""
 
     def can_decrypt(self, epoch: int | None) -> bool:
         first = None if epoch is None else self.sent.get(generation_of(epoch))
@@ -132,7 +138,7 @@ class Stage:
 
     def join(self, *names: str, ratchets: bool = True) -> None:
         for name in names:
-            self.people[name] = Person(name, self.now)
+            self.people[name] = Person(name, self.now, ratchets=ratchets)
             self.policy.join(name, ratchets=ratchets, now=self.now)
             self._carry_out()
 
@@ -160,12 +166,17 @@ class Stage:
         else:
             self.exposures += self.policy.exposures()
             self.policy = Policy(settings or self.settings, style=style)
+            accounted = {exposure.member for exposure in self.exposures}
+            for person in self.gone:
+                person.forgotten |= person.name not in accounted
         for person in self.people.values():
-            person.joined = min(person.joined, self.now)
             person.said.clear()
         for leg in self.legs.values():
             leg.bridged = True
-        self.policy.resume(highest, [(name, True) for name in self.people], self.now)
+        for keys in self.keys.values():
+            keys.prepared.clear()
+            keys.active = keys.asked = None
+        self.policy.resume(highest, [(name, person.ratchets) for name, person in self.people.items()], self.now)
         self._carry_out()
 
     def expire(self, cohort: int) -> None:
@@ -226,8 +237,11 @@ class Stage:
         way = network.kms + size * settings.delivery_s + network.mixer
         return max(0.0 if evicted else settings.t_leave_min, way + settings.ack_timeout) + way + wait
 
-    def check_exposures(self, bound: float) -> None:
-        """I2: nobody who left listened longer than that, and the policy knows how long each did."""
+    def check_exposures(self, bound: float, answers: float = 0.02) -> None:
+        """I2: nobody who left listened longer than that, and the policy knows how long each did.
+
+        It learns of a switch by the mixer's answer: `answers` seconds later at most.
+        """
         told: dict[str, list[float]] = {}
         for exposure in self.exposures:
             told.setdefault(exposure.member, []).append(exposure.seconds)
@@ -237,8 +251,8 @@ class Stage:
             seconds = person.heard - person.left
             assert seconds <= bound + SLACK, f"I2: {person.name} listened for {seconds} s"
             known = told.get(person.name, [])
-            if seconds > SLACK:
-                assert any(seconds <= value + SLACK <= seconds + self.network.mixer + 2 * SLACK for value in known)
+            if seconds > SLACK and not person.forgotten:
+                assert any(seconds <= value + SLACK <= seconds + answers + 2 * SLACK for value in known)
 
     # -- The mixer ---------------------------------------------------------------------------
 
@@ -284,7 +298,9 @@ class Stage:
             case Obtain(_, epoch):
                 assert step_of(epoch) == 0
                 assert generation_of(epoch) > self.highest_obtained, "I7: a generation twice"
-                self.highest_obtained = generation_of(epoch)
+                assert keys.asked is None, "I13: a backlog of epochs"
+                assert not keys.prepared, "I13: a backlog of epochs"
+                self.highest_obtained, keys.asked = generation_of(epoch), epoch
                 fails = self._random.random() < network.kms_fails
                 self._later(network.kms, partial(self._obtained, said.cohort, epoch, fails))
             case Activate(_, epoch) | Ratchet(_, epoch):
@@ -293,6 +309,7 @@ class Stage:
             case Abort(_, epoch):
                 assert keys.active != epoch, "I7: aborted while in use"
                 self.aborted.add(epoch)
+                keys.asked = None if keys.asked == epoch else keys.asked
                 keys.prepared.discard(epoch)
             case Retire(_, epoch):
                 assert keys.active is None or generation_of(keys.active) == generation_of(epoch)
@@ -305,11 +322,13 @@ class Stage:
                 leg.bridged = True
 
     def _obtained(self, cohort: int, epoch: int, fails: bool) -> None:
+        keys = self.keys[cohort]
+        keys.asked = None if keys.asked == epoch else keys.asked
         if fails:
             self.policy.key_failed(cohort, epoch, self.now)
         else:
             self.obtained.add(epoch)
-            self.keys[cohort].prepared.add(epoch)
+            keys.prepared.add(epoch)
             self.policy.key_ready(cohort, epoch, self.now)
 
     def _switch(self, cohort: int, epoch: int, fails: bool) -> None:
@@ -323,8 +342,8 @@ class Stage:
             keys.prepared.discard(epoch)
         else:
             assert keys.active == epoch - 1, "a ratchet goes step by step"
-        assert keys.active is None or epoch > keys.active, "I7: epochs rise"
-        keys.active = epoch
+        assert epoch > keys.highest, "I7: epochs rise"
+        keys.active = keys.highest = epoch
         self._later(self.network.mixer / 2, partial(self.policy.switched, cohort, epoch), timed=True)
 
     # -- Members -----------------------------------------------------------------------------

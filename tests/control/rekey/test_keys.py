@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
 from control.rekey.book import Ignored
@@ -209,7 +211,7 @@ def test_kms_down_is_asked_less_and_less_often_and_never_for_the_same_key() -> N
     stage.leave("m0")
     stage.run(200)
     times = stage.times(Obtain)
-    gaps = [later - earlier - stage.network.kms for earlier, later in zip(times, times[1:], strict=False)]
+    gaps = [later - earlier - stage.network.kms for earlier, later in itertools.pairwise(times)]
     assert gaps[:7] == pytest.approx([1, 2, 4, 8, 16, 30, 30])
     epochs = [said.epoch for said in stage.said(Obtain) if isinstance(said, Obtain)]
     assert epochs == sorted(set(epochs))
@@ -341,7 +343,7 @@ def test_keys_are_replaced_before_they_are_too_old_and_not_all_at_once() -> None
     ages = sorted(fires.values())
     assert ages[0] > 225
     assert ages[-1] <= 301
-    assert min(later - earlier for earlier, later in zip(ages, ages[1:], strict=False)) > 0.5
+    assert min(later - earlier for earlier, later in itertools.pairwise(ages)) > 0.5
     assert all(stage.epoch_heard_by(name) for name in stage.people)
 
 
