@@ -2,8 +2,8 @@
 
 Knows timestamps, MACs and what was answered; must never know a clock, a socket, or who is a member.
 
-    Sender      HDR, T, [RAND], IDi, IDr, {SP}, KEMAC      one for each member and bundle
-    Receiver    HDR, T, IDr, V                             one for each member
+    Sender      HDR, T, [RAND], [IDi, IDr], {SP}, KEMAC      one for each member and bundle
+    Receiver    HDR, T, [IDr], V                             one for each member
 
 An update keeps the CSB ID and the RAND (section 4.5), so the keys of the messages are derived once and a
 push costs little. The Sender sends the RAND until one push has been acknowledged, and no longer.
@@ -65,8 +65,12 @@ class Sender:
         csb_id: int,
         rand: bytes,
         clock: TsType = TsType.COUNTER,
+        named: bool = True,
     ) -> None:
         """Derive the bundle's keys. `clock` says what a timestamp is: COUNTER, or NTP-UTC in 64 bits.
+
+        `named` puts both identities into each message. Without them (section 3.1 allows it) the member
+        must know by other means which key to try; GStreamer 1.22 hangs on messages that have them.
 
         Raises:
             Malformed: if the pre-shared key or the RAND is too short.
@@ -78,7 +82,7 @@ class Sender:
         self._keys = message_keys(psk, csb_id, rand)
         self._stream = KeyStream(self._keys.encryption, self._keys.salt)
         self._parties = identity + peer
-        self._identities = (Identity.of(identity), Identity.of(peer))
+        self._identities = (Identity.of(identity), Identity.of(peer)) if named else ()
         self._rand = Rand(rand)
         self._introduced = False
         self._last = -1
@@ -229,7 +233,8 @@ class Receiver:
 
     def _answer(self, message: Message, clock: Timestamp, keys: MessageKeys) -> bytes:
         header = Header(DataType.PSK_VERIFICATION, message.header.csb_id, message.header.map)
-        parts = (clock, Identity.of(self._identity), Verification(_MAC, b""))
+        named = (Identity.of(self._identity),) if message.all(Identity) else ()
+        parts: tuple[Payload, ...] = (clock, *named, Verification(_MAC, b""))
         octets = Message(header, parts).encode()
         covered = octets + self._peer + self._identity + clock.octets()
         return octets + mac(_MAC, keys.authentication, covered)

@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from control.mikey.errors import Malformed, Refused
+from control.mikey.errors import Malformed, Refused, Reported
 from control.mikey.header import GenericMap, GenericSession, Header
 from control.mikey.initiator_data import vouch
 from control.mikey.keydata import Kemac, KeyData, Spi, write_keys
@@ -130,14 +130,19 @@ class TicketRequester:
         Raises:
             Malformed, Forged: if it is not the answer of the KMS to a request.
             Refused: if there is no such request, or the ticket is not what was asked for, or not valid now.
-            Reported: if the KMS refused.
+            Reported: if the KMS refused. If that is authentic, the request is over.
         """
         message = decode(octets)
         csb_id = message.header.csb_id
         asked = self._requests.get(csb_id)
         if asked is None:
             raise Refused("no request for a ticket waits for this answer")
-        check_answer(message, octets, DataType.REQUEST_RESP, asked.keys, asked.octets)
+        try:
+            check_answer(message, octets, DataType.REQUEST_RESP, asked.keys, asked.octets)
+        except Reported as report:
+            if report.authentic:
+                del self._requests[csb_id]
+            raise
         ticket = message.one(Ticket)
         terms = terms_of(ticket.policy)
         if (terms.kms, terms.initiator, terms.conference) != (self._kms, self._identity, asked.conference):

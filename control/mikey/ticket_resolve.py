@@ -15,7 +15,7 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from control.mikey.errors import Forged, Malformed, Refused
+from control.mikey.errors import Forged, Malformed, Refused, Reported
 from control.mikey.header import GenericMap, GenericSession, Header
 from control.mikey.initiator_data import vouched_mac
 from control.mikey.keydata import Kemac, KeyData, Spi
@@ -156,13 +156,18 @@ class TicketHolder:
             Malformed, Forged: if it is not the answer of the KMS, or the TRANSFER_INIT was not authentic.
             Refused: if nothing waits for it, or the keys do not go with the transfer.
             Replayed: if the transfer was taken before.
-            Reported: if the KMS refused.
+            Reported: if the KMS refused. If that is authentic, the transfer is over.
         """
         message = decode(octets)
         asked = self._waiting.get(message.header.csb_id)
         if asked is None:
             raise Refused("no ticket waits for this answer")
-        check_answer(message, octets, DataType.RESOLVE_RESP, asked.keys, asked.octets)
+        try:
+            check_answer(message, octets, DataType.RESOLVE_RESP, asked.keys, asked.octets)
+        except Reported as report:
+            if report.authentic:
+                del self._waiting[message.header.csb_id]
+            raise
         keys = decrypted(message.one(Kemac), asked.keys.answer, message.header.csb_id, message.one(Timestamp))
         del self._waiting[message.header.csb_id]
         offer = asked.offer

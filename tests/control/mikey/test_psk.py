@@ -10,7 +10,7 @@ from control.mikey.errors import Forged, Malformed, MikeyError, Refused, Replaye
 from control.mikey.header import SrtpSession
 from control.mikey.message import decode
 from control.mikey.numbers import TsType
-from control.mikey.payloads import Rand
+from control.mikey.payloads import Identity, Rand
 from control.mikey.policy import policy_of
 from control.mikey.psk import MAX_OUTSTANDING, Sender
 from control.mikey.push import Delivery, Push
@@ -38,6 +38,16 @@ def test_push_and_acknowledgement(offer: Push, clock: TsType, at: int) -> None:
     delivery, answer = deliver(member, focus.push(offer, timestamp=at))
     assert delivery == Delivery(offer, CSB, RAND, at)
     assert focus.acknowledged(answer) == at
+
+
+def test_identities_may_be_left_out() -> None:
+    focus = Sender(psk(), identity=FOCUS, peer=ALICE, csb_id=CSB, rand=RAND, named=False)
+    octets = focus.push(tgk_push(), timestamp=1)
+    delivery, answer = deliver(receiver(), octets)
+    assert delivery.push == tgk_push()
+    assert focus.acknowledged(answer) == 1
+    for message in (octets, answer):
+        assert not decode(message).all(Identity)
 
 
 @given(samples.pushes)

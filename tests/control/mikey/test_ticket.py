@@ -103,6 +103,8 @@ def test_who_may_not_request_gets_no_ticket() -> None:
     with pytest.raises(Reported, match=r"invalid id$") as caught:
         eve.granted(answer, now=NOW)
     assert caught.value.authentic
+    with pytest.raises(Refused, match="no request"):
+        eve.granted(answer, now=NOW)
 
 
 def test_who_may_request_for_one_conference_may_not_for_another() -> None:
@@ -115,6 +117,8 @@ def test_who_may_not_resolve_gets_no_key() -> None:
     answer = kms.answer(eve.resolve(transferred(focus, granted(focus, kms), EVE), now=NOW), now=NOW)
     assert complaint(answer) == (ErrorNo.INVALID_ID, True)
     with pytest.raises(Reported):
+        eve.resolved(answer, now=NOW)
+    with pytest.raises(Refused, match="no ticket waits"):
         eve.resolved(answer, now=NOW)
 
 
