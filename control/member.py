@@ -193,7 +193,7 @@ class Member:
         self._epochs.clear()
         self._candidates.clear()
 
-    def keys(self) -> list[MemberKey]:
+    def held(self) -> list[MemberKey]:
         """All keys held: group keys in the order of their epochs, and own ones."""
         return sorted(self._keys.values(), key=lambda key: key.mki)
 

@@ -69,7 +69,7 @@ class Engine:
             self._keying,
             self._downlink,
             self._reports,
-            ledger or KeyLedger(),
+            KeyLedger() if ledger is None else ledger,
         )
         self._watch = Watch(self._state, self._desk.remove)
         self._plans: list[Plan] = []

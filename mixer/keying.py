@@ -16,7 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixer.conferences import Conference
-from mixer.legs import Mode
 from mixer.plans import Plan
 from mixer.port import Key, KeyExpired, KeySwitched, StreamPosition
 from mixer.state import State
@@ -158,11 +157,8 @@ class Keying:
         return [row for row in sorted(conference.streams) if self._streams.cohort[row] == cohort]
 
     def legs_of(self, conference: Conference, cohort: int) -> Rows:
-        """The legs of a cohort that are in a group mode: int64[n]."""
-        legs = self._legs
-        rows = np.array(sorted(conference.cohort_legs.get(cohort, ())), np.int64)
-        grouped: Rows = rows[legs.mode[rows] >= Mode.GROUP_SSRC]
-        return grouped
+        """The legs of a cohort: int64[n]."""
+        return np.array(sorted(conference.cohort_legs.get(cohort, ())), np.int64)
 
     def _restart(self, row: int) -> None:
         conference = int(self._streams.conference[row])

@@ -82,7 +82,8 @@ class LegDesk:
         if wish.tx:
             self._record(leg, wish.tx)
         conference.legs.add(leg.row)
-        conference.cohort_legs[wish.cohort].add(leg.row)
+        if plan.mode >= Mode.GROUP_SSRC:
+            conference.cohort_legs[wish.cohort].add(leg.row)
         self._legkeys.begin(leg, plan.uplink, wish.tx)
         self._join_stream(leg, conference, plan.form)
         self._describe(leg, plan)

@@ -25,6 +25,7 @@ import msgspec
 from control.mikey.errors import MikeyError
 from control.mikey.psk import Sender
 from control.rekey import intentions as want
+from control.rekey.epochs import generation_of
 from control.rekey.keychain import Keychain
 from control.rekey.policy import Policy
 from mixer import port
@@ -140,18 +141,19 @@ class Conductor:
     def join(self, joiner: Joiner, now: float) -> None:
         """Somebody comes. Its name must be free."""
         self._joiners[joiner.name] = joiner
-        self._members[joiner.name] = _Member(
-            joiner.ratchets,
-            Sender(
-                joiner.psk,
-                identity=self._identity,
-                peer=joiner.name.encode(),
-                csb_id=self.keychain.csb_id,
-                rand=self.keychain.rand,
-            ),
-        )
+        self._members[joiner.name] = self._member(joiner)
         self.policy.join(joiner.name, ratchets=joiner.ratchets, now=now)
         self._conduct()
+
+    def _member(self, joiner: Joiner) -> _Member:
+        sender = Sender(
+            joiner.psk,
+            identity=self._identity,
+            peer=joiner.name.encode(),
+            csb_id=self.keychain.csb_id,
+            rand=self.keychain.rand,
+        )
+        return _Member(joiner.ratchets, sender)
 
     def leave(self, member: str, now: float, *, evict: bool = False) -> None:
         """Somebody goes, or is made to."""
@@ -165,14 +167,46 @@ class Conductor:
         self.policy.closing(now)
         self._conduct()
 
-    def resume(self, highest: int, members: Iterable[str], now: float) -> None:
-        """Begin anew with members that are still here (see `Policy.resume`). `highest`: the generation."""
-        self._tickets.clear()
-        self._requests.clear()
-        self.keychain.clear()
-        here = [(name, self._members[name].ratchets) for name in members if name in self._members]
-        self.policy.resume(highest, here, now)
+    def recover(self, shown: port.ConferenceStatus | None, joiners: Iterable[Joiner], now: float) -> None:
+        """Begin anew: the focus has restarted, or the mixer has (`shown` is None, and the conference made anew).
+
+        Whom the mixer has and the focus does not know is removed; all group keys are destroyed, for nobody knows
+        any more who holds them; then everybody is on own keys, and there is one rekey of every cohort.
+
+        Args:
+            shown: the conference as the mixer has it.
+            joiners: who is in it. For a mixer that has restarted each needs a fresh `tx`.
+        """
+        self._forget()
+        present = {joiner.name: joiner for joiner in joiners}
+        legs = {leg.leg: leg for leg in shown.legs} if shown else {}
+        for name in legs.keys() - present.keys():
+            self._tickets.append(Ticket(port.LegRemove(leg=name)))
+        for cohort in shown.cohorts if shown else ():
+            self._destroy_keys(cohort)
+        here = [name for name in present if name in legs]
+        for name in here:
+            self._members[name] = self._member(present[name])
+        highest = max((generation_of(cohort.highest) for cohort in shown.cohorts), default=0) if shown else 0
+        self.policy.resume(highest, [(name, present[name].ratchets, legs[name].cohort) for name in here], now)
         self._conduct()
+        for name in present.keys() - legs.keys():
+            self.join(present[name], now)
+
+    def _forget(self) -> None:
+        for queue in (self._tickets, self._requests, self._messages):
+            queue.clear()
+        self._members.clear()
+        self._joiners.clear()
+        self.keychain.clear()
+
+    def _destroy_keys(self, cohort: port.CohortStatus) -> None:
+        for epoch in cohort.prepared:
+            self._abort(want.Abort(cohort.cohort, epoch))
+        if cohort.epoch:
+            self._retire(want.Retire(cohort.cohort, cohort.epoch))
+        else:
+            self._bridge(want.Bridge(cohort.cohort, None, True))
 
     # -- answers ------------------------------------------------------------------------------
 

@@ -79,7 +79,7 @@ class Ear(Phone):
     def _names(self, octets: bytes, rtcp: bool) -> list[bytes]:
         if not self.named:
             assert self.member is not None
-            return [key.mki for key in reversed(self.member.keys())]
+            return [key.mki for key in reversed(self.member.held())]
         return [octets[-14:-10]] if len(octets) > 14 else []
 
 
@@ -90,10 +90,13 @@ class Guest:
     name: str
     member: Member
     phone: Ear
-    own: Key
+    owns: list[Key]
+    """Keys of its own that it was given, the last in force."""
     recorder: Receiver
     joined: int
-    """Frame in which its leg was added."""
+    """Frame in which it came."""
+    psk: Secret
+    ratchets: bool = True
     left: int | None = None
     acked: set[int] = field(default_factory=set)
     """Epochs that the focus knows it has."""
@@ -101,7 +104,7 @@ class Guest:
 
     def known(self) -> list[Key]:
         """Every key it ever held or can derive, its own among them."""
-        keys = [self.own]
+        keys = list(self.owns)
         for delivery in self.deliveries:
             push = delivery.push
             if push.kind == "tek":
@@ -133,7 +136,7 @@ class Kms:
 
     def answers(self, now_ns: int) -> list[tuple[Request, Secret | None]]:
         """What is answered by now; None if it is down."""
-        ready = []
+        ready: list[tuple[Request, Secret | None]] = []
         while self.waiting and self.waiting[0][0] <= now_ns:
             _, request = self.waiting.popleft()
             if self.down:
@@ -178,13 +181,12 @@ class House:
         """Asked before each command of the focus; False loses it, and all that follow, as a crash would."""
         self._random = random.Random(seed + 3)
         self._events = 0
-        self._lives = 0
+        self._signals = 0
         self.conductor = self.new_focus()
         self.room.apply(port.ConferenceCreate(conference=CONFERENCE, keying="group", style=style))
 
     def new_focus(self) -> Conductor:
         """A focus that knows nothing yet."""
-        self._lives += 1
         keychain = Keychain(CONFERENCE, self.suite, style=self.style, limits=self.limits or Limits(None, None))
         return Conductor(Policy(self.settings, style=self.style), keychain, identity=FOCUS)
 
@@ -192,45 +194,45 @@ class House:
 
     def join(self, name: str, voice: Voice | None = None, *, ratchets: bool = True) -> Guest:
         """A member comes. It is told its own key by the signalling, and everything else by MIKEY."""
-        room = self.room
         psk = Secret(self._random.randbytes(16))
-        width = 4 if self.style == "mki" else 0
-        mki = (0x8000_0000 | self._random.getrandbits(31)).to_bytes(4)
-        own, rx = (
-            room.key(f"own:{name}.{self._lives}", self.suite, mki=mki.hex() if width else ""),
-            room.key(f"rx:{name}"),
-        )
         address = f"192.0.2.{len(self.guests) + len(self.past) + 1}:{5000 + len(self.guests) + len(self.past)}"
         member = Member(name, psk, focus=FOCUS, conference=CONFERENCE)
-        member.own(mki, own.secret, self.suite)
         phone = Ear(
             name,
             address,
             self._random.randrange(1, 1 << 32),
             voice=voice,
             member=member,
-            named=bool(width),
+            named=self.style == "mki",
             now=self.now,
         )
-        phone.uplink = Context(rx.suite, rx.secret.reveal())
         recorder = Receiver(psk, identity=name.encode(), peer=FOCUS.encode())
-        guest = Guest(name, member, phone, own, recorder, room.engine.frame)
+        guest = Guest(name, member, phone, [], recorder, self.room.frame, psk, ratchets)
         self.guests[name] = guest
-        leg = port.LegAdd(conference=CONFERENCE, leg=name, rx=rx, tx=own, ssrc=phone.ssrc, remote=address)
-        self.conductor.join(Joiner(leg, psk, ratchets), self.now())
+        self.conductor.join(self.signal(guest), self.now())
         self.work()
-        if name in self.room.phones or self._added(name):
-            phone.born_ns = room.now_ns
-            room.phones[name] = phone
+        if self.room.engine.has_leg(name):
+            phone.born_ns = self.room.now_ns
+            self.room.phones[name] = phone
         return guest
 
-    def _added(self, name: str) -> bool:
-        return self.room.engine.has_leg(name)
+    def signal(self, guest: Guest) -> Joiner:
+        """The signalling between focus and member: the leg gets keys of its own, which both then know."""
+        name, phone, room = guest.name, guest.phone, self.room
+        mki = (0x8000_0000 | self._random.getrandbits(31)).to_bytes(4)
+        named = mki.hex() if self.style == "mki" else ""
+        self._signals += 1
+        own, rx = room.key(f"own:{self._signals}", self.suite, mki=named), room.key(f"rx:{self._signals}")
+        guest.member.own(mki, own.secret, self.suite)
+        guest.owns.append(own)
+        phone.uplink = Context(rx.suite, rx.secret.reveal())
+        leg = port.LegAdd(conference=CONFERENCE, leg=name, rx=rx, tx=own, ssrc=phone.ssrc, remote=phone.address)
+        return Joiner(leg, guest.psk, guest.ratchets)
 
     def leave(self, name: str, *, evict: bool = False) -> Guest:
         """A member goes, with everything it knows."""
         guest = self.guests.pop(name)
-        guest.left = self.room.engine.frame
+        guest.left = self.room.frame
         self.past.append(guest)
         self.room.phones.pop(name, None)
         self.conductor.leave(name, self.now(), evict=evict)
@@ -341,6 +343,45 @@ class House:
             if self.style == "mki":
                 guest.phone.streams.setdefault(reply.stream.ssrc, Stream(reply.stream.roc))
         conductor.replied(ticket, reply, self.now())
+
+    # -- what goes wrong
+
+    def restart_focus(self) -> None:
+        """The focus was killed; another takes over that knows who is a member, and asks the mixer."""
+        self.before = lambda ticket: True
+        self.kms.waiting.clear()
+        self.conductor = self.new_focus()
+        joiners = []
+        for guest in self.guests.values():
+            if self.room.engine.has_leg(guest.name):
+                leg = port.LegAdd(conference=CONFERENCE, leg=guest.name, tx=guest.owns[-1])
+                joiners.append(Joiner(leg, guest.psk, guest.ratchets))
+            else:
+                joiners.append(self.signal(guest))
+                self.room.phones[guest.name] = guest.phone
+        self._forget_acks()
+        self.conductor.recover(self.room.show(CONFERENCE), joiners, self.now())
+        self.work()
+
+    def restart_mixer(self) -> None:
+        """The mixer was killed; it comes back with nothing but its ledger, and the focus begins anew with it."""
+        self.before = lambda ticket: True
+        self.room.revive()
+        self._events = len(self.room.events)
+        self.room.apply(port.ConferenceCreate(conference=CONFERENCE, keying="group", style=self.style))
+        self._forget_acks()
+        for guest in self.guests.values():
+            guest.phone.streams.clear()
+            guest.phone.contexts.clear()
+            guest.phone.born_ns, guest.phone.position = self.room.now_ns, 0
+            self.room.phones[guest.name] = guest.phone
+        joiners = [self.signal(guest) for guest in self.guests.values()]
+        self.conductor.recover(None, joiners, self.now())
+        self.work()
+
+    def _forget_acks(self) -> None:
+        for guest in self.guests.values():
+            guest.acked.clear()
 
     # -- what is true
 

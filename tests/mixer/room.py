@@ -89,6 +89,8 @@ class Room:
         """`net`: from phones to the mixer; `ears`: from the mixer to phones, at once and whole if omitted."""
         self.engine = Engine(MixerConfig(tick_ms=tick_ms, max_legs=max_legs, **config), ledger=ledger)  # type: ignore[arg-type]
         self.ears = ears
+        self._ledger = ledger
+        self._past_ns = 0
         self.tick_ns = tick_ms * MS
         self.net = net or Net(seed)
         self.phones: dict[str, Phone] = {}
@@ -105,7 +107,17 @@ class Room:
 
     @property
     def now_ns(self) -> int:
-        return self.engine.frame * self.tick_ns
+        return self._past_ns + self.engine.frame * self.tick_ns
+
+    @property
+    def frame(self) -> int:
+        """Ticks since the beginning, over all lives of the mixer."""
+        return self.now_ns // self.tick_ns
+
+    def revive(self) -> None:
+        """Kill the mixer and start another, with the same ledger and nothing else. Time goes on."""
+        self._past_ns = self.now_ns
+        self.engine = Engine(self.engine.config, ledger=self._ledger)
 
     def apply(self, command: port.Command) -> port.Reply:
         return self.engine.apply(command)
@@ -298,10 +310,10 @@ class Room:
                 self.net.send(now, octets, phone.address, phone.local)
         self.arrive(self.net.due(now))
         if self.ears is not None:
-            by_address = {phone.address: phone for phone in self.phones.values()}
+            where = {phone.address: phone for phone in self.phones.values()}
             for datagram in self.ears.due(now):
-                if phone := by_address.get(datagram.source):
-                    phone.receive(datagram.octets, now)
+                if datagram.source in where:
+                    where[datagram.source].receive(datagram.octets, now)
         fanouts = self.engine.tick()
         for fanout in fanouts:
             self._deliver(fanout, now)
@@ -333,7 +345,7 @@ class Room:
         for packet, where, local in zip(fanout.packet.tolist(), fanout.address, fanout.local.tolist(), strict=True):
             octets = fanout.octets[packet, : fanout.length[packet]].tobytes()
             address = addresses.unpack(where)
-            self.sent.append(Sent(self.engine.frame, octets, address, local, id(fanout) << 16 | packet))
+            self.sent.append(Sent(self.frame, octets, address, local, id(fanout) << 16 | packet))
             if self.ears is not None:
                 self.ears.send(now_ns, octets, address)
             elif phone := by_address.get(address):
