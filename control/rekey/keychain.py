@@ -46,7 +46,7 @@ class Keychain:
         self.conference, self.suite = conference, suite
         self.csb_id = secrets.randbits(32)
         self.rand = secrets.token_bytes(16)
-        self._named = style == "mki"
+        self.named = style == "mki"
         self._limits = limits or Limits()
         self._secrets: dict[tuple[int, int], Secret] = {}
 
@@ -94,7 +94,7 @@ class Keychain:
         return Key(
             suite=self.suite,
             secret=self._srtp_key(cohort, epoch),
-            mki=mki_of(epoch).hex() if self._named else "",
+            mki=mki_of(epoch).hex() if self.named else "",
             epoch=epoch,
             max_age_s=self._limits.max_age_s,
             max_packets=self._limits.max_packets,
