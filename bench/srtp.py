@@ -12,11 +12,12 @@ An MKI is spliced here, outside libsrtp, because no byte of it enters the cipher
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final, TypeAlias
 
 import cffi
 import numpy as np
-import pylibsrtp  # noqa: F401  (importing it calls srtp_init)
+import pylibsrtp
 from numpy.typing import NDArray
 from pylibsrtp import _binding
 
@@ -206,3 +207,20 @@ class PacketSession:
     def _load(self, packet: bytes) -> None:
         self._work.octets[0, : len(packet)] = np.frombuffer(packet, np.uint8)
         self._work.length[0] = len(packet)
+
+
+def plain(suite: str, secret: bytes) -> Callable[[bytes], bytes]:
+    """pylibsrtp's own call, packet by packet, to compare with.
+
+    Raises:
+        SrtpError: for a suite that pylibsrtp has no name for.
+    """
+    profile = {
+        "AES_CM_128_HMAC_SHA1_80": pylibsrtp.Policy.SRTP_PROFILE_AES128_CM_SHA1_80,
+        "AEAD_AES_128_GCM": pylibsrtp.Policy.SRTP_PROFILE_AEAD_AES_128_GCM,
+    }.get(suite)
+    if profile is None:
+        raise SrtpError(f"pylibsrtp has no profile {suite}")
+    policy = pylibsrtp.Policy(key=secret, ssrc_type=pylibsrtp.Policy.SSRC_ANY_OUTBOUND, srtp_profile=profile)
+    protect: Callable[[bytes], bytes] = pylibsrtp.Session(policy).protect
+    return protect

@@ -74,6 +74,23 @@ STRATEGIES: Final = (
 BY_NAME: Final = {strategy.name: strategy for strategy in STRATEGIES}
 
 
+def named(name: str) -> Strategy:
+    """A strategy by its name; cohorts may have any size.
+
+    Raises:
+        KeyError: if there is none.
+    """
+    kind, _, size = name.partition(" ")
+    return cohorts(int(size)) if kind == "cohorts" else BY_NAME[name]
+
+
+def modelled(strategy: Strategy, churn: Churn, world: World, seed: int, *, series: bool = False) -> Outcome:
+    """One strategy in one conference, as a model."""
+    assert strategy.model is not None, "a strategy that has one"
+    model = strategy.model(generate(churn, seed), world, seed, end=churn.length, **dict(strategy.options))
+    return msgspec.structs.replace(model.run(strategy.name, series=series), people=churn.people)
+
+
 def play(
     strategy: Strategy,
     churn: Churn,
@@ -85,13 +102,10 @@ def play(
     ratchets: bool = True,
 ) -> Outcome:
     """One strategy in one conference: with the policy if there is one and it is not too much, else as a model."""
-    trace = generate(churn, seed)
-    modelled = None
     if strategy.model is not None:
-        model = strategy.model(trace, world, seed, end=churn.length, **dict(strategy.options))
-        modelled = model.run(strategy.name, series=series)
-    if strategy.settings is None or (modelled is not None and modelled.deliveries > largest):
-        assert modelled is not None, "a strategy has settings or a model"
-        return msgspec.structs.replace(modelled, people=churn.people)
+        outcome = modelled(strategy, churn, world, seed, series=series)
+        if strategy.settings is None or outcome.deliveries > largest:
+            return outcome
+    trace = generate(churn, seed)
     simulation = Simulation(strategy.policy_settings(world), trace, world, seed, ratchets, end=churn.length)
     return msgspec.structs.replace(simulation.run(strategy.name, series=series), people=churn.people)
