@@ -109,6 +109,21 @@ def judge(
     )
 
 
+def listen(
+    plan: Plan,
+    got: downlink.Arrivals,
+    origin: NDArray[np.intp],
+    said_ns: NDArray[np.int64],
+    window_ns: tuple[int, int],
+    legs: list[int],
+) -> list[str]:
+    """What is wrong with the content that some legs heard; `origin` as `downlink.open_all` returns it."""
+    ears = _Ears(plan, got, origin, said_ns, window_ns)
+    for leg in legs:
+        ears.examine(leg)
+    return ears.problems
+
+
 def sample(plan: Plan) -> list[int]:
     """Legs to listen to: two talkers and two listeners (if there are) of up to eight conferences."""
     conference, member = plan.conference(), plan.member()

@@ -167,20 +167,23 @@ def policy_table(results: Results) -> str:
 
 def agreement_table(results: Results) -> str:
     """The policy and its model side by side, for what was played with the policy."""
-    rows = []
-    for model in results.models:
-        for one in results.of(model.people, model.strategy):
-            if one.how == "policy" and one.seed == model.seed:
-                rows.append(
-                    [
-                        one.strategy,
-                        f"{one.deliveries:,}",
-                        f"{model.deliveries:,}",
-                        f"{model.deliveries / one.deliveries - 1:+.2%}",
-                        f"{one.exposed.mean:.3f}",
-                        f"{model.exposed.mean:.3f}",
-                    ]
-                )
+    pairs = [
+        (one, model)
+        for model in results.models
+        for one in results.of(model.people, model.strategy)
+        if one.how == "policy" and one.seed == model.seed
+    ]
+    rows = [
+        [
+            one.strategy,
+            f"{one.deliveries:,}",
+            f"{model.deliveries:,}",
+            f"{model.deliveries / one.deliveries - 1:+.2%}",
+            f"{one.exposed.mean:.3f}",
+            f"{model.exposed.mean:.3f}",
+        ]
+        for one, model in pairs
+    ]
     heads = ["strategy", "deliveries, policy", "model", "", "mean exposure, policy, s", "model, s"]
     return tables.table(heads, rows, "lrrrrr")
 
