@@ -90,12 +90,12 @@ def run(options: argparse.Namespace) -> Results:
         BenchError, ChannelError, ChurnError: if something cannot be measured or played.
     """
     begun = time.monotonic()
+    conference = churn.from_options(options, people=options.middle)
+    world = world_of(options)
     _say("costs ...")
     measured = costs.measure(quick=options.quick)
     loads = [scaling.measure(members, leaves=100 if options.quick else 300) for members in options.loads]
     c_msg = round(measured.c_msg(), 6)
-    conference = churn.from_options(options, people=options.middle)
-    world = world_of(options)
     case = Case(strategy="default", churn=conference, seed=1, c_msg=c_msg, world=world, largest=sys.maxsize)
     todo = cases(options, c_msg)
     by_channel = [

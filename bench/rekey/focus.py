@@ -36,7 +36,7 @@ class Rekey(msgspec.Struct, frozen=True, kw_only=True):
 
     epoch: int
     members: int
-    """Who acknowledged it."""
+    """Who acknowledged it before the next one left."""
     messages: int
     """Repetitions included."""
     last_ack_ms: float
@@ -45,7 +45,7 @@ class Rekey(msgspec.Struct, frozen=True, kw_only=True):
     heard_ms: float
     """Until the last member of the cohort heard it for the first time."""
     focus_cpu_ms: float
-    """Of the focus's process, from the leave to the switch."""
+    """Of the focus's process until then."""
 
 
 class Focus:
@@ -91,33 +91,41 @@ class Focus:
         return facts.bridged == 0 and facts.counts.epochs > 0
 
     async def leave(self, leg: int) -> Rekey:
-        """A member goes; returns when its cohort has another key and everybody is under it."""
-        conductor = self.conductor
+        """A member goes; returns `gap_s` later, with what came of it.
+
+        Raises:
+            BenchError: if its cohort gets no other key.
+        """
+        conductor, loop = self.conductor, asyncio.get_running_loop()
         mark, cpu = conductor.mark(), time.process_time()
-        left, left_ns = asyncio.get_running_loop().time(), time.time_ns()
+        left, left_ns = loop.time(), time.time_ns()
         self.driver.leave(self._live.name(leg))
-        await self.until(lambda: len(conductor.switches) > mark.switches and self.all_grouped(), "a rekey")
+        await self.until(lambda: len(conductor.switches) > mark.switches, "a rekey")
+        cpu = time.process_time() - cpu
         switched, _, epoch = conductor.switches[mark.switches]
+        self.left.append((leg, left_ns, left_ns + int((conductor.removed[-1] - left) * 1e9)))
+        await asyncio.sleep(left + self._live.gap_s - loop.time())
         acks = [at for at, _ in conductor.acks[mark.acks :]]
-        removed_ns = left_ns + int((conductor.removed[-1] - left) * 1e9)
-        self.left.append((leg, left_ns, removed_ns))
         return Rekey(
+            epoch=epoch,
             members=len(acks),
             messages=conductor.counts.messages - mark.messages,
-            last_ack_ms=round((max(acks) - left) * 1000, 1),
+            last_ack_ms=round((max(acks, default=left) - left) * 1000, 1),
             switched_ms=round((switched - left) * 1000, 1),
             heard_ms=0.0,
-            epoch=epoch,
-            focus_cpu_ms=round((time.process_time() - cpu) * 1000, 1),
+            focus_cpu_ms=round(cpu * 1000, 1),
         )
 
     async def come(self, leg: int) -> float:
-        """A member comes late; the time until it is under the group key, in ms."""
-        begin = asyncio.get_running_loop().time()
+        """A member comes late; returns `gap_s` later the time until it was under the group key, in ms."""
+        loop = asyncio.get_running_loop()
+        begin = loop.time()
         self.joined.append(leg)
         self.join(leg)
         await self.until(self.all_grouped, "a late member under the group key")
-        return round((asyncio.get_running_loop().time() - begin) * 1000, 1)
+        took = loop.time() - begin
+        await asyncio.sleep(self._live.gap_s - took)
+        return round(took * 1000, 1)
 
 
 @contextlib.asynccontextmanager

@@ -7,7 +7,8 @@ focus is this one: `Driver`, `Conductor` and `Policy` as they are. Members take 
 own, and key messages by MIKEY over UDP, which they acknowledge. Three talk. Then members leave, one after the other,
 and some come.
 
-Without --cohort three runs are made: one group; cohorts of 256; cohorts of 256 with the bridge. Exits with 1, and says
+Without --cohort four runs are made: one group; cohorts of 256; the same with the bridge; and with that, a network that
+loses every twentieth key message and every twentieth acknowledgement. Exits with 1, and says
 WRONG, if a member that stayed lost a packet or could not read one, if the content is wrong, or if counts do not add up.
 """
 
@@ -35,6 +36,8 @@ from control.messages import NodeInfo
 
 COUNTS: Final = ("lost", "unreadable", "forged", "duplicates", "disordered", "stray")
 """Of packets, each of which has to be 0."""
+LOSSY: Final = 0.05
+"""Of the last run, if all are made."""
 EXPOSED: Final = 1
 """Packets that may still go out under a key of one who has left, if its cohort is bridged."""
 
@@ -81,15 +84,8 @@ async def _play(live: Live, focus: Focus, mixer: Daemon, members: Child) -> Run:
     await members.expect("talking", 10)
     await asyncio.sleep(HEAD_S)
     window = time.time_ns()
-    rekeys, joins_ms = [], []
-    for leg in live.leavers():
-        due = loop.time() + live.gap_s
-        rekeys.append(await focus.leave(leg))
-        await asyncio.sleep(due - loop.time())
-    for leg in range(live.members, live.legs):
-        due = loop.time() + live.gap_s
-        joins_ms.append(await focus.come(leg))
-        await asyncio.sleep(due - loop.time())
+    rekeys = [await focus.leave(leg) for leg in live.leavers()]
+    joins_ms = [await focus.come(leg) for leg in range(live.members, live.legs)]
     await asyncio.sleep(TAIL_S / 2)
     happened = Happened((window, time.time_ns()), focus.left, focus.joined)
     after = await mixer.client.call(NodeInfo())
@@ -127,7 +123,11 @@ def complaints(run: Run) -> list[str]:
         if not 0 < one.members < size or one.messages < one.members
     ]
     acked = sum(rekey.members for rekey in run.rekeys)
-    if not live.cohort and acked != sum(live.members - number for number in range(1, live.leaves + 1)):
+    if (
+        not live.cohort
+        and not live.loss
+        and acked != sum(live.members - number for number in range(1, live.leaves + 1))
+    ):
         wrong.append(f"only {acked} of the members that stayed acknowledged a key")
     for leaver in found.leavers:
         if leaver.sent_to_it:
@@ -141,6 +141,7 @@ HEADS: Final = (
     "members",
     "cohort",
     "bridge",
+    "loss",
     "rekeys",
     "keys acknowledged, each",
     "last ack, ms: median, max",
@@ -163,6 +164,7 @@ def row(run: Run) -> list[str]:
         f"{live.members:,}",
         str(live.cohort or "one group"),
         "yes" if live.bridge_max else "no",
+        f"{live.loss:.0%}",
         str(len(rekeys)),
         _pair([one.members for one in rekeys]),
         _pair([one.last_ack_ms for one in rekeys]),
@@ -195,11 +197,12 @@ def options_of(arguments: list[str]) -> argparse.Namespace:
     shape = argparse.ArgumentDefaultsHelpFormatter
     p = argparse.ArgumentParser(description="Rekey with media.", formatter_class=shape)
     p.add_argument("--members", type=int, default=1000)
-    p.add_argument("--cohort", type=int, default=None, help="members of one; 0: one group; omitted: three runs")
+    p.add_argument("--cohort", type=int, default=None, help="members of one; 0: one group; omitted: four runs")
     p.add_argument("--bridge-max", type=int, default=0, help="legs that may be on own keys for a leave")
     p.add_argument("--leaves", type=int, default=5)
     p.add_argument("--joins", type=int, default=2)
     p.add_argument("--gap-s", type=float, default=2.5, help="seconds between two of them")
+    p.add_argument("--loss", type=float, default=0.0, help="share of key messages and of acknowledgements lost")
     p.add_argument("--json", action="store_true")
     p.add_argument("--markdown", action="store_true", help="the table only")
     return p.parse_args(arguments)
@@ -208,8 +211,13 @@ def options_of(arguments: list[str]) -> argparse.Namespace:
 def lives(options: argparse.Namespace) -> list[Live]:
     """The runs that the command line asks for."""
     shared = {name: getattr(options, name) for name in ("members", "leaves", "joins", "gap_s")}
-    wanted = [(options.cohort, options.bridge_max)] if options.cohort is not None else [(0, 0), (256, 0), (256, 1500)]
-    return [Live(**shared, cohort=cohort, bridge_max=bridge, seed=secrets.token_hex(16)) for cohort, bridge in wanted]
+    wanted = [(0, 0, options.loss), (256, 0, options.loss), (256, 1500, options.loss), (256, 1500, LOSSY)]
+    if options.cohort is not None:
+        wanted = [(options.cohort, options.bridge_max, options.loss)]
+    return [
+        Live(**shared, cohort=cohort, bridge_max=bridge, loss=loss, seed=secrets.token_hex(16))
+        for cohort, bridge, loss in wanted
+    ]
 
 
 def main() -> int:

@@ -22,9 +22,9 @@ from mixer.suites import SuiteName
 CONFERENCE: Final = "live"
 FOCUS: Final = "focus"
 TALKERS: Final = 3
-HEAD_S: Final = 2.5
+HEAD_S: Final = 2.1
 """Of talk before anything happens: longer than the pause between two rekeys; and"""
-TAIL_S: Final = 2.0
+TAIL_S: Final = 1.0
 """after everything has."""
 
 
@@ -41,6 +41,8 @@ class Live(msgspec.Struct, frozen=True, kw_only=True):
     joins: int = 2
     gap_s: float = 2.5
     """From one event to the next: more than the pause between two rekeys."""
+    loss: float = 0.0
+    """Share of key messages, and of their acknowledgements, that the network swallows."""
     suite: SuiteName = "AES_CM_128_HMAC_SHA1_80"
     setup_s: float = 20.0
     """Until everybody is in, at most; what arrives meanwhile is kept too."""

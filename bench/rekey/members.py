@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import gc
 import os
+import random
 import select
 import sys
 import time
@@ -74,6 +75,7 @@ class Hall:
         self.live, self._lines = live, lines
         self.media, self.keys = Loopback(), Crowd()
         self._plan = live.plan()
+        self._random = random.Random(live.seed)
         self._members = [
             Member(live.name(leg), live.psk(leg), focus=FOCUS, conference=CONFERENCE) for leg in range(live.legs)
         ]
@@ -130,9 +132,11 @@ class Hall:
         """Some members take a key message each, and acknowledge it."""
         for _ in range(min(_SLICE, len(self._backlog))):
             leg, octets, sender = self._backlog.popleft()
+            if self._random.random() < self.live.loss:
+                continue
             answer = self._members[leg].receive(octets, now=time.monotonic())
             self._messages.append(Message(leg, time.time_ns(), octets))
-            if answer is not None:
+            if answer is not None and self._random.random() >= self.live.loss:
                 self.keys.send(leg, answer, sender)
 
     def _patience_ms(self) -> int:

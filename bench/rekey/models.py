@@ -211,6 +211,8 @@ class Debounce(Model):
     """A rekey waits for a time without a leave."""
 
     quiet: float = 5.0
+    first_wait: float = inf
+    """How long the very first leaver waited."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -219,6 +221,7 @@ class Debounce(Model):
     def pass_time(self, now: float) -> None:
         if self._fires <= now:
             when, self._fires = self._fires, inf
+            self.first_wait = min(self.first_wait, when - self._exposed[0]) if self.epochs == 0 else self.first_wait
             self.cover(self.distribute(when))
 
     def left(self, now: float) -> None:
