@@ -84,7 +84,7 @@ def _serve(options: argparse.Namespace) -> int:
 
 
 def _kms(options: argparse.Namespace) -> int:
-    from control.kms import audit, daemon, settings
+    from control.kms import audit, daemon, settings, tickets
     from control.kms.lines import LineFileError
     from control.listen import ListenError
 
@@ -100,7 +100,7 @@ def _kms(options: argparse.Namespace) -> int:
             state={"directory": options.directory},
             log={"level": options.log_level, "format": options.log_format},
         )
-        return daemon.serve(chosen)
+        return daemon.serve(chosen, tickets.authority)
     except (settings.SettingsError, audit.AuditError, LineFileError, ListenError, OSError) as error:
         print(f"mrfp kms: {error}", file=sys.stderr)
         return 1
