@@ -14,9 +14,7 @@ import functools
 import sys
 import time
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Final
 
@@ -24,12 +22,12 @@ import msgspec
 
 from bench.processes import BenchError
 from bench.rekey import churn, costs, figures, results, scaling, tables
+from bench.rekey.cases import Case, play_all
 from bench.rekey.channels import ChannelError
-from bench.rekey.churn import Churn, ChurnError
-from bench.rekey.outcome import Outcome
+from bench.rekey.churn import ChurnError
 from bench.rekey.results import ChannelRun, Results, SizeRun
 from bench.rekey.simulate import World
-from bench.rekey.strategies import LARGEST, STRATEGIES, modelled, named, play
+from bench.rekey.strategies import STRATEGIES, modelled
 from control import logs
 
 ROOT: Final = Path(__file__).resolve().parent.parent.parent
@@ -40,27 +38,9 @@ IMAGES: Final = ROOT / "docs" / "img"
 PEOPLE: Final = (100, 1_000, 10_000, 100_000)
 ONCE: Final = 100_000
 """From so many people on, one seed has to do."""
-SHOWN: Final = ("naive", "group T=5", "default")
+SHOWN: Final = ("naive", "group T=5", "default", "bridge all")
 """Whose course is drawn."""
 COHORTS: Final = (16, 32, 64, 128, 256, 512, 1024, 2048, 4096)
-
-
-class Case(msgspec.Struct, frozen=True, kw_only=True):
-    """One strategy in one conference."""
-
-    strategy: str
-    churn: Churn
-    seed: int
-    c_msg: float
-    world: dict[str, float]
-    series: bool = False
-    largest: int = LARGEST
-
-
-def played(case: Case) -> Outcome:
-    """Play a case: in a process of its own, if there are several."""
-    world = World(**(case.world | {"c_msg": case.c_msg}))
-    return play(named(case.strategy), case.churn, world, case.seed, series=case.series, largest=case.largest)
 
 
 def cases(options: argparse.Namespace, c_msg: float) -> list[Case]:
@@ -107,7 +87,7 @@ def run(options: argparse.Namespace) -> Results:
         msgspec.structs.replace(case, strategy=f"cohorts {size}" if size else "group T=2")
         for size in (*options.cohorts, 0)
     ]
-    outcomes = _play_all([*todo, *by_channel, *by_size], options.jobs)
+    outcomes = play_all([*todo, *by_channel, *by_size], options.jobs)
     after = outcomes[len(todo) :]
     names = [channel.name for channel in measured.channels for _ in range(2)]
     return Results(
@@ -132,18 +112,6 @@ def run(options: argparse.Namespace) -> Results:
         ],
         loads=loads,
     )
-
-
-def _play_all(todo: list[Case], jobs: int) -> list[Outcome]:
-    if jobs == 1:
-        return [_noted(case, played(case)) for case in todo]
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
-        return [_noted(case, outcome) for case, outcome in zip(todo, pool.map(played, todo), strict=True)]
-
-
-def _noted(case: Case, outcome: Outcome) -> Outcome:
-    _say(f"{case.churn.people:,} people, seed {case.seed}, {outcome.strategy}: {outcome.deliveries:,} deliveries")
-    return outcome
 
 
 def parts(found: Results) -> dict[str, Callable[[], str]]:

@@ -47,39 +47,42 @@ def _pareto(figure: Any, results: Results) -> None:
     """Cost against exposure: down and left is better."""
     shown = [people for people in results.people if people >= 1000] or results.people
     for axes, people in zip(figure.subplots(1, len(shown), squeeze=False)[0], shown, strict=True):
-        for strategy in STRATEGIES:
+        for number, strategy in enumerate(STRATEGIES):
             for run in results.of(people, strategy.name)[:1]:
                 cost = focus_s(results.costs, run) + mixer_s(results.costs, run)
                 exposure = max(run.exposed.mean, PACKET_S)
-                axes.plot(exposure, max(cost, 1e-3), "s" if run.how == "model" else "o", ms=6)
-                axes.annotate(
-                    strategy.name, (exposure, max(cost, 1e-3)), fontsize=7, xytext=(4, 4), textcoords="offset points"
-                )
+                mark, colour = "s" if run.how == "model" else "o", f"C{number % 10}"
+                face = "none" if number >= 10 else colour
+                label = strategy.name if people == shown[0] else None
+                axes.plot(exposure, max(cost, 1e-2), mark, color=colour, mfc=face, ms=8, label=label)
         axes.axvline(PACKET_S, color="grey", lw=0.5, ls=":")
         axes.set(xscale="log", yscale="log", title=f"{people:,} people", xlabel="mean exposure of a leaver, s")
-        axes.margins(x=0.2, y=0.15)
+        axes.margins(x=0.1, y=0.1)
         axes.grid(alpha=0.3)
     figure.axes[0].set_ylabel("CPU of focus and mixer for keys, s an hour")
+    figure.legend(loc="outside right upper", fontsize=8, title="square: model", title_fontsize=8)
 
 
 def _hour(figure: Any, results: Results) -> None:
     """A conference of an hour with its bursts."""
     people = max((one.people for one in results.outcomes if one.series), default=0)
     runs = {one.strategy: one.series for one in results.outcomes if one.series and one.people == people}
-    members, rate, bridged = figure.subplots(3, 1, sharex=True)
+    members, rate, bridged, exposure = figure.subplots(4, 1, sharex=True)
     for strategy, series in runs.items():
-        minutes = [step * BIN_S / 60 for step in range(len(series.members))]
+        shown = int((results.churn.length + 120) / BIN_S)
+        minutes = [step * BIN_S / 60 for step in range(len(series.members))][:shown]
         if strategy == "default":
-            members.plot(minutes, series.members, "k-")
-            bridged.plot(minutes, series.bridged, label="legs on own keys, default")
-            bridged.plot(minutes, [1000 * s for s in series.exposure], ".", ms=3, label="longest exposure, ms, default")
-        rate.plot(minutes, [max(0.1, n / BIN_S) for n in series.deliveries], lw=1, label=strategy)
-    members.set(ylabel="members", title=f"{people:,} people, 60 minutes, steps of {BIN_S:g} s")
-    rate.set(ylabel="key deliveries a second", yscale="log")
-    bridged.set(xlabel="minutes", yscale="symlog")
-    for axes in (rate, bridged):
-        axes.legend(fontsize=7)
-    for axes in (members, rate, bridged):
+            members.plot(minutes, series.members[:shown], "k-")
+            bridged.plot(minutes, series.bridged[:shown], "C2")
+        rate.plot(minutes, [max(0.1, n / BIN_S) for n in series.deliveries[:shown]], lw=1, label=strategy)
+        exposure.plot(minutes, [max(PACKET_S, s) for s in series.exposure[:shown]], lw=1, label=strategy)
+    minutes_long = results.churn.length / 60
+    members.set(ylabel="members", title=f"{people:,} people, {minutes_long:g} minutes, steps of {BIN_S:g} s")
+    rate.set(ylabel="key deliveries\na second", yscale="log")
+    bridged.set(ylabel="legs on own keys,\ndefault", yscale="symlog", ylim=(0, None))
+    exposure.set(ylabel="longest exposure, s", yscale="log", xlabel="minutes")
+    rate.legend(fontsize=7)
+    for axes in (members, rate, bridged, exposure):
         axes.grid(alpha=0.3)
 
 
@@ -87,7 +90,7 @@ def _limits(figure: Any, results: Results) -> None:
     """The two limits on the pause between rekeys."""
     costs = results.costs
     left, right = figure.subplots(1, 2)
-    names = [one.text.split(",")[0].split(" (")[0] + (" *" if one.how == "assumed" else "") for one in costs.channels]
+    names = [f"{one.name} ({one.how})" for one in costs.channels]
     for offset, suite in ((-0.2, CM), (0.2, next(suite for suite in costs.encrypt if suite != CM))):
         values = [laws.break_even(one.focus.us / 1e6, costs.c_enc(suite)) for one in costs.channels]
         left.barh([at + offset for at in range(len(values))], values, height=0.36, label=suite)

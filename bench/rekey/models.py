@@ -118,6 +118,7 @@ class Model:
             behind_s=meter.behind_s,
             exposed=meter.exposures(),
             steady=meter.exposures(self.end),
+            most_legs=meter.most_legs,
             leg_s=meter.leg_s,
             cohort_s=meter.cohort_s,
             series=meter.series() if series else None,

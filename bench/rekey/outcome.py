@@ -62,6 +62,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     exposed: Exposed
     steady: Exposed
     """Of those who left before the end of the conference."""
+    most_legs: int
+    """On own keys at a time."""
     leg_s: float
     """Seconds on an own key, over all legs: each costs a packet's encryption 50 times a second."""
     cohort_s: float
@@ -87,6 +89,7 @@ class Meter:
         self.deliveries = self.repeats = 0
         self.leg_s = self.cohort_s = 0.0
         self.behind_s = 0.0
+        self.most_legs = 0
         self._since = 0.0
         self._asked = [0] * (int(length) + 120)
         self._ended: list[tuple[float, float]] = []
@@ -106,6 +109,7 @@ class Meter:
         """Until now, so many legs were on own keys, and so many cohorts under group keys."""
         seconds = now - self._since
         if seconds > 0:
+            self.most_legs = max(self.most_legs, legs)
             self.leg_s += legs * seconds
             self.cohort_s += cohorts * seconds
             self._spread(self._since, now, legs)

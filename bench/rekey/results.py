@@ -94,13 +94,15 @@ def strategy_table(results: Results, people: int) -> str:
                 seconds(mean(lambda run: mixer_s(costs, run))),
                 number(max(run.peak for run in runs)),
                 seconds(max(run.behind_s for run in runs)),
+                number(max(run.most_legs for run in runs)),
                 _exposure(runs, lambda run: (run.steady.mean, run.steady.p95, run.steady.max)),
                 _exposure(runs, lambda run: (run.exposed.mean, run.exposed.p95, run.exposed.max)),
             ]
         )
     heads = ["strategy", "", "keys", "deliveries", "MB", "focus, CPU s", "mixer, CPU s", "peak a second", "behind, s"]
+    heads += ["most legs on own keys"]
     heads += ["exposure before the end: mean, p95, max s", "of all"]
-    return tables.table(heads, rows, "ll" + "r" * 9)
+    return tables.table(heads, rows, "ll" + "r" * 10)
 
 
 def _means(runs: list[Outcome]) -> Callable[[Callable[[Outcome], float]], float]:

@@ -213,6 +213,7 @@ class Simulation:
             behind_s=meter.behind_s,
             exposed=meter.exposures(),
             steady=meter.exposures(self.end),
+            most_legs=meter.most_legs,
             leg_s=meter.leg_s,
             cohort_s=meter.cohort_s,
             policy_cpu_s=self._cpu_ns / 1e9,

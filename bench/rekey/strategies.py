@@ -17,7 +17,7 @@ from bench.rekey.outcome import Outcome
 from bench.rekey.simulate import Simulation, World
 from control.rekey.settings import RekeySettings
 
-LARGEST: Final = 40_000_000
+LARGEST: Final = 100_000_000
 """Deliveries beyond which a strategy that has a model is not played with the policy."""
 
 MakeModel: TypeAlias = Callable[..., models.Model]
@@ -69,7 +69,8 @@ STRATEGIES: Final = (
     Strategy("debounce 5", "one group, a rekey waits for 5 s without a leave", model=models.Debounce),
     Strategy("tree d=4", "one group with a key tree of degree 4, a rekey for each leave", model=models.Tree),
     cohorts(256),
-    Strategy("default", "cohorts of 256, T = 2 s, bridge; own keys below 256 members", settings={}),
+    Strategy("default", "cohorts of 256, T = 2 s, bridge of 1500 legs; own keys below 256 members", settings={}),
+    Strategy("bridge all", "the default with a bridge of any number of legs", settings={"bridge_max": 10**9}),
 )
 BY_NAME: Final = {strategy.name: strategy for strategy in STRATEGIES}
 

@@ -13,9 +13,10 @@ import pytest
 
 from bench.rekey import __main__ as whole
 from bench.rekey import churn, costs, laws, models, scaling, strategies, tables
+from bench.rekey.cases import Case, play_all
 from bench.rekey.churn import Churn, ChurnError, Trace
 from bench.rekey.compact import CompactError, End
-from bench.rekey.outcome import Meter
+from bench.rekey.outcome import Meter, Outcome
 from bench.rekey.results import Results
 from bench.rekey.simulate import Simulation, World
 from bench.sweep import CM
@@ -281,6 +282,21 @@ def test_the_whole_chain_prints_and_draws(
     pictures = list(tmp_path.glob("*.png"))
     assert len(pictures) == 5
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in pictures)
+
+
+def test_two_processes_play_what_one_does() -> None:
+    todo = [
+        Case(strategy=name, churn=Churn(people=40, length=300.0), seed=seed, c_msg=1e-5, world={})
+        for name in ("naive", "group T=5", "cohorts 16")
+        for seed in (1, 2)
+    ]
+    alone, together = ([_timeless(one) for one in play_all(todo, jobs)] for jobs in (1, 2))
+    assert alone == together
+    assert len({one.deliveries for one in alone}) > 3
+
+
+def _timeless(outcome: Outcome) -> Outcome:
+    return msgspec.structs.replace(outcome, policy_cpu_s=0.0)
 
 
 def test_every_strategy_was_played_in_every_size(found: Results) -> None:
