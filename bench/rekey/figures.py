@@ -75,13 +75,14 @@ def _hour(figure: Any, results: Results) -> None:
             members.plot(minutes, series.members[:shown], "k-")
             bridged.plot(minutes, series.bridged[:shown], "C2")
         rate.plot(minutes, [max(0.1, n / BIN_S) for n in series.deliveries[:shown]], lw=1, label=strategy)
-        exposure.plot(minutes, [max(PACKET_S, s) for s in series.exposure[:shown]], lw=1, label=strategy)
+        ended = [(at, max(PACKET_S, s)) for at, s in zip(minutes, series.exposure, strict=False) if s]
+        exposure.plot(*zip(*ended, strict=True) if ended else ((), ()), ".", ms=3, label=strategy)
     minutes_long = results.churn.length / 60
     members.set(ylabel="members", title=f"{people:,} people, {minutes_long:g} minutes, steps of {BIN_S:g} s")
-    rate.set(ylabel="key deliveries\na second", yscale="log")
+    rate.set(ylabel="key deliveries\na second", yscale="log", ylim=(0.1, 1e9))
     bridged.set(ylabel="legs on own keys,\ndefault", yscale="symlog", ylim=(0, None))
-    exposure.set(ylabel="longest exposure, s", yscale="log", xlabel="minutes")
-    rate.legend(fontsize=7)
+    exposure.set(ylabel="longest exposure\nin the step, s", yscale="log", xlabel="minutes")
+    rate.legend(fontsize=7, loc="upper center", ncols=4)
     for axes in (members, rate, bridged, exposure):
         axes.grid(alpha=0.3)
 

@@ -32,6 +32,15 @@ def capacity(members: float, c_msg: float, share: float = 0.2) -> float:
     return members * c_msg / share
 
 
+def largest_group(leaves_per_member: float, c_msg: float) -> float:
+    """The size of group of which one member leaves, on average, while a key is delivered to it: 1 / sqrt(mu c_msg).
+
+    Somebody who leaves then has the key, and nobody may be put under it who is on an own key. A key is without such a
+    one with probability exp(-L), L being the square of the size over this one, whatever the pause between rekeys.
+    """
+    return 1 / sqrt(leaves_per_member * c_msg)
+
+
 # -- how often, and how long ------------------------------------------------------------------
 
 

@@ -17,10 +17,12 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import datetime as dt
 import secrets
 import statistics
 import sys
 import time
+from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -30,10 +32,12 @@ from bench.rekey import tables
 from bench.rekey.focus import Focus, Rekey, conference, key_server
 from bench.rekey.judging import Happened, LiveVerdict
 from bench.rekey.liveplan import HEAD_S, TAIL_S, Live
+from bench.sweep import machine
 from control import logs
 from control.errors import ControlError
 from control.messages import NodeInfo
 
+PAGE: Final = Path(__file__).resolve().parent.parent.parent / "docs" / "rekeying.md"
 COUNTS: Final = ("lost", "unreadable", "forged", "duplicates", "disordered", "stray")
 """Of packets, each of which has to be 0."""
 LOSSY: Final = 0.05
@@ -192,6 +196,15 @@ def markdown(runs: list[Run]) -> str:
     return tables.table(HEADS, map(row, runs), "r" * len(HEADS))
 
 
+def publish(runs: list[Run]) -> None:
+    """Write the table, and how it came about, into the page. Raises `BenchError` if it has lost its markers."""
+    words = [word for word in sys.argv[1:] if word != "--publish"]
+    day = dt.datetime.now(dt.UTC).date().isoformat()
+    made = f"`{' '.join(('python -m bench.rekey.live', *words))}`, {day}; {machine()}."
+    page = tables.fill(PAGE.read_text(encoding="utf-8"), "live", f"{made}\n\n{markdown(runs)}")
+    PAGE.write_text(page, encoding="utf-8")
+
+
 def options_of(arguments: list[str]) -> argparse.Namespace:
     """The command line."""
     shape = argparse.ArgumentDefaultsHelpFormatter
@@ -205,6 +218,7 @@ def options_of(arguments: list[str]) -> argparse.Namespace:
     p.add_argument("--loss", type=float, default=0.0, help="share of key messages and of acknowledgements lost")
     p.add_argument("--json", action="store_true")
     p.add_argument("--markdown", action="store_true", help="the table only")
+    p.add_argument("--publish", action="store_true", help="the table, into docs/rekeying.md too")
     return p.parse_args(arguments)
 
 
@@ -230,12 +244,14 @@ def main() -> int:
         for live in lives(options):
             runs.append(asyncio.run(run(live)))
             wrong += complaints(runs[-1])
-            if not (options.json or options.markdown):
+            if not (options.json or options.markdown or options.publish):
                 print(msgspec.json.format(msgspec.json.encode(runs[-1])).decode())
     except (BenchError, ControlError, OSError) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
     print(msgspec.json.encode(runs).decode() if options.json else markdown(runs))
+    if options.publish and not wrong:
+        publish(runs)
     for problem in wrong:
         print(f"WRONG: {problem}", file=sys.stderr)
     return 1 if wrong else 0

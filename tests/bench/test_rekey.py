@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from itertools import combinations
 from math import exp
 from pathlib import Path
@@ -77,6 +78,22 @@ def test_at_the_break_even_pause_both_ways_cost_the_same(members: int) -> None:
     assert members * c_msg / pause == pytest.approx(members * laws.PPS * c_enc)
     assert pause == pytest.approx(1.0)
     assert laws.capacity(members, c_msg, 0.2) == pytest.approx(members * c_msg * 5)
+
+
+def test_a_group_too_large_never_gets_a_key_that_no_leaver_has() -> None:
+    """On both sides of the limit: newcomers get onto the group key, or all but those of the beginning never do."""
+    conference, world = Churn(people=1000, length=1200.0, leave_early=0.5, drop=1.0), World(c_msg=10e-3)
+    trace = churn.generate(conference, 1)
+    middle = (trace.time > 300) & (trace.time < 1100)
+    sizes = trace.sizes()[middle]
+    leaves = float((middle & ~trace.joins).sum()) / 800 / float(sizes.mean())
+    assert laws.largest_group(leaves, world.c_msg) < sizes.mean() / 2.5
+    large = strategies.play(strategies.named("group T=2"), conference, world, 1)
+    assert large.leg_s > trace.member_seconds() / 4
+    quick = World(c_msg=1e-5)
+    assert laws.largest_group(leaves, quick.c_msg) > 5 * sizes.mean()
+    small = strategies.play(strategies.named("group T=2"), conference, quick, 1)
+    assert small.leg_s < trace.member_seconds() / 50
 
 
 @pytest.mark.parametrize("leaves", [7e-5, 1e-3])
@@ -332,6 +349,13 @@ def test_the_page_in_the_repository_has_every_marker(found: Results) -> None:
     names = {name for name in whole.parts(found) if not name.startswith("strategies")}
     for name in sorted(names | {f"strategies {people}" for people in asked.people} | {"live"}):
         page = tables.fill(page, name, "")
+
+
+def test_the_page_names_tests_that_exist() -> None:
+    named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", whole.PAGE.read_text(encoding="utf-8"))
+    assert len(named) > 30
+    for path, name in named:
+        assert f"def {name}(" in (whole.ROOT / path).read_text(encoding="utf-8"), f"{path} has no {name}"
 
 
 def test_numbers_are_short() -> None:
