@@ -227,7 +227,7 @@ class Policy:
         self._book.grouped = True
         for cohort in self._book.cohorts.values():
             if cohort.state is State.RESTING:
-                rekeying.begin(self._book, cohort, now)
+                rekeying.schedule(self._book, cohort, now)
 
     def _change_to_unique(self, now: float) -> None:
         self._book.grouped = False

@@ -166,9 +166,8 @@ class Stage:
         else:
             self.exposures += self.policy.exposures()
             self.policy = Policy(settings or self.settings, style=style)
-            accounted = {exposure.member for exposure in self.exposures}
             for person in self.gone:
-                person.forgotten |= person.name not in accounted
+                person.forgotten = True
         for person in self.people.values():
             person.said.clear()
         for leg in self.legs.values():

@@ -209,7 +209,9 @@ def test_kms_down_is_asked_less_and_less_often_and_never_for_the_same_key() -> N
     stage = running()
     stage.network.kms_fails = 1.0
     stage.leave("m0")
-    stage.run(200)
+    stage.run(0.5)
+    stage.leave("m1", evict=True)
+    stage.run(199.5)
     times = stage.times(Obtain)
     gaps = [later - earlier - stage.network.kms for earlier, later in itertools.pairwise(times)]
     assert gaps[:7] == pytest.approx([1, 2, 4, 8, 16, 30, 30])
@@ -225,8 +227,13 @@ def test_while_the_kms_is_down_every_leave_bridges_at_once() -> None:
     assert stage.said(Obtain), "the rotation failed"
     assert stage.epoch_heard_by("m0"), "which harms nobody: the key is old, not known to one who left"
     stage.leave("m0")
+    assert stage.log[-1][1] == RemoveLeg("m0", True)
     assert stage.epoch_heard_by("m1") is None
     stage.check_exposures(0.0)
+    stage.network.kms_fails = 0.0
+    stage.run(31)
+    stage.leave("m1")
+    assert stage.epoch_heard_by("m2"), "the KMS is back, and the budget counts again"
 
 
 def test_kms_down_does_not_stop_the_ratchet() -> None:
@@ -248,6 +255,16 @@ def test_style_ssrc_kms_down_is_silence_rather_than_exposure() -> None:
     assert not any(said.bridge for said in stage.said(RemoveLeg) if isinstance(said, RemoveLeg))
     stage.run(1)
     stage.check_exposures(stage.bound())
+
+
+def test_style_ssrc_a_leave_after_a_failed_rotation_is_silence_too() -> None:
+    stage = running(RekeySettings(mode="group", epoch_max_age=20), style="ssrc")
+    stage.network.kms_fails = 1.0
+    stage.run(30)
+    assert stage.epoch_heard_by("m0")
+    stage.leave("m0")
+    assert [said for _, said in stage.log[-2:]] == [RemoveLeg("m0", False), Bridge(0, None, True)]
+    stage.check_exposures(0.0)
 
 
 def test_an_answer_that_never_comes_is_a_failure() -> None:

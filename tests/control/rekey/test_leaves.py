@@ -173,6 +173,53 @@ def test_an_eviction_throws_away_a_key_that_was_sent() -> None:
     stage.check_exposures(stage.bound(evicted=True))
 
 
+def test_an_eviction_hurries_a_rekey_that_has_begun() -> None:
+    stage = running(NO_BRIDGE, network=Network(kms=0.5))
+    stage.network.deaf.add("m5")
+    stage.leave("m0")
+    stage.run(0.2)
+    stage.leave("m1", evict=True)
+    stage.run(0.3 + 0.26)
+    assert len(stage.said(Obtain)) == 1, "it had not been sent the new key"
+    assert len(stage.said(Activate)) == 1
+
+
+def test_an_eviction_while_the_mixer_switches_rekeys_at_once_after() -> None:
+    stage = running(NO_BRIDGE, network=Network(mixer=0.5, rtt=0.01))
+    stage.leave("m0")
+    stage.run(0.1)
+    assert stage.said(Activate)
+    stage.leave("m1", evict=True)
+    stage.run(0.5)
+    assert len(stage.said(Obtain)) == 2
+    stage.run(5)
+    stage.check_exposures(stage.bound(evicted=True), answers=0.5)
+
+
+def test_keys_may_be_thrown_away_again_after_one_was_used() -> None:
+    stage = running(NO_BRIDGE, 20, network=Network(rtt=0.2))
+    for number in range(3):
+        stage.leave(f"m{number}", evict=True)
+        stage.run(0.05)
+    stage.run(10)
+    for number in range(3, 5):
+        stage.leave(f"m{number}", evict=True)
+        stage.run(0.05)
+    assert len(stage.said(Abort)) == 3
+
+
+def test_when_all_lag_nobody_who_left_can_listen() -> None:
+    """The last laggard bridged is a cohort bridged, and accounted for as such."""
+    stage = running(NO_BRIDGE)
+    stage.network.deaf.update(stage.people)
+    stage.leave("m0")
+    stage.run(0.5)
+    stage.leave("m1")
+    stage.run(20)
+    assert [exposure.seconds for exposure in stage.exposures] == pytest.approx([1.01, 0.51], abs=0.01)
+    stage.check_exposures(1.02)
+
+
 def test_at_most_two_keys_in_a_row_are_thrown_away() -> None:
     stage = running(NO_BRIDGE, network=Network(rtt=0.2))
     for number in range(5):
