@@ -149,7 +149,7 @@ class Policy:
             rekeying.failed(book, known, now, tell=False)
             self._after(known, now)
         elif known is not None and known.active is not None and known.active.epoch == epoch:
-            rekeying.lost(book, known, known.active, now)
+            rekeying.lost(book, known, now)
         else:
             book.ignore(Ignored.STRAY_ANSWER)
 

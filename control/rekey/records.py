@@ -51,7 +51,7 @@ class Generation:
         self.awaited = 0
         """Members whose word its distribution waits for."""
         self.tainted = False
-        """Someone who left the conference has it, or nobody knows whether it is in use: it must go."""
+        """Someone who left the conference has it: it must go."""
         self.stuck = False
         """The mixer would not ratchet it."""
 

@@ -306,14 +306,19 @@ class Stage:
                 fails = self._random.random() < network.mixer_fails
                 self._later(network.mixer / 2, partial(self._switch, said.cohort, epoch, fails))
             case Abort(_, epoch):
-                assert keys.active != epoch, "I7: aborted while in use"
+                if keys.active == epoch:
+                    self._assert_bridged(said.cohort)
+                    keys.active = None
                 self.aborted.add(epoch)
                 keys.asked = None if keys.asked == epoch else keys.asked
                 keys.prepared.discard(epoch)
             case Retire(_, epoch):
                 assert keys.active is None or generation_of(keys.active) == generation_of(epoch)
-                assert all(leg.bridged for leg in self.legs.values() if leg.cohort == said.cohort)
+                self._assert_bridged(said.cohort)
                 keys.active = None
+
+    def _assert_bridged(self, cohort: int) -> None:
+        assert all(leg.bridged for leg in self.legs.values() if leg.cohort == cohort), "I5: a key taken away in use"
 
     def _bridge_all(self, cohort: int) -> None:
         for leg in self.legs.values():
@@ -335,12 +340,12 @@ class Stage:
         if fails:
             self._later(self.network.mixer / 2, partial(self.policy.key_failed, cohort, epoch), timed=True)
             return
+        if step_of(epoch) and keys.active != epoch - 1:
+            return  # the answer to the step before it came too late, and the key was replaced
         assert epoch not in self.aborted, "I7: an aborted epoch is used"
         if step_of(epoch) == 0:
             assert epoch in keys.prepared, "I7: activated before it was there"
             keys.prepared.discard(epoch)
-        else:
-            assert keys.active == epoch - 1, "a ratchet goes step by step"
         assert epoch > keys.highest, "I7: epochs rise"
         keys.active = keys.highest = epoch
         self._later(self.network.mixer / 2, partial(self.policy.switched, cohort, epoch), timed=True)
@@ -352,6 +357,9 @@ class Stage:
         assert len(set(members)) == len(members)
         assert attempt >= 1
         generation, step = generation_of(epoch), step_of(epoch)
+        keys = self.keys[cohort]
+        held = {generation_of(held) for held in [*keys.prepared, keys.active] if held}
+        assert generation in held, "sent, though the mixer does not have it"
         for name in members:
             assert name in self.people, "I4: sent to one who is not a member"
             person = self.people[name]

@@ -173,6 +173,42 @@ def test_acks_of_aborted_and_superseded_keys_are_not_taken() -> None:
     assert ignored(stage)[Ignored.SUPERSEDED_EPOCH] == before + 1
 
 
+def test_I6_a_late_word_about_the_old_key_is_none_about_the_new_one() -> None:
+    stage = running(NO_BRIDGE)
+    stage.network.deaf.update({"m5", "m6"})
+    stage.leave("m0")
+    stage.run(5)
+    stage.leave("m1")
+    stage.run(0.05)
+    assert stage.ack("m5", 0x200)
+    stage.run(1.5)
+    assert stage.epoch_heard_by("m2") == 0x300
+    assert stage.epoch_heard_by("m5") is None
+
+
+def test_I6_an_ack_of_a_step_before_the_first_one_sent_is_none() -> None:
+    stage = running()
+    stage.network.deaf.add("new")
+    stage.join("new")
+    stage.run(0.2)
+    assert not stage.ack("new", 0x100)
+    assert not stage.ack("new", 0x102)
+    assert ignored(stage)["unknown_epoch"] == 2
+    assert stage.ack("new", 0x101)
+
+
+def test_after_an_eviction_newcomers_have_their_second_again() -> None:
+    stage = running()
+    stage.leave("m0", evict=True)
+    stage.run(5)
+    stage.network.deaf.add("new")
+    stage.join("new")
+    stage.run(0.13 + 0.9)
+    assert stage.policy.facts(stage.now).laggards == 0
+    stage.run(0.2)
+    assert stage.policy.facts(stage.now).laggards == 1
+
+
 def test_I6_an_ack_of_a_key_sent_to_another_frees_nobody() -> None:
     stage = running(network=Network(rtt=0.5))
     stage.leave("m0")
@@ -274,7 +310,7 @@ def test_an_answer_that_never_comes_is_a_failure() -> None:
     stage.run(4.9)
     assert stage.epoch_heard_by("m1")
     stage.run(0.2)
-    assert [said for _, said in stage.log[-2:]] == [Abort(0, 0x200), Bridge(0, None, True)]
+    assert [said for _, said in stage.log[-2:]] == [Bridge(0, None, True), Abort(0, 0x200)]
     stage.network.kms = 0.01
     stage.run(5)
     assert stage.epoch_heard_by("m1")
@@ -299,6 +335,63 @@ def test_a_switch_that_the_mixer_refuses_leaves_nobody_on_a_doubtful_key() -> No
     assert all(stage.epoch_heard_by(name) is None for name in stage.people)
     stage.network.mixer_fails = 0.0
     stage.run(5)
+    assert all(stage.epoch_heard_by(name) == 0x300 for name in stage.people)
+
+
+def test_a_refused_switch_is_a_doubt_even_if_nobody_has_left() -> None:
+    stage = running(RekeySettings(mode="group", epoch_max_age=20, bridge_max=0))
+    stage.network.mixer_fails = 1.0
+    stage.run(12)
+    assert all(stage.epoch_heard_by(name) is None for name in stage.people)
+    stage.network.mixer_fails = 0.0
+    stage.run(10)
+    assert all(stage.epoch_heard_by(name) for name in stage.people)
+
+
+def test_a_switch_that_is_not_answered_is_a_doubt_as_well() -> None:
+    stage = running(NO_BRIDGE)
+    stage.network.mixer = 8.0
+    stage.leave("m0")
+    stage.run(5.5)
+    assert [type(said) for _, said in stage.log[-2:]] == [Bridge, Abort]
+    stage.network.mixer = 0.02
+    stage.run(10)
+    assert all(stage.epoch_heard_by(name) == 0x300 for name in stage.people)
+    assert ignored(stage)["stray_answer"] == 1
+
+
+def test_a_failed_rekey_does_not_end_the_delivery_to_newcomers() -> None:
+    stage = running(RekeySettings(mode="group", epoch_max_age=20))
+    stage.run(9.5)
+    stage.network.deaf.add("new")
+    stage.network.kms_fails = 1.0
+    stage.join("new")
+    stage.run(0.7)
+    stage.network.deaf.clear()
+    stage.run(3)
+    assert len(stage.said(Obtain)) >= 1
+    assert stage.epoch_heard_by("new")
+
+
+def test_a_large_cohort_has_the_time_that_sending_takes() -> None:
+    stage = running(RekeySettings(mode="group", bridge_max=0, delivery_s=0.02), 51)
+    stage.network.deaf.add("m5")
+    stage.leave("m0")
+    start = stage.now + 0.01
+    stage.run(10)
+    repeats = [time - start for time, said in stage.log if isinstance(said, Deliver) and said.attempt == 2]
+    assert repeats == pytest.approx([1.0 + 0.15])
+    assert stage.times(Activate)[0] - start == pytest.approx(1.0 + 1.0)
+
+
+def test_a_key_that_the_mixer_destroyed_early_is_replaced_no_sooner_than_it_may() -> None:
+    stage = running()
+    stage.leave("m0")
+    start = stage.now
+    stage.run(1)
+    stage.expire(0)
+    stage.run(5)
+    assert stage.times(Obtain) == pytest.approx([start, start + 2.0])
     assert all(stage.epoch_heard_by(name) == 0x300 for name in stage.people)
 
 
@@ -364,17 +457,21 @@ def test_keys_are_replaced_before_they_are_too_old_and_not_all_at_once() -> None
     assert all(stage.epoch_heard_by(name) for name in stage.people)
 
 
+@pytest.mark.parametrize("wait", [0.0, 0.05, 0.12, 0.3, 1.0], ids=str)
 @pytest.mark.parametrize("mixer", [True, False], ids=["mixer", "focus"])
-def test_after_a_restart_everybody_is_on_own_keys_and_every_cohort_rekeys_once(mixer: bool) -> None:
+def test_after_a_restart_everybody_is_on_own_keys_and_every_cohort_rekeys_once(mixer: bool, wait: float) -> None:
+    """At any step of a rekey (I14)."""
     settings = RekeySettings(mode="group", cohort_target=4)
     stage = running(settings)
-    highest = stage.highest_obtained
+    stage.join("new")
+    stage.run(wait)
     stage.leave("m0")
-    stage.run(0.05)
+    stage.run(wait)
+    highest = stage.highest_obtained
     stage.log.clear()
     stage.restart(mixer=mixer)
     assert all(stage.epoch_heard_by(name) is None for name in stage.people)
-    assert [type(said) for _, said in stage.log[:7]] == [AddLeg] * 7
+    assert [type(said) for _, said in stage.log[:8]] == [AddLeg] * 8
     assert len(stage.said(Obtain)) == 2
     stage.run(10)
     assert len(stage.said(Obtain)) == 2

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from control.rekey.intentions import Abort, Activate, Bridge, Deliver, Obtain, RemoveLeg, Retire
+from control.rekey.intentions import Abort, Activate, Bridge, Deliver, Obtain, Ratchet, RemoveLeg, Retire
 from control.rekey.settings import RekeySettings
 from tests.control.rekey.stage import Network, Stage
 
@@ -166,9 +166,12 @@ def test_an_eviction_throws_away_a_key_that_was_sent() -> None:
     stage.leave("m0", evict=True)
     stage.run(0.05)
     stage.leave("m1", evict=True)
+    start = stage.now
+    stage.network.deaf.add("m5")
     assert [type(said) for _, said in stage.log[-3:]] == [RemoveLeg, Abort, Obtain]
     stage.run(10)
     (activated,) = stage.said(Activate)
+    assert stage.times(Activate)[0] - start == pytest.approx(0.26, abs=0.001), "nor are laggards waited for"
     assert activated == Activate(0, stage.highest_obtained << 8)
     stage.check_exposures(stage.bound(evicted=True))
 
@@ -218,6 +221,45 @@ def test_when_all_lag_nobody_who_left_can_listen() -> None:
     stage.run(20)
     assert [exposure.seconds for exposure in stage.exposures] == pytest.approx([1.01, 0.51], abs=0.01)
     stage.check_exposures(1.02)
+
+
+def test_one_who_had_only_the_key_that_was_thrown_away_was_never_exposed() -> None:
+    stage = running(NO_BRIDGE, network=Network(rtt=0.2))
+    stage.join("new")
+    stage.leave("m0")
+    stage.run(0.05)
+    stage.leave("new")
+    stage.leave("m1", evict=True)
+    stage.run(5)
+    assert stage.said(Abort)
+    assert {exposure.member: exposure.seconds for exposure in stage.exposures}["new"] == 0.0
+
+
+def test_a_leave_while_newcomers_wait_for_a_step_stops_the_step() -> None:
+    """They would be sent a key that is to be replaced at once."""
+    for settings in (GROUP, NO_BRIDGE):
+        stage = running(settings)
+        stage.leave("m0")
+        stage.run(1)
+        stage.join("new")
+        stage.run(0.05)
+        stage.leave("m1")
+        stage.run(5)
+        assert stage.said(Ratchet) == []
+        assert stage.epoch_heard_by("new")
+
+
+def test_a_leave_while_the_mixer_steps_keeps_the_step_from_the_newcomers() -> None:
+    stage = running(NO_BRIDGE, network=Network(mixer=0.2))
+    stage.join("new")
+    stage.run(0.15)
+    stage.leave("m0")
+    stage.run(0.2)
+    assert len(stage.said(Ratchet)) == len(stage.said(Obtain)) == 1
+    stage.run(5)
+    assert {said.epoch for said in stage.said(Deliver) if isinstance(said, Deliver)} == {0x200}
+    assert stage.epoch_heard_by("new")
+    stage.check_exposures(stage.bound(), answers=0.2)
 
 
 def test_at_most_two_keys_in_a_row_are_thrown_away() -> None:

@@ -75,6 +75,9 @@ def test_the_mode_may_change_back_in_the_middle_of_a_rekey(wait: float) -> None:
     assert mode(stage) == "unique"
     stage.join("n0")
     assert mode(stage) == "group"
+    stage.run(3)
+    assert all(stage.epoch_heard_by(name) for name in stage.people)
+    stage.run(3)
     stage.leave("n0")
     stage.run(10)
     assert stage.keys[0].active is None
@@ -125,6 +128,28 @@ def test_when_the_focus_says_that_it_ends_leaves_rekey_less_often() -> None:
     stage.run(20)
     assert stage.times(Obtain) == pytest.approx([start, start + 5.0])
     assert stage.policy.facts(stage.now).closing
+
+
+def test_when_it_ends_joins_do_not_hurry_what_leaves_have_scheduled() -> None:
+    stage = filled(RekeySettings(mode="group"), 12)
+    stage.log.clear()
+    stage.close()
+    start = stage.now
+    stage.leave("m0")
+    stage.run(1)
+    stage.leave("m1")
+    stage.join("n0")
+    stage.run(20)
+    assert stage.times(Obtain) == pytest.approx([start, start + 5.0])
+
+
+def test_on_own_keys_nobody_is_a_laggard() -> None:
+    stage = filled(RekeySettings(n_group_on=6, n_group_off=6), 6, network=Network(deaf={"m5"}))
+    assert stage.policy.facts(stage.now).laggards == 1
+    stage.leave("m0")
+    assert stage.policy.facts(stage.now).laggards == 0
+    stage.leave("m5")
+    assert stage.policy.facts(stage.now).laggards == 0
 
 
 def test_a_conference_that_ends_does_not_change_to_group_keys_again() -> None:
