@@ -156,6 +156,7 @@ def _config(control: Path, legs: int) -> str:
 host = "127.0.0.1"
 port = 0
 max_legs = {legs}
+ledger = "{control.parent / "keys.ledger"}"
 
 [control]
 socket = "{control}"

@@ -7,6 +7,9 @@ The way of a command, one room a step:
     director    the call becomes a command of `mixer.port`, one between two ticks
     protocol    the reply becomes a line, and is remembered by its request id
 
+`api` says what a service can be asked, `desk` stands between a connection and what runs its calls: with
+these the key management server (`kms`) has the same doors, lines and clients.
+
 Only `mixer.port` and `mixer.secret` are known here. `daemon` and `settings` are the composition
 root: they alone see both planes.
 """

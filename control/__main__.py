@@ -1,4 +1,4 @@
-"""`mrfp`: serve, ctl, top, schema. What a word needs is imported when it is said."""
+"""`mrfp`: serve, kms, ctl, top, kek, schema. What a word needs is imported when it is said."""
 
 from __future__ import annotations
 
@@ -32,6 +32,15 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--log-level", choices=["debug", "info", "warning", "error"])
     serve.add_argument("--log-format", choices=["json", "console"])
     serve.set_defaults(run=_serve)
+    kms = words.add_parser("kms", help="run a key management server", description="Run a KMS until SIGTERM.")
+    kms.add_argument("--config", type=Path, metavar="FILE", help="TOML file; all defaults without one")
+    kms.add_argument("--socket", metavar="PATH", help="Unix socket")
+    kms.add_argument("--tls-port", type=int, metavar="PORT", help="port for mutual TLS; needs files in --config")
+    kms.add_argument("--directory", metavar="PATH", help="where the audit and the highest epochs are kept")
+    kms.add_argument("--verify", type=Path, metavar="FILE", help="check the chain of an audit file and leave")
+    kms.add_argument("--log-level", choices=["debug", "info", "warning", "error"])
+    kms.add_argument("--log-format", choices=["json", "console"])
+    kms.set_defaults(run=_kms)
     # Only for the help: `ctl` has a parser of its own.
     words.add_parser("ctl", help="tell a running mixer what to do", add_help=False)
     top = words.add_parser("top", help="watch a running mixer", description="A live view of a mixer.")
@@ -41,7 +50,13 @@ def _parser() -> argparse.ArgumentParser:
     top.add_argument("--interval", type=float, default=1.0, metavar="SECONDS", help="between looks")
     top.add_argument("--once", action="store_true", help="print once and leave")
     top.set_defaults(run=_top)
+    about = "Make a key-encryption key in a file, for `[control] kek_file` and `mrfp ctl --kek-file`."
+    kek = words.add_parser("kek", help="make a key-encryption key", description=about)
+    kek.add_argument("file", type=Path, metavar="FILE", help="made with mode 0600 if it is not there")
+    kek.add_argument("name", metavar="NAME", help="letters, digits and ._-")
+    kek.set_defaults(run=_kek)
     schema = words.add_parser("schema", help="print the JSON Schema of the control protocol")
+    schema.add_argument("--kms", action="store_true", help="of the KMS instead of the mixer, all of it")
     schema.add_argument("--markdown", action="store_true", help="print the reference page instead")
     schema.add_argument("--options", action="store_true", help="print the options of mrfp.toml instead")
     schema.set_defaults(run=_schema)
@@ -51,6 +66,7 @@ def _parser() -> argparse.ArgumentParser:
 def _serve(options: argparse.Namespace) -> int:
     from control import daemon, settings
     from control.http import HttpError
+    from control.keyfiles import KeyFileError
     from control.listen import ListenError
 
     try:
@@ -62,8 +78,31 @@ def _serve(options: argparse.Namespace) -> int:
             log={"level": options.log_level, "format": options.log_format},
         )
         return daemon.serve(chosen)
-    except (settings.SettingsError, ListenError, HttpError, OSError) as error:
+    except (settings.SettingsError, KeyFileError, ListenError, HttpError, OSError) as error:
         print(f"mrfp serve: {error}", file=sys.stderr)
+        return 1
+
+
+def _kms(options: argparse.Namespace) -> int:
+    from control.kms import audit, daemon, settings, tickets
+    from control.kms.lines import LineFileError
+    from control.listen import ListenError
+
+    try:
+        if options.verify:
+            with options.verify.open("rb") as lines:
+                count, head = audit.verify(lines)
+            print(f"{count} lines, each following on the one before; the last has SHA-256 {head}")
+            return 0
+        chosen = settings.change(
+            settings.load(options.config),
+            listen={"socket": options.socket, "tls_port": options.tls_port},
+            state={"directory": options.directory},
+            log={"level": options.log_level, "format": options.log_format},
+        )
+        return daemon.serve(chosen, tickets.authority)
+    except (settings.SettingsError, audit.AuditError, LineFileError, ListenError, OSError) as error:
+        print(f"mrfp kms: {error}", file=sys.stderr)
         return 1
 
 
@@ -73,11 +112,26 @@ def _top(options: argparse.Namespace) -> int:
     return top.main(options)
 
 
+def _kek(options: argparse.Namespace) -> int:
+    from control import kekfile
+    from control.keyfiles import KeyFileError
+
+    try:
+        kekfile.add(options.file, options.name)
+    except KeyFileError as error:
+        print(f"mrfp kek: {error}", file=sys.stderr)
+        return 1
+    print(f"added {options.name} to {options.file}; mixer and controller both need that line")
+    return 0
+
+
 def _schema(options: argparse.Namespace) -> int:
     from control import reference
+    from control.kms import reference as kms
 
-    chosen = reference.options if options.options else reference.schema_text
-    sys.stdout.write((reference.page if options.markdown else chosen)())
+    source = kms if options.kms else reference
+    chosen = source.options if options.options else source.schema_text
+    sys.stdout.write((source.page if options.markdown else chosen)())
     return 0
 
 

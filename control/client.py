@@ -5,29 +5,26 @@
         added = await mixer.call(port.LegAdd(conference="room", leg="alice", rx=key, tx=other))
 
 Calls may overlap: each waits for its own reply. Events come through `events()`, on the same connection.
-This is the one place that writes a key out, to the mixer it belongs to.
+Keys in commands go out, to the mixer they belong to; wrapped, if it was given a
+key-encryption key that the mixer has too:
+
+    MixerClient("unix:/run/mrfp/control.sock", kek=kekfile.choose(Path("/etc/mrfp/keks"), "focus"))
 """
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import itertools
-import ssl
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Final, overload
+from typing import overload
 
 import msgspec
 
-from control import listen, messages
-from control.backlog import Backlog
-from control.errors import INTERNAL_ERROR, UNREACHABLE, ControlError
-from control.protocol import EVENTS, LINE_LIMIT, METHOD_OF, MISSED, Method
+from control import envelope, messages
+from control.dialler import Client, Disconnected
+from control.errors import INVALID_PARAMS, ControlError
+from control.keywrap import KeyWrapError, Wrapper
+from control.protocol import MIXER
 from mixer import port
-from mixer.port import Refusal
-from mixer.secret import Secret
 
 __all__ = ["ControlError", "Disconnected", "MixerClient"]
 
@@ -38,7 +35,9 @@ Plain = (
     | port.LegModify
     | port.KeyPrepare
     | port.KeyActivate
+    | port.KeyRetire
     | port.KeyAbort
+    | port.KeyBridge
     | messages.NodeDrain
     | messages.EventsSubscribe
     | messages.EventsUnsubscribe
@@ -46,15 +45,7 @@ Plain = (
 """Requests that are answered `Done`."""
 
 
-class Disconnected(ControlError):
-    """There is no connection to the mixer, or none any more. The mixer goes on without us: connect
-    again and compare with `node.audit`."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__(UNREACHABLE, message)
-
-
-class MixerClient:
+class MixerClient(Client):
     """One connection to a mixer; use it as an async context manager."""
 
     def __init__(
@@ -66,53 +57,40 @@ class MixerClient:
         authority: Path | None = None,
         timeout_s: float = 30.0,
         backlog: int = 4096,
+        kek: Wrapper | None = None,
     ) -> None:
         """`address` is `unix:/path` or `tls://host:port`; the latter needs the three PEM files.
 
-        A call that gets no reply within `timeout_s` fails. `backlog` events wait to be iterated.
+        A call that gets no reply within `timeout_s` fails. `backlog` events wait to be iterated. With a `kek`
+        every key in every command is sent wrapped under it, for the life of the mixer that we are connected to.
         """
-        self._address = address
-        self._files = (certificate, key, authority)
-        self._timeout_s = timeout_s
-        self._numbers = itertools.count(1)
-        self._waiting: dict[int, asyncio.Future[msgspec.Raw]] = {}
-        self._backlog_limit = backlog
-        self._backlog = Backlog(backlog)
-        self._reading: asyncio.Task[None] | None = None
-        self._reader: asyncio.StreamReader
-        self._writer: asyncio.StreamWriter
-        self._lost: ControlError | None = None
-
-    async def __aenter__(self) -> MixerClient:
-        await self.connect()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.close()
+        super().__init__(
+            MIXER,
+            address,
+            certificate=certificate,
+            key=key,
+            authority=authority,
+            timeout_s=timeout_s,
+            backlog=backlog,
+        )
+        self._kek = kek
+        self._boot = ""
+        """Life of the mixer that keys are wrapped for: the one at the other end of this connection."""
 
     async def connect(self) -> None:
-        """Connect, or connect again after `close`; raises `Disconnected` with the reason if that fails."""
-        try:
-            self._reader, self._writer = await self._open()
-        except (OSError, ssl.SSLError, listen.ListenError) as error:
-            reason = getattr(error, "strerror", None) or str(error)
-            raise Disconnected(f"no mixer answers at {self._address}: {reason}") from None
-        self._lost = None
-        self._backlog = Backlog(self._backlog_limit)
-        self._reading = asyncio.create_task(self._read())
+        """Connect, or connect again after `close`.
 
-    async def close(self) -> None:
-        """Disconnect. Conferences go on."""
-        self._fail(Disconnected("this client is closed"))
-        reading, self._reading = self._reading, None
-        if reading is not None:
-            reading.cancel()
-            await asyncio.gather(reading, return_exceptions=True)
-            self._writer.close()
-            with contextlib.suppress(OSError):
-                await self._writer.wait_closed()
+        Raises:
+            Disconnected: with the reason, if that fails.
+            ControlError: if keys are to be wrapped and the mixer does not say which life of it this is.
+        """
+        await super().connect()
+        if self._kek is not None:
+            try:
+                self._boot = (await self.node_info()).boot_id
+            except BaseException:
+                await self.close()
+                raise
 
     @overload
     async def call(self, command: Plain) -> port.Done: ...
@@ -136,31 +114,7 @@ class MixerClient:
             ControlError: if it refuses; nothing has changed then.
             Disconnected: if there is no connection, or it broke, or there was no reply in time.
         """
-        return await self.request(METHOD_OF[type(command)], command)
-
-    async def request(self, method: Method, params: msgspec.Struct) -> msgspec.Struct:
-        """`call`, for programs that found the method in the method table."""
-        if self._reading is None or self._lost is not None:
-            raise self._lost or Disconnected("this client is not connected; use `async with`")
-        number = next(self._numbers)
-        line = _request(number, method, params)
-        reply: asyncio.Future[msgspec.Raw] = asyncio.get_running_loop().create_future()
-        self._waiting[number] = reply
-        try:
-            async with asyncio.timeout(self._timeout_s):
-                self._writer.write(line)
-                await self._writer.drain()
-                result = await reply
-        except TimeoutError:
-            raise Disconnected(f"{self._address} did not answer within {self._timeout_s:g} s") from None
-        except ConnectionError as error:
-            raise self._lost or Disconnected(f"the connection broke: {error}") from None
-        finally:
-            self._waiting.pop(number, None)
-        try:
-            return _RESULTS[method.name].decode(result)  # type: ignore[no-any-return]
-        except msgspec.DecodeError as error:
-            raise ControlError(INTERNAL_ERROR, f"not a reply to {method.name}: {error}") from None
+        return await self.request(MIXER.method_of[type(command)], command)
 
     async def node_info(self) -> messages.NodeStatus:
         """What the mixer is, and how it is doing."""
@@ -183,103 +137,10 @@ class MixerClient:
         while (event := await self._backlog.next()) is not None:
             yield event
 
-    async def _open(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        scheme, _, rest = self._address.partition(":")
-        if scheme == "unix":
-            return await asyncio.open_unix_connection(rest, limit=_REPLY_LIMIT)
-        host, _, tcp_port = rest.removeprefix("//").rpartition(":")
-        if scheme != "tls" or not host or not tcp_port.isdigit():
-            raise listen.ListenError("an address is unix:/path or tls://host:port")
-        certificate, key, authority = self._files
-        if certificate is None or key is None or authority is None:
-            raise listen.ListenError("TLS needs a certificate, its key, and the authority to trust")
-        context = listen.client_tls(listen.Identity(certificate, key, authority))
-        return await asyncio.open_connection(host.strip("[]"), int(tcp_port), ssl=context, limit=_REPLY_LIMIT)
-
-    async def _read(self) -> None:
+    def _outgoing(self, params: msgspec.Struct) -> msgspec.Struct:
+        if self._kek is None:
+            return params
         try:
-            while line := await self._reader.readline():
-                self._hear(_INCOMING.decode(line))
-        except (OSError, ValueError, msgspec.DecodeError) as error:
-            self._fail(Disconnected(f"the connection to {self._address} broke: {error}"))
-        else:
-            self._fail(Disconnected(f"the mixer at {self._address} closed the connection"))
-
-    def _hear(self, incoming: _Incoming) -> None:
-        if isinstance(incoming.method, str):
-            self._note(incoming.method, incoming.params)
-            return
-        waiting = self._waiting.pop(incoming.id, None) if isinstance(incoming.id, int) else None
-        if isinstance(incoming.error, _Failure):
-            error = _as_exception(incoming.error)
-            if waiting is None:
-                self._fail(error)  # without an id it concerns the connection as a whole
-            elif not waiting.done():
-                waiting.set_exception(error)
-        elif waiting is not None and not waiting.done():
-            waiting.set_result(incoming.result)
-
-    def _note(self, method: str, params: msgspec.Raw) -> None:
-        if method == MISSED:
-            self._backlog.skip(msgspec.json.decode(params, type=messages.Missed).count)
-            return
-        kind = EVENTS.get(method.removeprefix("events."))
-        if kind is not None:  # an event of a newer mixer is none of ours
-            self._backlog.push(msgspec.json.decode(params, type=kind))
-
-    def _fail(self, error: ControlError) -> None:
-        self._lost = self._lost or error
-        for waiting in self._waiting.values():
-            if not waiting.done():
-                waiting.set_exception(self._lost)
-        self._waiting.clear()
-        self._backlog.close()
-
-
-class _Failure(msgspec.Struct, frozen=True):
-    code: int
-    message: str
-    data: dict[str, str] | None = None
-
-
-class _Incoming(msgspec.Struct, frozen=True, kw_only=True):
-    jsonrpc: str
-    id: int | str | None = None
-    result: msgspec.Raw = msgspec.Raw(b"null")
-    error: _Failure | msgspec.UnsetType = msgspec.UNSET
-    method: str | msgspec.UnsetType = msgspec.UNSET
-    params: msgspec.Raw = msgspec.Raw(b"null")
-
-
-class _Outgoing(msgspec.Struct, frozen=True, kw_only=True):
-    jsonrpc: str = "2.0"
-    id: int
-    method: str
-    params: msgspec.Struct
-
-
-def _request(number: int, method: Method, params: msgspec.Struct) -> bytes:
-    line = _ENCODER.encode(_Outgoing(id=number, method=method.name, params=params))
-    assert len(line) <= LINE_LIMIT, "no command is that long"
-    return line + b"\n"
-
-
-def _as_exception(failure: _Failure) -> ControlError:
-    refusal = (failure.data or {}).get("refusal")
-    known = Refusal(refusal) if refusal in set(Refusal) else None
-    return ControlError(failure.code, failure.message, known)
-
-
-def _secret_to_text(value: object) -> str:
-    if isinstance(value, Secret):
-        return value.to_base64()
-    raise TypeError(f"a {type(value).__name__} is no part of a command")
-
-
-_REPLY_LIMIT: Final = 64 * 1024 * 1024
-"""Octets of one reply: a `conference.show` of thousands of legs is long."""
-_ENCODER: Final = msgspec.json.Encoder(enc_hook=_secret_to_text)
-_INCOMING: Final = msgspec.json.Decoder(_Incoming)
-_RESULTS: Final[dict[str, msgspec.json.Decoder[Any]]] = {
-    method.name: msgspec.json.Decoder(method.reply) for method in METHOD_OF.values()
-}
+            return envelope.seal(params, self._kek, self._boot)
+        except KeyWrapError as error:
+            raise ControlError(INVALID_PARAMS, str(error)) from None

@@ -1,6 +1,8 @@
-"""One controller's dialogue: lines in, replies and events out, bounded in everything.
+"""One client's dialogue: lines in, replies and events out, bounded in everything.
 
-A controller's requests are run in order. Its next request is not looked at before the reply to the
+Knows: lines, and the `Desk` that answers calls. Must never know: what is asked, or of which service.
+
+A client's requests are run in order. Its next request is not looked at before the reply to the
 last one has gone out, so a client that does not read is a client that is not served: it costs one
 reply and a bounded backlog of events, and after `Limits.stall_s` its connection.
 """
@@ -9,25 +11,25 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import msgspec
 import structlog
 
 from control import protocol
-from control.backlog import Backlog
-from control.director import Director
+from control.api import Api
+from control.desk import Desk
 from control.errors import INTERNAL_ERROR, ControlError
-from control.messages import EventsSubscribe, EventsUnsubscribe
 from mixer import port
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one controller, and all of them, may cost."""
+    """What one client, and all of them, may cost."""
 
     clients: int = 64
+    per_peer: int = 0
+    """Connections of one peer (uid, or names in a certificate); 0 for no limit but that on all."""
     backlog: int = 1024
     """Events kept for a subscriber that is slow to read."""
     write_buffer: int = 65_536
@@ -37,29 +39,29 @@ class Limits:
 
 
 class Connection:
-    """One controller's dialogue."""
+    """One client's dialogue."""
 
     def __init__(
         self,
-        director: Director,
+        api: Api,
+        desk: Desk,
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
         limits: Limits,
         log: structlog.typing.FilteringBoundLogger,
     ) -> None:
-        self._director = director
+        self._api = api
+        self._desk = desk
         self._reader = reader
         self._writer = writer
         self._limits = limits
         self._log = log
-        self._session = protocol.Session()
-        self._backlog = Backlog(limits.backlog)
-        self._unsubscribe: Callable[[], None] | None = None
+        self._session = protocol.Session(api)
         self._sending = asyncio.Lock()
         writer.transport.set_write_buffer_limits(high=limits.write_buffer)
 
     async def serve(self) -> None:
-        """Answer until the controller leaves, stalls, or sends a line without end."""
+        """Answer until the client leaves, stalls, or sends a line without end."""
         self._log.debug("controller_connected")
         pump = asyncio.create_task(self._pump())
         try:
@@ -68,7 +70,7 @@ class Connection:
         except (ConnectionError, TimeoutError):
             self._log.info("controller_lost")
         finally:
-            self._end_subscription()
+            self._desk.close()
             pump.cancel()
             await self._close()
             self._log.debug("controller_gone", ignored_notifications=self._session.ignored)
@@ -113,47 +115,24 @@ class Connection:
 
     async def _run(self, call: protocol.Call) -> bytes:
         try:
-            result = await self._result(call.params)
+            result = await self._desk.run(call.params)
             reply = self._session.reply(call, result)
-        except port.PortError as error:
-            self._log.info("refused", method=call.method.name, refusal=error.refusal.value, reason=str(error))
+        except (port.PortError, ControlError) as error:
+            refusal = error.refusal.value if error.refusal else ""
+            self._log.info("refused", method=call.method.name, refusal=refusal, reason=str(error))
             return self._session.refuse(call, error)
-        except Exception:  # noqa: BLE001 - the outermost edge: a fault of ours harms one request, not the mixer
-            self._director.faults += 1
+        except Exception:  # noqa: BLE001 - the outermost edge: a fault of ours harms one request, not the rest
+            self._desk.fault()
             self._log.exception("fault", method=call.method.name)
-            return self._session.refuse(call, ControlError(INTERNAL_ERROR, _FAULT))
+            return self._session.refuse(call, ControlError(INTERNAL_ERROR, _FAULT.format(self._api.noun)))
         if not call.method.query:
             self._log.info("done", method=call.method.name, **_subject(call.params))
         return reply
 
-    async def _result(self, params: msgspec.Struct) -> msgspec.Struct:
-        if isinstance(params, EventsSubscribe):
-            self._begin_subscription(params)
-            return port.Done()
-        if isinstance(params, EventsUnsubscribe):
-            self._end_subscription()
-            return port.Done()
-        return await self._director.run(params)
-
-    def _begin_subscription(self, wanted: EventsSubscribe) -> None:
-        self._end_subscription()
-
-        def hear(event: port.Event) -> None:
-            if _matches(wanted, event):
-                self._backlog.push(event)
-
-        self._unsubscribe = self._director.mixer.subscribe(hear)
-
-    def _end_subscription(self) -> None:
-        if self._unsubscribe is not None:
-            self._unsubscribe()
-            self._unsubscribe = None
-        self._backlog.clear()
-
     async def _pump(self) -> None:
         """Carry events to the subscriber as fast as it reads."""
         with contextlib.suppress(ConnectionError, TimeoutError):
-            while (event := await self._backlog.next()) is not None:
+            while (event := await self._desk.next_event()) is not None:
                 await self._send(protocol.notification(event))
 
     async def _send(self, line: bytes) -> None:
@@ -177,15 +156,13 @@ class Connection:
             self._writer.transport.abort()
 
 
-def _matches(wanted: EventsSubscribe, event: port.Event) -> bool:
-    if wanted.events and event.__struct_config__.tag not in wanted.events:
-        return False
-    return wanted.conference is None or getattr(event, "conference", wanted.conference) == wanted.conference
-
-
 def _subject(params: msgspec.Struct) -> dict[str, object]:
     """The names in a command, for the log. Nothing else of it: the rest may be keys."""
-    return {name: getattr(params, name) for name in ("conference", "leg", "epoch") if hasattr(params, name)}
+    return {
+        name: getattr(params, name)
+        for name in ("conference", "leg", "member", "cohort", "epoch")
+        if hasattr(params, name)
+    }
 
 
-_FAULT = "the mixer failed at this request, and nothing more is known here; see its log"
+_FAULT = "the {} failed at this request, and nothing more is known here; see its log"

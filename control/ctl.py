@@ -15,11 +15,12 @@ from pathlib import Path
 
 import msgspec
 
-from control import ctlargs, keyfiles, listen, tables, wording
+from control import ctlargs, kekfile, keyfiles, listen, tables, wording
+from control.api import Method
 from control.client import Disconnected, MixerClient
 from control.errors import ControlError
+from control.keywrap import Wrapper
 from control.messages import Missed
-from control.protocol import Method
 from mixer import port
 from mixer.secret import Secret
 
@@ -53,17 +54,25 @@ def main(arguments: Sequence[str]) -> int:
     return DONE
 
 
-def client(address: str | None, certificate: Path | None, key: Path | None, authority: Path | None) -> MixerClient:
+def client(
+    address: str | None,
+    certificate: Path | None,
+    key: Path | None,
+    authority: Path | None,
+    kek: Wrapper | None = None,
+) -> MixerClient:
     """A client for an address as people write it; the default socket if None."""
     address = address or str(listen.find_socket())
     if not address.startswith(("unix:", "tls:")):
         address = f"unix:{address}"
-    return MixerClient(address, certificate=certificate, key=key, authority=authority)
+    return MixerClient(address, certificate=certificate, key=key, authority=authority, kek=kek)
 
 
 async def _run(options: argparse.Namespace) -> None:
-    files = [getattr(options, f"tls_{name}", None) for name in ("certificate", "key", "authority")]
-    async with client(getattr(options, "socket", None), *files) as mixer:
+    certificate, key, authority = (
+        getattr(options, f"tls_{name}", None) for name in ("certificate", "key", "authority")
+    )
+    async with client(getattr(options, "socket", None), certificate, key, authority, _kek(options)) as mixer:
         method: Method | str = options.method
         if not isinstance(method, Method):
             _print(await _find_leg(mixer, options.leg), options)
@@ -71,6 +80,13 @@ async def _run(options: argparse.Namespace) -> None:
             await _watch(mixer, options)
         else:
             await _command(mixer, method, options)
+
+
+def _kek(options: argparse.Namespace) -> Wrapper | None:
+    file, name = getattr(options, "kek_file", None), getattr(options, "kek", None)
+    if file is None and name is not None:
+        raise Misuse("--kek names a key of a file: give that with --kek-file")
+    return None if file is None else kekfile.choose(file, name)
 
 
 async def _command(mixer: MixerClient, method: Method, options: argparse.Namespace) -> None:

@@ -14,7 +14,8 @@ import msgspec
 from msgspec import inspect
 
 from control import docstrings
-from control.protocol import METHODS, Method
+from control.api import Method
+from control.protocol import METHODS
 from mixer import port
 from mixer.suites import SUITES
 
@@ -64,6 +65,9 @@ def _common() -> argparse.ArgumentParser:
     where.add_argument("--tls-certificate", type=Path, metavar="PEM", help="our certificate, for tls://")
     where.add_argument("--tls-key", type=Path, metavar="PEM", help="its private key")
     where.add_argument("--tls-authority", type=Path, metavar="PEM", help="whom to trust")
+    keks = common.add_argument_group("wrap keys on their way to the mixer")
+    keks.add_argument("--kek-file", type=Path, metavar="FILE", help="key-encryption keys, made by `mrfp kek`")
+    keks.add_argument("--kek", metavar="NAME", help="which of them; not needed if there is one")
     common.add_argument("--json", action="store_true", help="print what the mixer says, as JSON")
     return common
 

@@ -7,8 +7,6 @@ reach the control socket reaches a mixer that works, and every leg hears a goodb
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -16,9 +14,8 @@ from typing import Any, Protocol
 
 import msgspec
 import structlog
-import uvloop
 
-from control import listen, logs, process
+from control import kekfile, life, listen, process
 from control.connection import Limits
 from control.director import Director, Mixer
 from control.http import HttpServer, ticking
@@ -57,18 +54,15 @@ def serve(settings: Settings) -> int:
 
     Raises:
         listen.ListenError, HttpError, OSError: if a port cannot be opened.
+        KeyFileError: if the key-encryption keys cannot be had.
     """
-    logs.configure(settings.log.level, settings.log.format)
-    if not process.forbid_core_dumps():
-        _log.warning("core_dumps_possible")
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(settings))
-    return 0
+    return life.live(settings.log, lambda stop: _serve(settings, stop))
 
 
 @asynccontextmanager
 async def opened(settings: Settings, make: Callable[[MixerConfig], MixerService]) -> AsyncIterator[House]:
     """A running mixer with all its doors; leaving drains it and closes them."""
+    keks = kekfile.read(Path(settings.control.kek_file)) if settings.control.kek_file else {}
     async with AsyncExitStack() as stack:
         service = make(settings.mixer)
         await service.start()
@@ -80,6 +74,8 @@ async def opened(settings: Settings, make: Callable[[MixerConfig], MixerService]
             limits=Limits(clients=wanted.clients, stall_s=wanted.stall_s),
             allowed_uids=wanted.allowed_uids,
             allowed_names=wanted.allowed_names,
+            keks=keks,
+            require_wrapped=wanted.require_wrapped,
         )
         stack.push_async_callback(server.stop)
         path = Path(wanted.socket) if wanted.socket else listen.default_socket()
@@ -95,13 +91,9 @@ async def opened(settings: Settings, make: Callable[[MixerConfig], MixerService]
         await server.director.drain()
 
 
-async def _serve(settings: Settings) -> None:
+async def _serve(settings: Settings, stop: asyncio.Event) -> None:
     from mixer.service import Service  # late: tests of control need no libsrtp and no media port
 
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
     async with opened(settings, Service) as house:
         status = house.director.status()
         _log.info(
@@ -115,34 +107,11 @@ async def _serve(settings: Settings) -> None:
             http_port=house.http_port,
         )
         process.notify("READY=1", f"STATUS=mixing on UDP port {status.port}")
-        async with _watched(house.director):
+        async with life.watched(lambda: ticking(house.director)):
             await stop.wait()
         process.notify("STOPPING=1")
         _log.info("stopping")
     _log.info("stopped")
-
-
-@asynccontextmanager
-async def _watched(director: Director) -> AsyncIterator[None]:
-    """Give systemd its signs of life while the mixer ticks, if it asked for them."""
-    period_s = process.watchdog_s()
-    if period_s is None:
-        yield
-        return
-    task = asyncio.create_task(_reassure(director, period_s / 2))
-    try:
-        yield
-    finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
-
-
-async def _reassure(director: Director, period_s: float) -> None:
-    while True:
-        if await ticking(director):
-            process.notify("WATCHDOG=1")
-        await asyncio.sleep(period_s)
 
 
 def _log_event(event: port.Event) -> None:

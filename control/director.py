@@ -14,6 +14,8 @@ from typing import Protocol, cast
 
 import msgspec
 
+from control import envelope
+from control.keywrap import KeyWrapError, Wrapper
 from control.messages import Audit, AuditedConference, AuditedLeg, NodeAudit, NodeDrain, NodeInfo, NodeStatus
 from mixer import port
 
@@ -41,8 +43,13 @@ class Mixer(Protocol):
 class Director:
     """Runs calls against one mixer."""
 
-    def __init__(self, mixer: Mixer) -> None:
+    def __init__(
+        self, mixer: Mixer, *, keks: Mapping[str, Wrapper] | None = None, require_wrapped: bool = False
+    ) -> None:
+        """`keks`: key-encryption keys by name. `require_wrapped`: refuse keys in clear."""
         self._mixer = mixer
+        self._keks = keks or {}
+        self._require_wrapped = require_wrapped
         self._turnstile = asyncio.Lock()
         self._draining = False
         self.faults = 0
@@ -82,9 +89,19 @@ class Director:
     async def _apply(self, command: port.Command) -> port.Reply:
         async with self._turnstile:
             try:
-                return await self._mixer.apply(command)
+                return await self._mixer.apply(self._unsealed(command))
             finally:
                 await asyncio.sleep(0)
+
+    def _unsealed(self, command: port.Command) -> port.Command:
+        """The command with its keys in clear; the mixer knows of no other."""
+        if not envelope.has_keys(command):
+            return command
+        boot = str(self._mixer.info()["boot_id"])
+        try:
+            return envelope.unseal(command, self._keks, boot, required=self._require_wrapped)
+        except KeyWrapError as error:
+            raise port.PortError(port.Refusal.BAD_KEY, str(error)) from None
 
     async def _audit(self) -> Audit:
         names = cast(port.ConferenceNames, await self._apply(port.ConferenceList()))
@@ -107,9 +124,7 @@ def _audited(shown: port.ConferenceStatus) -> AuditedConference:
         rate=shown.rate,
         keying=shown.keying,
         style=shown.style,
-        suite=shown.suite,
-        epoch=shown.epoch,
-        prepared=shown.prepared,
+        cohorts=shown.cohorts,
         streams=shown.streams,
         legs=[_audited_leg(leg) for leg in shown.legs],
     )
@@ -122,6 +137,7 @@ def _audited_leg(leg: port.LegStatus) -> AuditedLeg:
         direction=leg.direction,
         keying=leg.keying,
         suite=leg.suite,
+        cohort=leg.cohort,
         epoch=leg.epoch,
         address=leg.address,
         ssrc=leg.ssrc,

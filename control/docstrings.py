@@ -21,8 +21,12 @@ def summary(kind: type) -> str:
 
 def of_fields(kind: type[msgspec.Struct]) -> dict[str, str]:
     """The documented fields of a struct, with what is said of each."""
-    module = inspect.getmodule(kind)
-    return _of_module(module).get(kind.__name__, {}) if module is not None else {}
+    texts: dict[str, str] = {}
+    for base in reversed(kind.__mro__):
+        module = inspect.getmodule(base)
+        if module is not None and issubclass(base, msgspec.Struct) and base is not msgspec.Struct:
+            texts |= _of_module(module).get(base.__name__, {})
+    return texts
 
 
 @functools.cache

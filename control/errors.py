@@ -6,6 +6,7 @@ name the refusals of the mixer, one each.
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Final
 
 from mixer.port import Refusal
@@ -57,13 +58,17 @@ REFUSAL_CODES: Final[dict[Refusal, int]] = {
 class ControlError(Exception):
     """A request failed: `code` and `refusal` for programs, the message for people.
 
-    `refusal` is None unless the mixer itself refused the command; then nothing has changed.
+    `refusal` is None unless the service itself refused the command; then nothing has changed. After
+    `retry_after_s` seconds, if it is given, the same may be asked again.
     """
 
-    def __init__(self, code: int, message: str, refusal: Refusal | None = None) -> None:
+    def __init__(
+        self, code: int, message: str, refusal: StrEnum | None = None, retry_after_s: float | None = None
+    ) -> None:
         super().__init__(message)
         self.code = code
         self.refusal = refusal
+        self.retry_after_s = retry_after_s
 
     @property
     def message(self) -> str:

@@ -22,6 +22,19 @@ class ListenError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Peer:
+    """Who is at the other end of a connection: by the kernel's word, or by a certificate's."""
+
+    uid: int | None = None
+    """Of a Unix socket's other end; None over TLS."""
+    names: frozenset[str] = frozenset()
+    """In the certificate of a TLS client."""
+
+    def __str__(self) -> str:
+        return f"uid {self.uid}" if self.uid is not None else ", ".join(sorted(self.names))
+
+
+@dataclass(frozen=True, slots=True)
 class Identity:
     """Files (PEM) that prove who one end is, and by which authority it judges the other."""
 
@@ -30,18 +43,20 @@ class Identity:
     authority: Path
 
 
-def default_socket() -> Path:
+def default_socket(file: str = SYSTEM_SOCKET.name, variable: str = "MRFP_SOCKET") -> Path:
     """Where the control socket is unless said otherwise: `$MRFP_SOCKET`, `/run/mrfp/control.sock` for
-    root, `$XDG_RUNTIME_DIR/mrfp/control.sock`, or a directory of our own among temporary files."""
-    chosen = os.environ.get("MRFP_SOCKET")
+    root, `$XDG_RUNTIME_DIR/mrfp/control.sock`, or a directory of our own among temporary files.
+
+    Another service's socket has a `file` beside it, and a `variable` of its own."""
+    chosen = os.environ.get(variable)
     if chosen:
         return Path(chosen)
     if os.geteuid() == 0:
-        return SYSTEM_SOCKET
+        return SYSTEM_SOCKET.with_name(file)
     runtime = os.environ.get("XDG_RUNTIME_DIR")
     if runtime:
-        return Path(runtime, "mrfp", "control.sock")
-    return Path(tempfile.gettempdir(), f"mrfp-{os.geteuid()}", "control.sock")
+        return Path(runtime, "mrfp", file)
+    return Path(tempfile.gettempdir(), f"mrfp-{os.geteuid()}", file)
 
 
 def find_socket() -> Path:
@@ -53,17 +68,17 @@ def find_socket() -> Path:
         return default
 
 
-def unix_socket(path: Path, *, shared: bool = False) -> tuple[socket.socket, Callable[[], None]]:
+def unix_socket(path: Path, *, shared: bool = False, noun: str = "mixer") -> tuple[socket.socket, Callable[[], None]]:
     """A listening Unix socket, in place of a dead one, and what removes its file again.
 
     Its mode is 0600, in a directory of 0700 if that has to be made. `shared` lets every user knock
-    (0666, 0755), for those who may come in by `peer_uid`.
+    (0666, 0755), for those who may come in by `peer_uid`. `noun` is what listens, for messages.
 
     Raises:
         ListenError: if the path is taken, or its directory is not safe.
     """
     _prepare_directory(path.parent, 0o755 if shared else 0o700)
-    _clear(path)
+    _clear(path, noun)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     # The umask and not a chmod afterwards: the socket is never wider open than it should be.
     before = os.umask(0o111 if shared else 0o177)
@@ -151,7 +166,7 @@ def _prepare_directory(directory: Path, mode: int) -> None:
         raise ListenError(f"{directory} belongs to others or is writable by them: choose another socket path")
 
 
-def _clear(path: Path) -> None:
+def _clear(path: Path, noun: str) -> None:
     """Remove a socket that nobody answers at.
 
     Raises:
@@ -173,4 +188,4 @@ def _clear(path: Path) -> None:
             return
         except OSError as error:
             raise ListenError(f"{path} is taken and does not answer: {error}") from None
-    raise ListenError(f"another mixer answers at {path}: stop it or choose another socket path")
+    raise ListenError(f"another {noun} answers at {path}: stop it or choose another socket path")

@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
-from mixer.port import Identifier, StreamPosition
+from mixer.port import CohortStatus, Identifier, StreamPosition
 
 EventName: TypeAlias = Literal[
     "talking",
@@ -20,6 +20,7 @@ EventName: TypeAlias = Literal[
     "auth_failures",
     "key_switched",
     "key_expiring",
+    "key_expired",
     "overrun",
 ]
 
@@ -119,6 +120,7 @@ class AuditedLeg(_Message, frozen=True, kw_only=True):
     keying: str
     """`unique`, `group` or `clear`."""
     suite: str
+    cohort: int
     epoch: int
     address: str
     ssrc: int
@@ -132,10 +134,8 @@ class AuditedConference(_Message, frozen=True, kw_only=True):
     rate: int
     keying: str
     style: str
-    suite: str
-    epoch: int
-    """Of the active group key, 0 without one."""
-    prepared: list[int]
+    cohorts: list[CohortStatus]
+    """Where their keys stand; what comes next must be above each `highest`."""
     streams: list[StreamPosition]
     """Where the common streams stand: what a late joiner must be told."""
     legs: list[AuditedLeg]

@@ -10,8 +10,9 @@ Requests are idempotent by id: the last 256 ids are remembered with a digest of 
 same id with the same content gets the same reply and is not run again (queries are: they change
 nothing, and their replies may be large). The same id with other content is an error.
 
-Key octets come in as `Secret` and never go out: no reply can be encoded that holds one, and messages
-about bad parameters do not repeat what stood in them (invariant I12).
+Key octets come in as `Secret` and never go out, unless the `Method` says that its reply confides one:
+no other reply can be encoded that holds one, and messages about bad parameters do not repeat what
+stood in them (invariant I12).
 """
 
 from __future__ import annotations
@@ -20,11 +21,12 @@ import hashlib
 import secrets
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import Annotated, Any, Final, Literal, TypeAlias
+from typing import Annotated, Final, Literal, TypeAlias
 
 import msgspec
 
 from control import messages, wording
+from control.api import Api, Method, encode
 from control.errors import (
     ID_REUSED,
     INVALID_PARAMS,
@@ -36,7 +38,6 @@ from control.errors import (
     ControlError,
 )
 from mixer import port
-from mixer.secret import Secret
 
 LINE_LIMIT: Final = 65_536
 """Octets of a request, its newline not counted. Replies may be longer."""
@@ -45,17 +46,6 @@ REMEMBERED: Final = 256
 
 Int64: TypeAlias = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 RequestId: TypeAlias = int | str
-
-
-@dataclass(frozen=True, slots=True)
-class Method:
-    """One line of the API: its name, what it takes and what it gives."""
-
-    name: str
-    params: type[msgspec.Struct]
-    reply: type[msgspec.Struct]
-    query: bool = False
-    """True if it changes nothing."""
 
 
 METHODS: Final[dict[str, Method]] = {
@@ -74,12 +64,14 @@ METHODS: Final[dict[str, Method]] = {
         Method("leg.remove", port.LegRemove, port.LegStatus),
         Method("key.prepare", port.KeyPrepare, port.Done),
         Method("key.activate", port.KeyActivate, port.Done),
+        Method("key.retire", port.KeyRetire, port.Done),
         Method("key.abort", port.KeyAbort, port.Done),
+        Method("key.bridge", port.KeyBridge, port.Done),
         Method("events.subscribe", messages.EventsSubscribe, port.Done),
         Method("events.unsubscribe", messages.EventsUnsubscribe, port.Done),
     )
 }
-METHOD_OF: Final[dict[type[msgspec.Struct], Method]] = {m.params: m for m in METHODS.values()}
+MIXER: Final = Api(METHODS, REFUSAL_CODES, noun="mixer", use="control this mixer", clients="controllers")
 EVENTS: Final[dict[str, type[port.Event]]] = {
     str(event.__struct_config__.tag): event for event in port.Event.__subclasses__()
 }
@@ -99,7 +91,8 @@ class Call:
 class Session:
     """What one connection has asked, and what it was told."""
 
-    def __init__(self) -> None:
+    def __init__(self, api: Api = MIXER) -> None:
+        self._api = api
         self._answers: OrderedDict[RequestId, tuple[bytes, bytes | None]] = OrderedDict()
         # Requests hold keys: an unkeyed digest of one would be a way to test guesses.
         self._digest_key = secrets.token_bytes(32)
@@ -123,7 +116,7 @@ class Session:
         if known is not None and known[1] is not None:
             return known[1]
         try:
-            method, params = _interpret(request)
+            method, params = _interpret(self._api, request)
         except ControlError as error:
             line = _failure(request.id, error)
             self._remember(request.id, digest, line)
@@ -134,10 +127,11 @@ class Session:
         """The line that answers a call.
 
         Raises:
-            TypeError: if the result holds a `Secret`.
+            TypeError: if the result holds a `Secret` that the method does not confide.
         """
-        line = _encode(_Response(id=call.id, result=result))
-        self._remember(call.id, call.digest, None if call.method.query else line)
+        line = encode(_Response(id=call.id, result=result), confides=call.method.confides)
+        again = call.method.query or call.method.confides
+        self._remember(call.id, call.digest, None if again else line)
         return line
 
     def refuse(self, call: Call, error: ControlError | port.PortError) -> bytes:
@@ -161,8 +155,8 @@ class Session:
 def notification(event: port.Event | messages.Missed) -> bytes:
     """The line that tells a subscriber of an event, or of those it missed."""
     if isinstance(event, messages.Missed):
-        return _encode(_Notification(method=MISSED, params=event))
-    return _encode(_Notification(method=f"events.{event.__struct_config__.tag}", params=event))
+        return encode(_Notification(method=MISSED, params=event))
+    return encode(_Notification(method=f"events.{event.__struct_config__.tag}", params=event))
 
 
 def farewell(code: int, message: str) -> bytes:
@@ -189,7 +183,7 @@ class _Id(msgspec.Struct, frozen=True):
 class _Failure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     code: int
     message: str
-    data: dict[str, str] | None = None
+    data: dict[str, str | float] | None = None
 
 
 class _Response(msgspec.Struct, frozen=True, kw_only=True):
@@ -218,13 +212,13 @@ def _parse(line: bytes) -> _Request:
         raise ControlError(PARSE_ERROR, wording.of_syntax(error)) from None
 
 
-def _interpret(request: _Request) -> tuple[Method, msgspec.Struct]:
-    method = METHODS.get(request.method)
+def _interpret(api: Api, request: _Request) -> tuple[Method, msgspec.Struct]:
+    method = api.methods.get(request.method)
     if method is None:
-        text = f"there is no method {wording.name(request.method)}; there are {', '.join(METHODS)}"
+        text = f"there is no method {wording.name(request.method)}; there are {', '.join(api.methods)}"
         raise ControlError(METHOD_NOT_FOUND, text)
     try:
-        return method, _PARAMS[method.name].decode(request.params)
+        return method, api.params[method.name].decode(request.params)
     except msgspec.ValidationError as error:
         raise ControlError(INVALID_PARAMS, wording.of(error, method.params)) from None
     except _NOT_JSON as error:
@@ -240,28 +234,13 @@ def _id_of(line: bytes) -> RequestId | None:
 
 
 def _failure(request_id: RequestId | None, error: ControlError) -> bytes:
-    data = {"refusal": error.refusal.value} if error.refusal else None
-    return _encode(_Response(id=request_id, error=_Failure(code=error.code, message=str(error), data=data)))
-
-
-def _secret_from_text(kind: type, value: object) -> object:
-    if kind is Secret and isinstance(value, str):
-        return Secret.from_base64(value)
-    raise ValueError("a key is base64url text: key || salt")
-
-
-def _never(value: object) -> object:
-    raise TypeError(f"a {type(value).__name__} is never put into a reply")
-
-
-def _encode(message: msgspec.Struct) -> bytes:
-    return _ENCODER.encode(message) + b"\n"
+    data: dict[str, str | float] = {"refusal": error.refusal.value} if error.refusal else {}
+    if error.retry_after_s is not None:
+        data["retry_after_s"] = error.retry_after_s
+    failure = _Failure(code=error.code, message=str(error), data=data or None)
+    return encode(_Response(id=request_id, error=failure))
 
 
 _NOT_JSON: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-_ENCODER: Final = msgspec.json.Encoder(enc_hook=_never)
 _REQUEST: Final = msgspec.json.Decoder(_Request)
 _ID: Final = msgspec.json.Decoder(_Id)
-_PARAMS: Final[dict[str, msgspec.json.Decoder[Any]]] = {
-    method.name: msgspec.json.Decoder(method.params, dec_hook=_secret_from_text) for method in METHODS.values()
-}

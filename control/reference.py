@@ -1,53 +1,57 @@
 """The reference page and the JSON Schema of the control protocol, made from the method table.
 
 `docs/control-api.md` is this page, committed; a test holds it to the code. `mrfp schema` prints the
-schema, `mrfp schema --markdown` the page, and `mrfp schema --options` the options of `mrfp.toml`.
+schema, `mrfp schema --markdown` the page, and `mrfp schema --options` the options of `mrfp.toml`. The
+KMS has a page of its own, `control.kms.reference`, of the same parts.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import msgspec
 from msgspec import inspect
 
 from control import docstrings
+from control.api import Api, Method
 from control.errors import PROTOCOL_ERRORS, REFUSAL_CODES
 from control.messages import Missed
-from control.protocol import EVENTS, LINE_LIMIT, METHODS, MISSED, REMEMBERED, Method
+from control.protocol import EVENTS, LINE_LIMIT, METHODS, MISSED, MIXER, REMEMBERED
 from control.settings import Settings
 from mixer import port
 from mixer.secret import Secret
 
 
-def schema() -> dict[str, Any]:
+def schema(api: Api = MIXER) -> dict[str, Any]:
     """JSON Schema (2020-12) of all params, replies and notifications, and which method has which."""
-    notes = {f"events.{name}": event for name, event in EVENTS.items()} | {MISSED: Missed}
-    kinds = [kind for method in METHODS.values() for kind in (method.params, method.reply)]
+    notes = {f"events.{name}": event for name, event in EVENTS.items()} | {MISSED: Missed} if api is MIXER else {}
+    kinds = [kind for method in api.methods.values() for kind in (method.params, method.reply)]
     refs, definitions = msgspec.json.schema_components(
-        [*kinds, *notes.values()], schema_hook=_secret_schema, ref_template="#/$defs/{name}"
+        [*kinds, *notes.values()],
+        schema_hook=_secret_never_read if api is MIXER else _secret_schema,
+        ref_template="#/$defs/{name}",
     )
-    for kind in _structs():
+    for kind in structs_in({*kinds, *notes.values()}):
         described = docstrings.of_fields(kind)
         for name, text in described.items():
             properties = definitions.get(kind.__name__, {}).get("properties", {})
             if name in properties:
                 properties[name]["description"] = text
-    methods = {name: {"params": refs[2 * i], "result": refs[2 * i + 1]} for i, name in enumerate(METHODS)}
+    methods = {name: {"params": refs[2 * i], "result": refs[2 * i + 1]} for i, name in enumerate(api.methods)}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "mrfp control protocol",
+        "title": f"mrfp {'control' if api is MIXER else api.noun} protocol",
         "methods": methods,
-        "notifications": dict(zip(notes, refs[2 * len(METHODS) :], strict=True)),
+        "notifications": dict(zip(notes, refs[2 * len(api.methods) :], strict=True)),
         "$defs": definitions,
     }
 
 
-def schema_text() -> str:
+def schema_text(api: Api = MIXER) -> str:
     """The schema as JSON text."""
-    return json.dumps(schema(), indent=2) + "\n"
+    return json.dumps(schema(api), indent=2) + "\n"
 
 
 def page() -> str:
@@ -55,11 +59,11 @@ def page() -> str:
     return "\n".join(_page()) + "\n"
 
 
-def options() -> str:
-    """Every option of `mrfp.toml`, Markdown: a part of docs/operations.md."""
+def options(settings: type[msgspec.Struct] = Settings) -> str:
+    """Every option of `mrfp.toml`, Markdown: a part of docs/operations.md. Or of another file."""
     lines: list[str] = []
-    for section in msgspec.structs.fields(Settings):
-        lines += [f"### [{section.name}]\n", docstrings.summary(section.type) + "\n", *_fields(section.type)]
+    for section in msgspec.structs.fields(settings):
+        lines += [f"### [{section.name}]\n", docstrings.summary(section.type) + "\n", *of_fields(section.type)]
     return "\n".join(lines)
 
 
@@ -67,39 +71,45 @@ def _page() -> Iterator[str]:
     yield _HEAD
     yield "## Methods\n"
     for method in METHODS.values():
-        yield from _method(method)
+        yield from of_method(method, _EXAMPLES.get(method.name, {}), _REFUSALS.get(method.name, ()))
     yield "## Notifications\n"
     yield "Sent on a connection after `events.subscribe`. None has an `id`, and none wants an answer.\n"
     for name, event in EVENTS.items():
         yield f"### events.{name}\n"
         yield docstrings.summary(event) + "\n"
-        yield from _fields(event)
+        yield from of_fields(event)
     yield f"### {MISSED}\n"
     yield docstrings.summary(Missed) + "\n"
-    yield from _fields(Missed)
+    yield from of_fields(Missed)
     yield "## Values\n"
-    for kind in sorted(_structs() - _top_level(), key=lambda kind: kind.__name__):
+    top = {kind for method in METHODS.values() for kind in (method.params, method.reply)}
+    top |= {*EVENTS.values(), Missed}
+    for kind in sorted(structs_in(top) - (top - {port.LegStatus}), key=lambda kind: kind.__name__):
         yield f"### {kind.__name__}\n"
         yield docstrings.summary(kind) + "\n"
-        yield from _fields(kind)
-    yield from _errors()
+        yield from of_fields(kind)
+    yield from of_protocol_errors(MIXER)
+    texts = {refusal.value: (code, _REFUSAL_TEXTS[refusal.name]) for refusal, code in REFUSAL_CODES.items()}
+    yield from of_refusals(MIXER, texts)
 
 
-def _method(method: Method) -> Iterator[str]:
+def of_method(method: Method, example: Mapping[str, Any], refusals: tuple[str, ...]) -> Iterator[str]:
+    """The section of one method; `example` is params of it."""
     yield f"### {method.name}\n"
     yield docstrings.summary(method.params) + "\n"
-    yield from _fields(method.params)
+    yield from of_fields(method.params)
     reply = docstrings.summary(method.reply)
     yield f"**Reply** `{method.reply.__name__}`: {reply}\n"
     if method.reply is not port.Done:
-        yield from _fields(method.reply)
-    if method.name in _REFUSALS:
-        yield "**Refused with** " + ", ".join(f"`{refusal}`" for refusal in _REFUSALS[method.name]) + "\n"
-    request = {"jsonrpc": "2.0", "id": 1, "method": method.name, "params": _EXAMPLES.get(method.name, {})}
+        yield from of_fields(method.reply)
+    if refusals:
+        yield "**Refused with** " + ", ".join(f"`{refusal}`" for refusal in refusals) + "\n"
+    request = {"jsonrpc": "2.0", "id": 1, "method": method.name, "params": example}
     yield f"```json\n{json.dumps(request)}\n```\n"
 
 
-def _fields(kind: type[msgspec.Struct]) -> Iterator[str]:
+def of_fields(kind: type[msgspec.Struct]) -> Iterator[str]:
+    """The table of a struct's fields."""
     info = inspect.type_info(kind)
     assert isinstance(info, inspect.StructType)
     if not info.fields:
@@ -162,37 +172,41 @@ def _bounds(kind: inspect.IntType | inspect.FloatType) -> str:
     return "" if low is None else f", at least {low}"
 
 
-def _errors() -> Iterator[str]:
+def of_protocol_errors(api: Api) -> Iterator[str]:
+    """The codes that every service has, in the words of one."""
     yield "## Errors\n"
     yield "Codes of the protocol:\n"
     yield "| code | |"
     yield "|---|---|"
     for code, text in PROTOCOL_ERRORS.items():
-        yield f"| {code} | {text} |"
-    yield "\nRefusals of the mixer; the name stands in `error.data.refusal`, and nothing has changed:\n"
+        yield f"| {code} | {text.replace('control this mixer', api.use).replace('mixer', api.noun)} |"
+
+
+def of_refusals(api: Api, texts: Mapping[str, tuple[int, str]]) -> Iterator[str]:
+    """The refusals of one service, each with its code and what it means."""
+    yield f"\nRefusals of the {api.noun}; the name stands in `error.data.refusal`, and nothing has changed:\n"
     yield "| code | refusal | |"
     yield "|---|---|---|"
-    for refusal, code in REFUSAL_CODES.items():
-        yield f"| {code} | `{refusal}` | {_REFUSAL_TEXTS[refusal.name]} |"
+    for refusal, (code, text) in texts.items():
+        yield f"| {code} | `{refusal}` | {text} |"
+
+
+def structs_in(kinds: set[type[msgspec.Struct]]) -> set[type[msgspec.Struct]]:
+    """These, and every struct that can appear within one."""
+    found: set[type[msgspec.Struct]] = set()
+    for kind in kinds:
+        _walk(inspect.type_info(kind), found)
+    return found
 
 
 def _secret_schema(kind: type) -> dict[str, Any]:
     if kind is Secret:
-        return {"type": "string", "contentEncoding": "base64", "writeOnly": True}
+        return {"type": "string", "contentEncoding": "base64"}
     raise NotImplementedError
 
 
-def _top_level() -> set[type[msgspec.Struct]]:
-    shown = {kind for method in METHODS.values() for kind in (method.params, method.reply)}
-    return (shown | set(EVENTS.values()) | {Missed}) - {port.LegStatus}
-
-
-def _structs() -> set[type[msgspec.Struct]]:
-    """Every struct that can appear on the wire."""
-    found: set[type[msgspec.Struct]] = set()
-    for kind in _top_level() | {port.LegStatus}:
-        _walk(inspect.type_info(kind), found)
-    return found
+def _secret_never_read(kind: type) -> dict[str, Any]:
+    return _secret_schema(kind) | {"writeOnly": True}
 
 
 def _walk(kind: inspect.Type, found: set[type[msgspec.Struct]]) -> None:
@@ -290,7 +304,7 @@ _REFUSAL_TEXTS: Final = {
     "UNKNOWN_EPOCH": "No key of that epoch is prepared.",
     "DUPLICATE_CONFERENCE": "A conference of that name exists.",
     "DUPLICATE_LEG": "A leg of that name exists, in this conference or in another.",
-    "BAD_KEY": "Wrong length for the suite, or all octets alike.",
+    "BAD_KEY": "Wrong length for the suite, all octets alike, or wrapped so that it does not unwrap here.",
     "KEY_REUSED": "The mixer has already sent under this key; it needs a fresh one.",
     "KEY_MISSING": "A key is needed here, or `clear` in so many words.",
     "BAD_EPOCH": "Not above every epoch this conference has seen, or too many prepared at once.",

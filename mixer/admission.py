@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from mixer import addresses
 from mixer.batch import Batch
 from mixer.drops import Drop
+from mixer.grace import OTHER_KEY, Grace, more_telling
 from mixer.legs import Leg
 from mixer.port import LegLatched, SsrcConflict
 from mixer.routes import FIRST_LEG_PORT
@@ -58,8 +59,8 @@ _TELLING: Final = {
 class Admission:
     """Lets legs in by what they can prove."""
 
-    def __init__(self, state: State) -> None:
-        self._state = state
+    def __init__(self, state: State, grace: Grace) -> None:
+        self._state, self._grace = state, grace
         self._legs, self._routes, self._registry = state.legs, state.routes, state.registry
         self._sessions, self._reception = state.sessions, state.reception
         self.nameless: set[int] = set()
@@ -184,6 +185,13 @@ class Admission:
 
     def _unlock(self, leg: Leg, packet: bytes, ssrc: int) -> tuple[Drop, bytes]:
         self._trials -= 1
+        fate, clear = self._unlock_now(leg, packet, ssrc)
+        if self._legs.changing_key[leg.row] and fate in OTHER_KEY:
+            other, clear = self._grace.open(leg, packet)
+            fate = more_telling(fate, other)
+        return fate, clear
+
+    def _unlock_now(self, leg: Leg, packet: bytes, ssrc: int) -> tuple[Drop, bytes]:
         if leg.late_key is None:
             return self._sessions.try_unprotect(int(self._legs.rx_session[leg.row]), packet)
         # The stream joins at a ROC: libsrtp takes one only for a session made for its SSRC.

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
+from typing import Final
 
 import numpy as np
 
-from mixer.epochs import GroupKeys
-from mixer.port import Key, Keying, PortError, Refusal, SwitchStyle
+from mixer.epochs import KeyLine
+from mixer.port import Keying, PortError, Refusal, SwitchStyle
 from mixer.rows import Rows
+from mixer.suites import SuiteName
 
 
 @dataclass(slots=True)
@@ -20,12 +23,41 @@ class Conference:
     rate: int
     keying: Keying
     style: SwitchStyle
-    keys: GroupKeys
-    uplink: Key | None
+    uplink: KeyLine
+    """Group keys of what legs send."""
+    cohorts: dict[int, KeyLine] = field(default_factory=dict)
+    """Group keys of what legs hear, by cohort."""
+    shape: tuple[SuiteName, int] | None = None
+    """Style `mki`: suite and MKI length of all keys that share a stream, fixed by the first."""
+    own_mkis: Counter[str] = field(default_factory=Counter)
+    """Style `mki`: MKIs of legs' own keys beside the group's."""
     legs: set[int] = field(default_factory=set)
     """Leg rows."""
+    cohort_legs: defaultdict[int, set[int]] = field(default_factory=lambda: defaultdict(set))
+    """Leg rows by cohort."""
     streams: set[int] = field(default_factory=set)
     """Rows of its common streams."""
+
+    def line(self, cohort: int) -> KeyLine:
+        """The group keys of a cohort; an empty line for one that has never had any."""
+        return self.cohorts.get(cohort) or _NO_KEYS
+
+    def cohorts_known(self) -> list[int]:
+        """The cohorts that have had a key or have legs."""
+        return sorted({*self.cohorts, *(cohort for cohort, legs in self.cohort_legs.items() if legs)})
+
+    def mkis(self) -> set[str]:
+        """Names of all group keys held."""
+        return {mki for line in self.cohorts.values() for mki in line.mkis()}
+
+    def wipe(self) -> None:
+        """Forget all keys."""
+        for line in (self.uplink, *self.cohorts.values()):
+            line.wipe()
+
+
+_NO_KEYS: Final = KeyLine()
+"""Never changed: who wants to hold a key makes a line of its own."""
 
 
 class Conferences:
@@ -45,13 +77,11 @@ class Conferences:
         self.max_talkers = np.zeros(rows, np.int64)
         self.rate = np.zeros(rows, np.int64)
 
-    def add(
-        self, name: str, rate: int, keying: Keying, style: SwitchStyle, keys: GroupKeys, uplink: Key | None, frame: int
-    ) -> Conference:
+    def add(self, name: str, rate: int, keying: Keying, style: SwitchStyle, frame: int) -> Conference:
         row = self._free.take(frame) if len(self) < self._limit else -1
         if row < 0:
             raise PortError(Refusal.LIMIT, "no room for another conference; raise max_legs")
-        conference = Conference(name, row, rate, keying, style, keys, uplink)
+        conference = Conference(name, row, rate, keying, style, KeyLine())
         self._by_name[name] = self._by_row[conference.row] = conference
         self.rate[conference.row] = rate
         return conference

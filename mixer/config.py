@@ -31,4 +31,14 @@ class MixerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     cname: str = "mixer@mrfp.invalid"
     """RTCP CNAME of all streams of this mixer (RFC 3550 section 6.5.1)."""
     soft_epoch_packets: Annotated[int, msgspec.Meta(ge=1)] = 1 << 24
-    """Packets under one group key after which `key_expiring` is raised."""
+    """Packets of one stream under one group key after which `key_expiring` is raised, unless the key says otherwise."""
+    hard_epoch_packets: Annotated[int, msgspec.Meta(ge=2, le=1 << 31)] = 1 << 31
+    """Packets of one stream under one group key after which it is destroyed (RFC 4568 section 6.4: 2^31 for a key
+    that SSRCs share)."""
+    rx_grace_ms: Annotated[int, msgspec.Meta(ge=0, le=2000)] = 1000
+    """How long what a leg sends is still accepted under its old key after a packet under the new one. Whoever knows
+    the old key can forge the leg until then."""
+    ledger: str = "auto"
+    """File that keeps fingerprints of all keys ever sent under, so that none is taken twice, also after `kill -9`.
+    `auto`: `keys.ledger` in `$STATE_DIRECTORY`, `/var/lib/mrfp` for root, or `~/.local/state/mrfp`; if that can't be
+    written, a warning is logged and keys are remembered for this life only, as with `none`."""

@@ -1,7 +1,7 @@
 """The desk: takes commands, checks them whole, and only then changes anything.
 
 Each command is one method. It raises `PortError` before its first change, or succeeds entirely.
-Conferences and their keys are served here, legs at the leg desk.
+Conferences are served here, legs at the leg desk, keys at the key desk.
 """
 
 from __future__ import annotations
@@ -9,14 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
-from mixer import wishes
 from mixer.admission import Admission
 from mixer.downlink import Downlink
-from mixer.epochs import GroupKeys, KeyLedger, check_key
+from mixer.grace import Grace
+from mixer.keydesk import KeyDesk
+from mixer.keying import Keying
+from mixer.ledger import KeyLedger
 from mixer.legdesk import LegDesk
-from mixer.legs import Leg, Mode
+from mixer.legkeys import LegKeys
+from mixer.legs import Leg
 from mixer.port import (
     Command,
     ConferenceCreate,
@@ -27,11 +28,11 @@ from mixer.port import (
     ConferenceShow,
     ConferenceStatus,
     Done,
-    Key,
     KeyAbort,
     KeyActivate,
+    KeyBridge,
     KeyPrepare,
-    KeySwitched,
+    KeyRetire,
     LegAdd,
     LegAdded,
     LegModify,
@@ -49,13 +50,22 @@ from mixer.status import Status
 class Desk:
     """Applies commands between ticks."""
 
-    def __init__(self, state: State, admission: Admission, downlink: Downlink, reports: Reports) -> None:
-        self._state, self._downlink = state, downlink
+    def __init__(
+        self,
+        state: State,
+        admission: Admission,
+        grace: Grace,
+        keying: Keying,
+        downlink: Downlink,
+        reports: Reports,
+        ledger: KeyLedger,
+    ) -> None:
+        self._state = state
         self._conferences = state.conferences
-        self._sent_under, self._received_under = KeyLedger(), KeyLedger()
-        """Keys of our own packets, and group keys of legs' packets: SSRCs are unique in one conference only."""
-        self._status = Status(state, downlink)
-        self._legs = LegDesk(state, admission, downlink, reports, self._status, self._sent_under)
+        self._status = Status(state, keying)
+        legkeys = LegKeys(state, grace, ledger)
+        self._keys = KeyDesk(state, keying, legkeys, ledger)
+        self._legs = LegDesk(state, admission, grace, keying, downlink, reports, self._status, legkeys, ledger)
         self._methods: dict[type[Command], Callable[[Any], Reply]] = {
             ConferenceCreate: self._create,
             ConferenceModify: self._modify,
@@ -66,8 +76,10 @@ class Desk:
             LegModify: self._modify_leg,
             LegRemove: self._remove_leg,
             KeyPrepare: self._prepare,
-            KeyActivate: self._activate,
-            KeyAbort: self._abort,
+            KeyActivate: self._keys.activate,
+            KeyRetire: self._keys.retire,
+            KeyAbort: self._keys.abort,
+            KeyBridge: self._keys.bridge,
         }
         self.draining = False
 
@@ -107,29 +119,18 @@ class Desk:
         self._check_open(wish.boot)
         if wish.conference in self._conferences:
             raise PortError(Refusal.DUPLICATE_CONFERENCE, f"conference {wish.conference!r} exists")
-        if wish.keying == "group" and wish.key is None:
-            raise PortError(Refusal.KEY_MISSING, "keying 'group' needs a group key in `key`")
-        if wish.uplink_key:
-            check_key(wish.uplink_key, "uplink_key")
-            self._sent_under.check(wish.uplink_key.secret)
-            self._received_under.check(wish.uplink_key.secret)
-        if wish.key:
-            self._check_group_key(wish.key, wish.style)
-        keys, uplink = GroupKeys(), wishes.copy_of(wish.uplink_key) if wish.uplink_key else None
-        frame = self._state.frame
-        conference = self._conferences.add(wish.conference, wish.rate, wish.keying, wish.style, keys, uplink, frame)
+        self._keys.check_first(wish.key, wish.uplink_key, wish.style)
+        conference = self._conferences.add(wish.conference, wish.rate, wish.keying, wish.style, self._state.frame)
+        try:
+            self._keys.hold_first(conference, wish.key, wish.uplink_key)
+        except PortError:
+            self._conferences.remove(conference, self._state.frame)
+            raise
         self._conferences.max_talkers[conference.row] = wish.max_talkers
-        if uplink:
-            self._received_under.record(uplink.secret)
-        if wish.key:
-            self._hold(keys, wish.key)
-            keys.activate(wish.key.epoch)
         return Done()
 
     def _modify(self, wish: ConferenceModify) -> Done:
         conference = self._conferences.named(wish.conference)
-        if wish.keying == "group" and conference.keys.active is None:
-            raise PortError(Refusal.KEY_MISSING, "keying 'group' needs an active group key")
         if wish.keying:
             conference.keying = wish.keying
         if wish.max_talkers:
@@ -140,9 +141,7 @@ class Desk:
         conference = self._conferences.named(wish.conference)
         for row in sorted(conference.legs):
             self._legs.remove(self._state.legs.at(row))
-        conference.keys.wipe()
-        if conference.uplink:
-            conference.uplink.secret.wipe()
+        conference.wipe()
         self._state.registry.forget(conference.row)
         self._conferences.remove(conference, self._state.frame)
         return Done()
@@ -155,47 +154,9 @@ class Desk:
 
     # -- keys ---------------------------------------------------------------------------------
 
-    def _check_group_key(self, key: Key, style: str) -> None:
-        wishes.check_group_key(key, style)
-        self._sent_under.check(key.secret)
-
-    def _hold(self, keys: GroupKeys, key: Key) -> None:
-        keys.prepare(wishes.copy_of(key))
-        self._sent_under.record(key.secret)
-
     def _prepare(self, wish: KeyPrepare) -> Done:
         self._check_open(wish.boot)
-        conference = self._conferences.named(wish.conference)
-        self._check_group_key(wish.key, conference.style)
-        if wish.key.mki in {self._mki_of(row) for row in conference.legs}:
-            raise PortError(Refusal.INVALID, f"MKI {wish.key.mki} names the own key of a leg")
-        self._hold(conference.keys, wish.key)
-        return Done()
-
-    def _mki_of(self, row: int) -> str | None:
-        """MKI of the key that a leg has for itself beside the group's, None if it has none."""
-        sessions, session = self._state.sessions, int(self._state.legs.tx_session[row])
-        if session < 0 or self._state.legs.mode[row] != Mode.GROUP_MKI:
-            return None
-        return sessions.mki[session, : sessions.mki_length[session]].tobytes().hex()
-
-    def _activate(self, wish: KeyActivate) -> Done:
-        conference = self._conferences.named(wish.conference)
-        conference.keys.activate(wish.epoch)
-        streams = self._state.streams
-        for row in sorted(conference.streams):
-            streams.under_key[row] = 0
-            if conference.style == "ssrc":
-                streams.restart(row, self._state.registry.allocate(conference.row))
-            self._downlink.key_stream(row)
-        self._downlink.forget_minus(np.array(sorted(conference.legs), np.int64))
-        positions = [self._downlink.position(row) for row in sorted(conference.streams)]
-        self._state.events.append(KeySwitched(conference=conference.name, epoch=wish.epoch, streams=positions))
-        return Done()
-
-    def _abort(self, wish: KeyAbort) -> Done:
-        self._conferences.named(wish.conference).keys.abort(wish.epoch)
-        return Done()
+        return self._keys.prepare(wish)
 
     # -- legs ---------------------------------------------------------------------------------
 
@@ -208,4 +169,9 @@ class Desk:
         return Done()
 
     def _remove_leg(self, wish: LegRemove) -> LegStatus:
-        return self._legs.remove(self._state.legs.named(wish.leg))
+        leg = self._state.legs.named(wish.leg)
+        conference, cohort = self._state.conference_of(leg.row), int(self._state.legs.cohort[leg.row])
+        status = self._legs.remove(leg)
+        if wish.bridge:
+            self._keys.bridge_all(conference, cohort)
+        return status

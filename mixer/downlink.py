@@ -16,15 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixer.batch import SOCKADDR, STRIDE, Fanout
+from mixer.keying import Keying
 from mixer.legs import Mode
 from mixer.mixing import Mix
 from mixer.plans import Plan
-from mixer.port import KeySwitched, StreamPosition
 from mixer.prototypes import Cast, Prototypes
 from mixer.srtp import Pointers, SrtpError
 from mixer.state import State
-from mixer.streams import SEQUENCE_SPAN, first_index
-from mixer.suites import SUITES
 from mixer.wire import HEADER, header_view
 
 Rows = NDArray[np.int64]
@@ -37,7 +35,8 @@ class Written:
     Attributes:
         begin: row of the first in the packet matrix.
         group: int64[g], the streams of the shared packets.
-        leg: int64[l], whose the others are; mki: bool[l], sent on the common stream's SSRC.
+        leg: int64[l], whose the others are.
+        joined, minus: bool[l], sent on the common stream's SSRC; sent under the group key on `minus_ssrc`.
         session, index: int64[g + l], session -1 for clear RTP.
     """
 
@@ -45,7 +44,8 @@ class Written:
     begin: int
     group: Rows
     leg: Rows
-    mki: NDArray[np.bool_]
+    joined: NDArray[np.bool_]
+    minus: NDArray[np.bool_]
     session: Rows
     index: Rows
 
@@ -66,8 +66,8 @@ class Counters:
 class Downlink:
     """Builds and encrypts everything that legs hear."""
 
-    def __init__(self, state: State) -> None:
-        self._state = state
+    def __init__(self, state: State, keying: Keying) -> None:
+        self._state, self._keying = state, keying
         self._legs, self._streams, self._sessions = state.legs, state.streams, state.sessions
         self.counters = Counters()
         self._prototypes = Prototypes(state)
@@ -103,7 +103,7 @@ class Downlink:
         written = self._packets(plan, cast, octets, length, elapsed_ms)
         lap("write")
         self._encrypt(plan, written)
-        self._renew(plan)
+        self._keying.renew(plan)
         lap("encrypt")
         return written.fanout
 
@@ -118,45 +118,46 @@ class Downlink:
         group = np.unique(plan.stream[shared])
         own = np.flatnonzero(~shared)
         leg, stream = plan.leg[own], plan.stream[own]
-        joined = plan.mki[own]  # on the common stream's SSRC and sequence
-        under_group = (plan.group & ~plan.mki)[own]
-        for late in leg[under_group & (legs.minus_session[leg] < 0)].tolist():
-            self._open_minus(late)
+        joined, minus = plan.joined[own], plan.minus[own]
+        for late in leg[minus & (legs.minus_session[leg] < 0)].tolist():
+            self._keying.open_minus(late)
         begin, total = self._filled, len(group) + len(own)
         self._filled = end = begin + total
-        source = np.concatenate([np.searchsorted(cast.stream[: cast.commons], group), cast.of[own]])
+        of_group = np.searchsorted(cast.stream[: cast.commons], streams.lead[group])
+        source = np.concatenate([of_group, cast.of[own]])
         width = int(length.max(initial=HEADER))
         self._octets[begin:end, :width] = prototype[source, :width]
         self._length[begin:end] = length[source]
         header = self._header[begin:end]
-        index = np.concatenate([streams.index[group], np.where(joined, streams.index[stream], legs.out_index[leg])])
+        lone = np.where(minus, legs.minus_index[leg], legs.own_index[leg])
+        index = np.concatenate([streams.index[group], np.where(joined, streams.index[stream], lone)])
         header["seq"] = index & 0xFFFF
-        header["ssrc"] = np.concatenate(
-            [streams.ssrc[group], np.where(joined, streams.ssrc[stream], legs.out_ssrc[leg])]
-        )
+        lone = np.where(minus, legs.minus_ssrc[leg], legs.own_ssrc[leg])
+        header["ssrc"] = np.concatenate([streams.ssrc[group], np.where(joined, streams.ssrc[stream], lone)])
         clock = np.concatenate([group, stream])
         header["timestamp"] = (streams.timestamp[clock] + elapsed_ms * streams.clock[clock] // 1000) & 0xFFFF_FFFF
         self._mark(plan, cast, own, header[len(group) :])
         packet = np.empty(len(plan.leg), np.int32)
         packet[shared] = np.searchsorted(group, plan.stream[shared])
         packet[own] = len(group) + np.arange(len(own))
-        tx = np.where(under_group, legs.minus_session[leg], legs.tx_session[leg])
+        tx = np.where(minus, legs.minus_session[leg], legs.tx_session[leg])
         return Written(
             fanout=Fanout(self._octets[begin:end], self._length[begin:end], packet, plan.address, plan.local),
             begin=begin,
             group=group,
             leg=leg,
-            mki=joined,
+            joined=joined,
+            minus=minus,
             session=np.concatenate([streams.session[group], tx]),
             index=index,
         )
 
     def _mark(self, plan: Plan, cast: Cast, own: Rows, header: NDArray[np.void]) -> None:
         """Set the marker bit where a receiver meets a new SSRC (RFC 3551 section 4.1), and note who hopped."""
-        leg = plan.leg[own]
-        hop = (plan.group & ~plan.mki)[own] & ~self._legs.hopped[leg]
-        first = self._legs.own_sent[leg] == 0
-        header["marker_pt"][hop | (first & ~plan.mki[own])] |= 0x80
+        leg, minus = plan.leg[own], plan.minus[own]
+        lone = ~minus & ~plan.joined[own]
+        header["marker_pt"][(minus & ~self._legs.hopped[leg]) | (lone & self._legs.fresh[leg])] |= 0x80
+        self._legs.fresh[leg] = False
         self._legs.hopped[plan.leg] = cast.minus
 
     # -- encrypt ------------------------------------------------------------------------------
@@ -170,76 +171,16 @@ class Downlink:
         streams.index[plan.streams] += 1
         streams.sent[written.group] += 1
         streams.under_key[written.group] += 1
-        mine = written.leg[~written.mki]
-        legs.out_index[mine] += 1
+        mine = written.leg[~written.joined & ~written.minus]
+        legs.own_index[mine] += 1
         legs.own_sent[mine] += 1
+        minus = written.leg[written.minus]
+        legs.minus_index[minus] += 1
+        legs.minus_sent[minus] += 1
         legs.sent[plan.leg] += 1
         self.counters.encrypts += len(rows)
         self.counters.common_encrypts += len(written.group)
         self.counters.packets_sent += len(plan.leg)
-
-    def _open_minus(self, leg: int) -> None:
-        """A leg talks for the first time in this epoch: its minus stream gets a session of its own."""
-        key = self._state.conferences.at(int(self._legs.conference[leg])).keys.active
-        assert key is not None, "a leg is in a group mode only while its conference has a key"
-        ssrc = self._state.registry.allocate(int(self._legs.conference[leg]))
-        self._legs.out_ssrc[leg], self._legs.out_index[leg], self._legs.own_sent[leg] = ssrc, first_index(), 0
-        self._legs.minus_session[leg] = self._sessions.open(
-            SUITES[key.suite], key.secret, bytes.fromhex(key.mki), ssrc=ssrc
-        )
-
-    def _renew(self, plan: Plan) -> None:
-        """Style `ssrc`: late joiners start at ROC 0, so a stream that would wrap goes on under a fresh SSRC."""
-        streams, legs = self._streams, self._legs
-        for row in plan.streams[streams.index[plan.streams] >= SEQUENCE_SPAN]:
-            conference = self._state.conferences.at(int(streams.conference[row]))
-            if conference.style == "ssrc" and conference.keys.active is not None:
-                streams.restart(int(row), self._state.registry.allocate(conference.row))
-                self.key_stream(int(row))
-                self._state.events.append(
-                    KeySwitched(
-                        conference=conference.name,
-                        epoch=conference.keys.active.epoch,
-                        streams=[self.position(int(row))],
-                    )
-                )
-        worn = plan.leg[plan.group & ~plan.mki & (legs.out_index[plan.leg] >= SEQUENCE_SPAN)]
-        self.forget_minus(worn)
-
-    # -- keys ---------------------------------------------------------------------------------
-
-    def key_stream(self, row: int) -> None:
-        """Put a common stream under its conference's active key, as it stands; without one, under none."""
-        former = int(self._streams.session[row])
-        same = self._state.conferences.at(int(self._streams.conference[row])).style == "mki"
-        reported = self._sessions.rtcp_index(former) if same and former >= 0 else 0
-        self._sessions.close(former)
-        self._streams.session[row] = -1
-        key = self._state.conferences.at(int(self._streams.conference[row])).keys.active
-        if key is not None:
-            self._streams.session[row] = self._sessions.open(
-                SUITES[key.suite], key.secret, bytes.fromhex(key.mki), ssrc=int(self._streams.ssrc[row])
-            )
-            self._sessions.continue_rtcp(int(self._streams.session[row]), reported)
-
-    def forget_minus(self, legs: Rows) -> None:
-        """Close minus streams under a group key; each is opened anew, with a fresh SSRC, when needed."""
-        for leg in legs.tolist():
-            self._sessions.close(int(self._legs.minus_session[leg]))
-            self._legs.minus_session[leg] = -1
-            self._legs.hopped[leg] = False
-
-    def position(self, row: int) -> StreamPosition:
-        """Where a common stream stands."""
-        streams = self._streams
-        key = self._state.conferences.at(int(streams.conference[row])).keys.active
-        return StreamPosition(
-            ssrc=int(streams.ssrc[row]),
-            roc=int(streams.index[row]) >> 16,
-            seq=int(streams.index[row]) & 0xFFFF,
-            payload_type=int(streams.payload_type[row]),
-            epoch=key.epoch if key else 0,
-        )
 
 
 def fanout_of(packets: list[tuple[bytes, NDArray[np.uint8], int]]) -> Fanout:

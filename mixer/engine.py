@@ -26,6 +26,9 @@ from mixer.config import MixerConfig
 from mixer.desk import Desk
 from mixer.downlink import Counters, Downlink, fanout_of
 from mixer.drops import Tally
+from mixer.grace import Grace
+from mixer.keying import Keying
+from mixer.ledger import KeyLedger
 from mixer.mixing import Mix
 from mixer.plans import Plan, make_plans
 from mixer.port import Command, Event, Reply
@@ -42,19 +45,32 @@ class Engine:
     Args:
         config: sizes and the length of a tick.
         lap: called with the name of each step when it is done, to time the steps.
+        ledger: remembers every key ever sent under; of this life only if omitted.
     """
 
-    def __init__(self, config: MixerConfig, *, lap: Callable[[str], None] | None = None) -> None:
+    def __init__(
+        self, config: MixerConfig, *, lap: Callable[[str], None] | None = None, ledger: KeyLedger | None = None
+    ) -> None:
         self.config = config
         self.tally = Tally()
         self._lap = lap or (lambda step: None)
         self._state = State(config)
-        self._admission = Admission(self._state)
-        self._uplink = Uplink(self._state, self._admission)
+        self._grace = Grace(self._state)
+        self._admission = Admission(self._state, self._grace)
+        self._uplink = Uplink(self._state, self._admission, self._grace)
         self._voices = Voices(self._state)
-        self._downlink = Downlink(self._state)
-        self._reports = Reports(self._state, self._admission)
-        self._desk = Desk(self._state, self._admission, self._downlink, self._reports)
+        self._keying = Keying(self._state)
+        self._downlink = Downlink(self._state, self._keying)
+        self._reports = Reports(self._state, self._admission, self._grace)
+        self._desk = Desk(
+            self._state,
+            self._admission,
+            self._grace,
+            self._keying,
+            self._downlink,
+            self._reports,
+            KeyLedger() if ledger is None else ledger,
+        )
         self._watch = Watch(self._state, self._desk.remove)
         self._plans: list[Plan] = []
         self._mixes: dict[int, deque[Mix]] = {}
@@ -77,10 +93,12 @@ class Engine:
         """Mix one interval and return what is to be sent; it stays valid until the next tick."""
         self._downlink.begin()
         self._admission.begin()
+        self._grace.begin()
         voices = self._voices.take()
         self._lap("take")
         self._remember({rate: self._mix(rows, voice) for rate, (rows, voice) in voices.items()})
         self._lap("mix")
+        self._keying.expire()
         fanouts = self._serve()
         self._state.frame += 1
         packets = self._desk.goodbyes() + self._reports.due()

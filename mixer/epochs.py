@@ -1,69 +1,62 @@
-"""The life of a group key, and the memory of every key ever sent under.
+"""The life of a key, as a table.
 
-    prepared --activate--> active --superseded--> retired (wiped)
-        \\------abort-----> aborted (wiped)
+    PREPARED --activate--> ACTIVE --superseded, retire, expire--> RETIRED (wiped)
+        \\------abort, superseded-----> ABORTED (wiped)
 
-Epochs of a conference strictly increase; one that was aborted or superseded never comes back. Nothing
-here chooses when to switch: control proposes, this disposes. A key is refused that the mixer has
-already sent under, whatever the conference or leg (invariant I1): only salted fingerprints are kept.
+A cohort has such a line of keys for what it hears, and a leg one for each direction as soon as a key of its
+own is renewed. Epochs of a line strictly increase (I7); one that was aborted or retired never comes back.
+Nothing here chooses when to switch: control proposes, this disposes.
 """
 
 from __future__ import annotations
 
-import hashlib
-import hmac
-import secrets
 from dataclasses import dataclass, field
+from enum import Enum, auto
 from typing import Final
 
 from mixer.port import Key, PortError, Refusal
-from mixer.secret import Secret
 from mixer.suites import SUITES, Suite
 
 MAX_PREPARED: Final = 2
 
 
-class KeyLedger:
-    """Fingerprints of all keys this mixer has sent under, salted for this life."""
+class Life(Enum):
+    """Where an epoch is in its life. Those never seen, aborted or retired are not kept: they can't come back."""
 
-    def __init__(self) -> None:
-        self._salt = secrets.token_bytes(32)
-        self._seen: set[bytes] = set()
+    PREPARED = auto()
+    ACTIVE = auto()
+    OVER = auto()
 
-    def check(self, secret: Secret) -> None:
-        """Refuse a key that was sent under before.
 
-        Raises:
-            PortError: KEY_REUSED.
-        """
-        if self._fingerprint(secret) in self._seen:
-            raise PortError(Refusal.KEY_REUSED, "this key has been used with this mixer before; make a fresh one")
-
-    def record(self, secret: Secret) -> None:
-        """Remember a key before the first packet goes out under it."""
-        self._seen.add(self._fingerprint(secret))
-
-    def _fingerprint(self, secret: Secret) -> bytes:
-        return hmac.new(self._salt, secret.reveal(), hashlib.sha256).digest()
+TRANSITIONS: Final[dict[tuple[Life, str], Life]] = {
+    (Life.PREPARED, "activate"): Life.ACTIVE,
+    (Life.PREPARED, "abort"): Life.OVER,
+    (Life.PREPARED, "superseded"): Life.OVER,
+    (Life.ACTIVE, "superseded"): Life.OVER,
+    (Life.ACTIVE, "retire"): Life.OVER,
+}
+"""Every pair that is not here is refused."""
 
 
 @dataclass(slots=True)
-class GroupKeys:
-    """Group keys of one conference's downlink."""
+class KeyLine:
+    """The keys of one cohort or of one direction of a leg, over time."""
 
     active: Key | None = None
     prepared: dict[int, Key] = field(default_factory=dict)
     highest: int = 0
-    """Highest epoch ever seen, prepared or active."""
-    expiry_told: bool = False
-    """The end of the active key's soft lifetime has been reported."""
+    """Highest epoch ever seen, in whatever state."""
+    since: int = 0
+    """Frame in which the active key was activated."""
+    warned: bool = False
+    """The active key's soft limit has been told."""
 
-    def prepare(self, key: Key) -> None:
-        """Hold a key for later.
+    def check(self, key: Key) -> None:
+        """May this key be the next?
 
         Raises:
-            PortError: BAD_EPOCH if it is not above all before it, or too many wait; INVALID if it
-                does not fit the packets of the active key (RFC 3711 fixes the MKI length).
+            PortError: BAD_EPOCH if it is not above all before it, or too many wait; INVALID if it does not
+                fit the packets of the active key (RFC 3711 section 3.1 fixes the MKI length).
         """
         if key.epoch <= self.highest:
             raise PortError(Refusal.BAD_EPOCH, f"epoch {key.epoch} is not above {self.highest}, the highest seen")
@@ -73,33 +66,47 @@ class GroupKeys:
             raise PortError(Refusal.INVALID, "the MKI must be as long as that of the active key (RFC 3711 section 3.1)")
         if key.mki and key.mki in self.mkis():
             raise PortError(Refusal.INVALID, f"MKI {key.mki} names another key of this conference")
+
+    def prepare(self, key: Key) -> None:
+        """Hold a key for later. Raises what `check` raises."""
+        self.check(key)
         self.highest = key.epoch
         self.prepared[key.epoch] = key
 
-    def activate(self, epoch: int) -> Key:
+    def activate(self, epoch: int, frame: int = 0) -> Key:
         """Make a prepared key the active one; the former and all older prepared keys are wiped.
 
         Raises:
             PortError: UNKNOWN_EPOCH.
         """
-        if epoch not in self.prepared:
-            raise PortError(Refusal.UNKNOWN_EPOCH, f"epoch {epoch} is not prepared")
-        if self.active:
-            self.active.secret.wipe()
-        self.active, self.expiry_told = self.prepared.pop(epoch), False
-        for older in [e for e in self.prepared if e < epoch]:
-            self.prepared.pop(older).secret.wipe()
-        return self.active
+        self._move(epoch, "activate")
+        key = self.prepared.pop(epoch)
+        for older in [*([self.active.epoch] if self.active else []), *(e for e in self.prepared if e < epoch)]:
+            self._move(older, "superseded")
+            self._wipe(older)
+        self.active, self.since, self.warned = key, frame, False
+        return key
 
     def abort(self, epoch: int) -> None:
-        """Forget a prepared key.
+        """Forget a prepared key. Raises `PortError` UNKNOWN_EPOCH."""
+        self._move(epoch, "abort")
+        self._wipe(epoch)
 
-        Raises:
-            PortError: UNKNOWN_EPOCH.
-        """
-        if epoch not in self.prepared:
-            raise PortError(Refusal.UNKNOWN_EPOCH, f"epoch {epoch} is not prepared")
-        self.prepared.pop(epoch).secret.wipe()
+    def retire(self, epoch: int) -> None:
+        """Destroy the active key, without a successor. Raises `PortError` UNKNOWN_EPOCH."""
+        self._move(epoch, "retire")
+        self._wipe(epoch)
+
+    def spend(self) -> None:
+        """Wipe the active key: it lives on in its session, and only its name is still needed."""
+        if self.active:
+            self.active.secret.wipe()
+
+    def state(self, epoch: int) -> Life:
+        """Where an epoch is in its life."""
+        if epoch in self.prepared:
+            return Life.PREPARED
+        return Life.ACTIVE if self.active and self.active.epoch == epoch else Life.OVER
 
     def mkis(self) -> set[str]:
         """Names of all keys held."""
@@ -112,6 +119,18 @@ class GroupKeys:
         self.active = None
         self.prepared.clear()
 
+    def _move(self, epoch: int, what: str) -> None:
+        if (self.state(epoch), what) not in TRANSITIONS:
+            needed = "active" if what == "retire" else "prepared"
+            raise PortError(Refusal.UNKNOWN_EPOCH, f"epoch {epoch} is not {needed}")
+
+    def _wipe(self, epoch: int) -> None:
+        if self.active and self.active.epoch == epoch:
+            self.active.secret.wipe()
+            self.active = None
+        elif epoch in self.prepared:
+            self.prepared.pop(epoch).secret.wipe()
+
     def _held(self) -> list[Key]:
         return [*self.prepared.values(), *([self.active] if self.active else [])]
 
@@ -122,6 +141,8 @@ def check_key(key: Key, what: str) -> Suite:
     Raises:
         PortError: BAD_KEY, naming `what` the key is for, never its octets.
     """
+    if key.kek:
+        raise PortError(Refusal.BAD_KEY, f"{what} is still wrapped; control unwraps keys before they come here")
     suite = SUITES[key.suite]
     if len(key.secret) != suite.secret:
         raise PortError(

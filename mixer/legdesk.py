@@ -12,8 +12,12 @@ from mixer import wishes
 from mixer.admission import Admission
 from mixer.conferences import Conference
 from mixer.downlink import Downlink
-from mixer.epochs import KeyLedger
+from mixer.grace import Grace
+from mixer.keying import Keying
+from mixer.ledger import KeyLedger
+from mixer.legkeys import LegKeys
 from mixer.legs import Leg, Mode
+from mixer.plans import alone
 from mixer.port import (
     Key,
     LegAdd,
@@ -39,9 +43,19 @@ class LegDesk:
     """Serves what concerns one leg."""
 
     def __init__(
-        self, state: State, admission: Admission, downlink: Downlink, reports: Reports, status: Status, sent: KeyLedger
+        self,
+        state: State,
+        admission: Admission,
+        grace: Grace,
+        keying: Keying,
+        downlink: Downlink,
+        reports: Reports,
+        status: Status,
+        legkeys: LegKeys,
+        sent: KeyLedger,
     ) -> None:
-        self._state, self._admission, self._downlink, self._reports = state, admission, downlink, reports
+        self._state, self._admission, self._grace, self._keying = state, admission, grace, keying
+        self._downlink, self._reports, self._legkeys = downlink, reports, legkeys
         self._legs, self._sessions, self._streams = state.legs, state.sessions, state.streams
         self._status = status
         self._sent_under = sent
@@ -65,7 +79,12 @@ class LegDesk:
         if wish.ssrc and not self._may_claim(conference, wish.ssrc):
             raise PortError(Refusal.SSRC_CONFLICT, f"SSRC {wish.ssrc} is in use in {conference.name!r}; take another")
         leg = self._legs.add(wishes.without_keys(wish), conference.row, plan.suite, self._state.frame)
+        if wish.tx:
+            self._record(leg, wish.tx)
         conference.legs.add(leg.row)
+        if plan.mode >= Mode.GROUP_SSRC:
+            conference.cohort_legs[wish.cohort].add(leg.row)
+        self._legkeys.begin(leg, plan.uplink, wish.tx)
         self._join_stream(leg, conference, plan.form)
         self._describe(leg, plan)
         self._open_uplink(leg, plan.uplink)
@@ -77,13 +96,22 @@ class LegDesk:
         self._downlink.reserve(len(self._legs) + len(conference.streams))
         return self._added(leg)
 
+    def _record(self, leg: Leg, tx: Key) -> None:
+        """Keep a key's fingerprint before it is used; if that fails, the leg was never there."""
+        try:
+            self._sent_under.record(tx.secret)
+        except PortError:
+            self._legs.remove(leg, self._state.frame)
+            raise
+
     def _may_claim(self, conference: Conference, ssrc: int) -> bool:
         registry = self._state.registry
         return not registry.is_ours(ssrc) and registry.owner(conference.row, ssrc) < 0
 
     def _describe(self, leg: Leg, plan: LegPlan) -> None:
         legs, row, wish, form = self._legs, leg.row, leg.wish, plan.form
-        legs.mode[row] = plan.mode
+        legs.mode[row], legs.cohort[row] = plan.mode, wish.cohort
+        legs.bridged[row] = wish.bridged and plan.mode >= Mode.GROUP_SSRC
         legs.codec[row], legs.clock[row], legs.payload_type[row] = form.codec, form.clock, form.payload_type
         legs.gain[row] = _factor(wish.gain_db)
         legs.muted[row] = wish.mute
@@ -115,29 +143,32 @@ class LegDesk:
 
     def _open_downlink(self, leg: Leg, tx: Key | None, conference: Conference, mode: Mode) -> None:
         legs, row, stream = self._legs, leg.row, int(self._legs.stream[leg.row])
-        own = mode in (Mode.CLEAR, Mode.UNIQUE)
-        legs.out_ssrc[row] = self._state.registry.allocate(conference.row) if own else 0
-        legs.out_index[row] = first_index()
-        if tx and mode in (Mode.UNIQUE, Mode.GROUP_MKI):
-            ssrc = int(legs.out_ssrc[row] if own else self._streams.ssrc[stream])
-            self._sent_under.record(tx.secret)
+        own = mode == Mode.CLEAR or (tx is not None and mode != Mode.GROUP_MKI)
+        legs.own_ssrc[row] = self._state.registry.allocate(conference.row) if own else 0
+        legs.own_index[row], legs.fresh[row] = first_index(), True
+        if tx:
+            ssrc = int(legs.own_ssrc[row] if own else self._streams.ssrc[stream])
             legs.tx_session[row] = self._sessions.open(SUITES[tx.suite], tx.secret, bytes.fromhex(tx.mki), ssrc=ssrc)
+        if tx and mode == Mode.GROUP_MKI:
+            conference.shape = (tx.suite, len(tx.mki))
+            conference.own_mkis[tx.mki] += 1
         if mode >= Mode.GROUP_SSRC and self._streams.session[stream] < 0:
-            self._downlink.key_stream(stream)
+            self._keying.key_stream(stream)
 
     def _join_stream(self, leg: Leg, conference: Conference, form: Format) -> None:
-        row = self._streams.find(form)
+        row = self._streams.find(form, leg.wish.cohort)
         if row < 0:
-            row = self._streams.open(form, self._state.registry.allocate(conference.row))
+            row = self._streams.open(form, leg.wish.cohort, self._state.registry.allocate(conference.row))
             conference.streams.add(row)
         self._streams.members[row] += 1
         self._legs.stream[leg.row] = row
 
     def _added(self, leg: Leg) -> LegAdded:
         legs, row = self._legs, leg.row
-        position = self._downlink.position(int(legs.stream[row]))
-        if legs.mode[row] in (Mode.CLEAR, Mode.UNIQUE):
-            ssrc, index = int(legs.out_ssrc[row]), int(legs.out_index[row])
+        position = self._keying.position(int(legs.stream[row]))
+        lone = bool(alone(self._state, np.array([row]))[0]) and legs.mode[row] == Mode.GROUP_SSRC
+        if (legs.mode[row] in (Mode.CLEAR, Mode.UNIQUE) or lone) and legs.own_ssrc[row]:
+            ssrc, index = int(legs.own_ssrc[row]), int(legs.own_index[row])
             payload_type = position.payload_type
             position = StreamPosition(ssrc=ssrc, roc=index >> 16, seq=index & 0xFFFF, payload_type=payload_type)
         return LegAdded(leg=leg.name, payload_type=position.payload_type, stream=position)
@@ -210,13 +241,21 @@ class LegDesk:
         self._admission.forget(row)
         for session in (legs.rx_session, legs.tx_session, legs.minus_session):
             self._sessions.close(int(session[row]))
+        self._forget_keys(leg, conference)
         if leg.late_key:
             leg.late_key[1].wipe()
         self._state.playout(int(legs.clock[row])).stop(row)
         self._leave_stream(conference, int(legs.stream[row]))
         conference.legs.discard(row)
+        conference.cohort_legs[leg.wish.cohort].discard(row)
         legs.remove(leg, self._state.frame)
         return status
+
+    def _forget_keys(self, leg: Leg, conference: Conference) -> None:
+        self._grace.leave(leg)
+        for key in [*([leg.tx.active] if leg.tx.active else []), *leg.tx.prepared.values()]:
+            self._legkeys.forget_mki(leg, conference, key)
+        leg.tx.wipe()
 
     def _leave_stream(self, conference: Conference, row: int) -> None:
         self._streams.members[row] -= 1

@@ -6,12 +6,14 @@ A row is free when `used` is False; all other columns are then meaningless.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
+from typing import NamedTuple
 
 import numpy as np
 
 from mixer.batch import SOCKADDR
+from mixer.epochs import KeyLine
 from mixer.port import LegAdd, PortError, Refusal
 from mixer.rows import Rows
 from mixer.secret import Secret
@@ -25,10 +27,25 @@ class Mode(IntEnum):
     UNIQUE = 1
     """Its own key, SSRC and sequence, whatever it hears."""
     GROUP_SSRC = 2
-    """The common stream under the group key; its minus stream under the group key and an own SSRC."""
+    """The common stream under the group key; its minus stream under the group key and an SSRC of its own. While it
+    is bridged, a stream of its own under its own key."""
     GROUP_MKI = 3
-    """The common stream under the group key; its minus mix on the same SSRC and sequence under its
-    own key, told apart by the MKI."""
+    """The common stream under the group key; its minus mix, and everything while it is bridged, on the same SSRC
+    and sequence under its own key, told apart by the MKI."""
+
+
+class Former(NamedTuple):
+    """A session whose key was superseded, and the frame from which it opens nothing any more."""
+
+    session: int
+    until: int
+
+
+class Waiting(NamedTuple):
+    """A session for a prepared key, made for an (SSRC, ROC)."""
+
+    session: int
+    at: tuple[int, int]
 
 
 @dataclass(slots=True)
@@ -41,6 +58,14 @@ class Leg:
     """The command that added it, keys taken out."""
     suite: Suite | None
     """Of what it hears under its own key, or of what it sends."""
+    tx: KeyLine = field(default_factory=KeyLine)
+    """Own keys of what it hears, from the first renewal on. The secret of the active one is in its session only."""
+    rx: KeyLine = field(default_factory=KeyLine)
+    """The same of what it sends."""
+    waiting: dict[int, Waiting] = field(default_factory=dict)
+    """Sessions opened for prepared `rx` keys, by epoch."""
+    former: Former | None = None
+    """The `rx` session before the present one."""
     late_key: tuple[Suite, Secret, bytes, int] | None = None
     """Uplink key whose stream joins at a ROC and whose SSRC is not known yet."""
     sender_report: tuple[int, int] | None = None
@@ -72,6 +97,8 @@ class Legs:
         self.muted = np.zeros(rows, bool)
         self.gain = np.ones(rows, np.float32)
         self.rx_session = np.full(rows, -1, np.int64)
+        self.changing_key = np.zeros(rows, bool)
+        """Other keys than its session's may open what it sends (`grace`)."""
         self.group_uplink = np.zeros(rows, bool)
         self.declared = np.zeros(rows, bool)
         self.ssrc = np.zeros(rows, np.int64)
@@ -96,18 +123,27 @@ class Legs:
         self.rtcp_local = np.zeros(rows, np.int32)
         # What it hears.
         self.mode = np.zeros(rows, np.int64)
+        self.cohort = np.zeros(rows, np.int64)
         self.listens = np.zeros(rows, bool)
         self.stream = np.zeros(rows, np.int64)
         """Row of the common stream of its format."""
+        self.bridged = np.zeros(rows, bool)
+        """Group modes: it hears under its own key, or nothing."""
+        # Under its own key: `tx_session`; in style `mki` on the SSRC and sequence of the common stream.
         self.tx_session = np.full(rows, -1, np.int64)
+        self.own_ssrc = np.zeros(rows, np.int64)
+        self.own_index = np.zeros(rows, np.int64)
+        self.own_sent = np.zeros(rows, np.int64)
+        self.fresh = np.zeros(rows, bool)
+        """The next packet on `own_ssrc` begins something new for the receiver."""
+        # Style `ssrc`: its minus mix under the group key.
         self.minus_session = np.full(rows, -1, np.int64)
-        self.out_ssrc = np.zeros(rows, np.int64)
-        self.out_index = np.zeros(rows, np.int64)
+        self.minus_ssrc = np.zeros(rows, np.int64)
+        self.minus_index = np.zeros(rows, np.int64)
+        self.minus_sent = np.zeros(rows, np.int64)
         self.hopped = np.zeros(rows, bool)
         """Its last packet was its own minus mix."""
         self.sent = np.zeros(rows, np.int64)
-        self.own_sent = np.zeros(rows, np.int64)
-        """Packets sent under `out_ssrc`."""
         self.next_report = np.zeros(rows, np.int64)
         self.timeout = np.zeros(rows, np.int64)
         self.timed_out = np.zeros(rows, bool)
@@ -134,6 +170,8 @@ class Legs:
             self.latched,
             self.located,
             self.claimed_silent,
+            self.bridged,
+            self.changing_key,
             self.hopped,
             self.talking,
             self.timed_out,
@@ -144,7 +182,10 @@ class Legs:
             self.moves,
             self.auth_failures,
             self.sent,
+            self.own_ssrc,
             self.own_sent,
+            self.minus_ssrc,
+            self.minus_sent,
             self.talked,
             self.local,
             self.rtcp_local,

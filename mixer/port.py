@@ -24,12 +24,15 @@ Identifier: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"^[!-~]{1,64}$(?!\n
 Ssrc: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=0xFFFF_FFFF)]
 Roc: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=0xFFFF_FFFF)]
 Epoch: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=0xFFFF_FFFF)]
+Cohort: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 Mki: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"^([0-9a-f]{2}){0,4}$(?!\n)")]
 PayloadType: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=127)]
 ExtensionId: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=14)]
+KekName: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._-]{0,32}$(?!\n)")]
 Endpoint: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"^(\[[0-9a-fA-F:.]+\]|[0-9.]+):[0-9]{1,5}$(?!\n)")]
 Gain: TypeAlias = Annotated[float, msgspec.Meta(ge=-60.0, le=20.0)]
 
+KeyDirection: TypeAlias = Literal["tx", "rx"]
 Rate: TypeAlias = Literal[8000, 16000, 48000]
 Ptime: TypeAlias = Literal[10, 20, 30, 40, 60]
 Direction: TypeAlias = Literal["sendrecv", "sendonly", "recvonly", "inactive"]
@@ -90,7 +93,15 @@ class Key(_Value, frozen=True, kw_only=True):
     """Uplink keys: the rollover counter at which the leg's stream joins (RFC 3711 section 3.3.1). Such a leg is
     bound to its first SSRC."""
     epoch: Epoch = 1
-    """Group keys: strictly increasing in a conference, never used twice."""
+    """Strictly increasing for those who are to use the key: a cohort, or a leg's direction. Never used twice."""
+    max_age_s: Annotated[float, msgspec.Meta(gt=0.0)] | None = None
+    """Group keys: hard limit, so long after activation. Half of it is the soft limit, told by `key_expiring`; at
+    the limit nothing more is sent under the key (`key_expired`). No limit if omitted."""
+    max_packets: Annotated[int, msgspec.Meta(ge=1, le=1 << 31)] | None = None
+    """Group keys: the same in packets of one stream; the mixer's own limits if omitted."""
+    kek: KekName = ""
+    """Name of the key-encryption key under which `secret` is wrapped (docs/security.md says how); empty if it
+    is not. Control unwraps: the mixer itself never sees a wrapped key."""
 
 
 # ---------------------------------------------------------------------------------------------
@@ -104,12 +115,12 @@ class ConferenceCreate(_Value, frozen=True, kw_only=True):
     rate: Rate = 8000
     """Sampling rate of the mix, Hz. Legs with another clock rate are resampled."""
     keying: Keying = "unique"
-    """How legs are keyed unless they say otherwise. `group` needs `key`."""
+    """How legs are keyed unless they say otherwise."""
     style: SwitchStyle = "ssrc"
     """How a receiver learns which key a packet has. `ssrc`: no MKI, a fresh SSRC at ROC 0 for every
     epoch. `mki`: one unbroken SSRC and sequence, the MKI names the key."""
     key: Key | None = None
-    """The first group key: protects the common mix for all legs with `keying: group`."""
+    """The first group key of cohort 0: protects the common mix for its legs with `keying: group`."""
     uplink_key: Key | None = None
     """A group key for what legs send; legs that use it must declare their SSRC."""
     max_talkers: Annotated[int, msgspec.Meta(ge=1, le=15)] = 8
@@ -179,6 +190,11 @@ class LegAdd(_Value, frozen=True, kw_only=True):
     """Plain RTP both ways. Only if said so: a leg without keys is refused otherwise."""
     keying: Keying | None = None
     """`group`: hears the common mix under the conference's group key. The conference's if omitted."""
+    cohort: Cohort = 0
+    """`keying: group`: the cohort whose group key it hears."""
+    bridged: bool = False
+    """`keying: group`: begin under its own key `tx` and not yet under the group's (see `key.bridge`). A cohort
+    without a group key takes only bridged legs."""
     uplink: Keying = "unique"
     """`group`: what the leg sends is under the conference's `uplink_key`; needs `ssrc`."""
     ssrc: Ssrc | None = None
@@ -221,35 +237,66 @@ class LegRemove(_Value, frozen=True, kw_only=True):
     """Remove a leg; it is sent an RTCP BYE. The reply carries its final statistics."""
 
     leg: Identifier
+    bridge: bool = False
+    """Bridge its cohort in the same step (see `key.bridge`): not one packet more goes out under a key it held."""
 
 
 # ---------------------------------------------------------------------------------------------
 # Keys of a running conference
 
 
-class KeyPrepare(_Value, frozen=True, kw_only=True):
-    """Give the mixer the next group key of a conference; it is not used yet."""
+class _KeyCommand(_Value, frozen=True, kw_only=True):
+    """Whose key: a cohort's, or one leg's own."""
 
     conference: Identifier
+    cohort: Cohort = 0
+    """The cohort, for a group key of what its legs hear. One that is new begins here."""
+    leg: Identifier | None = None
+    """The leg, for a key of its own."""
+    direction: KeyDirection = "tx"
+    """`tx`: what legs hear. `rx`: what they send; without `leg`, the conference's `uplink_key`."""
+
+
+class KeyPrepare(_KeyCommand, frozen=True, kw_only=True):
+    """Give the mixer the next key; nothing is sent under it yet. What a leg sends under a prepared `rx` key is
+    accepted from now on, and its first authentic packet activates the key."""
+
     key: Key
-    cohort: Literal[0] = 0
     boot: str | None = None
 
 
-class KeyActivate(_Value, frozen=True, kw_only=True):
-    """Switch all legs with `keying: group` to a prepared key, at one packet."""
+class KeyActivate(_KeyCommand, frozen=True, kw_only=True):
+    """Switch to a prepared key. Of a cohort: all legs that are not bridged, at one packet. The key before is
+    destroyed: at once for `tx`; for `rx` after a second, in which late packets are still accepted."""
 
-    conference: Identifier
     epoch: Epoch
-    cohort: Literal[0] = 0
 
 
-class KeyAbort(_Value, frozen=True, kw_only=True):
+class KeyRetire(_KeyCommand, frozen=True, kw_only=True):
+    """Destroy a key that is in use, without a successor. The cohort is bridged; for `rx` this ends the second
+    in which the key before is still accepted."""
+
+    epoch: Epoch
+
+
+class KeyAbort(_KeyCommand, frozen=True, kw_only=True):
     """Forget a prepared key. Its epoch can never become active."""
 
-    conference: Identifier
     epoch: Epoch
-    cohort: Literal[0] = 0
+
+
+class KeyBridge(_Value, frozen=True, kw_only=True):
+    """Let legs hear the same mix under their own keys, encrypted per leg, instead of the group's; or end that.
+
+    Who leaves can hear nothing more while the others are bridged; who has not got the next key loses nothing.
+    In style `mki` it is the same unbroken stream. A leg without `tx` is sent nothing while it is bridged."""
+
+    conference: Identifier
+    cohort: Cohort = 0
+    legs: tuple[Identifier, ...] | None = None
+    """Which legs of the cohort; all if omitted."""
+    on: bool
+    """True to bridge, false to send under the group key again."""
 
 
 Command: TypeAlias = (
@@ -263,7 +310,9 @@ Command: TypeAlias = (
     | LegRemove
     | KeyPrepare
     | KeyActivate
+    | KeyRetire
     | KeyAbort
+    | KeyBridge
 )
 
 
@@ -284,6 +333,7 @@ class StreamPosition(_Value, frozen=True, kw_only=True):
     payload_type: PayloadType
     epoch: int = 0
     """Epoch of the group key, 0 for a unique key or none."""
+    cohort: int = 0
 
 
 class LegAdded(_Value, frozen=True, kw_only=True):
@@ -307,7 +357,8 @@ class LegStatus(_Value, frozen=True, kw_only=True):
     ptime: int
     direction: str
     keying: str
-    """`unique`, `group` or `clear`."""
+    """`unique`, `group`, `bridged` (a group leg that hears under its own key) or `clear`."""
+    cohort: int
     suite: str
     epoch: int
     """Epoch of the group key it hears, 0 if none."""
@@ -336,6 +387,27 @@ class LegStatus(_Value, frozen=True, kw_only=True):
     sent: int
 
 
+class CohortStatus(_Value, frozen=True, kw_only=True):
+    """The legs that share a group key, and where its life stands."""
+
+    cohort: int
+    suite: str
+    """Of the active group key, empty without one."""
+    epoch: int
+    """Of the active group key, 0 without one."""
+    prepared: list[int]
+    """Epochs prepared and not yet activated."""
+    highest: int
+    """Highest epoch ever seen; the next must be above it."""
+    age_s: float
+    """Of the active key, since activation."""
+    packets: int
+    """Sent under the active key, of its busiest stream."""
+    legs: int
+    bridged: int
+    """Of these, under keys of their own."""
+
+
 class ConferenceStatus(_Value, frozen=True, kw_only=True):
     """State of a conference."""
 
@@ -344,11 +416,12 @@ class ConferenceStatus(_Value, frozen=True, kw_only=True):
     keying: str
     style: str
     suite: str
-    """Of the active group key, empty without one."""
+    """Of the active group key of cohort 0, empty without one."""
     epoch: int
-    """Of the active group key, 0 without one."""
+    """Of the active group key of cohort 0, 0 without one."""
     prepared: list[int]
-    """Epochs prepared and not yet activated."""
+    """Epochs of cohort 0 prepared and not yet activated."""
+    cohorts: list[CohortStatus]
     max_talkers: int
     talkers: list[str]
     """Legs in the mix of the last tick, loudest first."""
@@ -428,19 +501,37 @@ class AuthFailures(Event, tag="auth_failures", frozen=True, kw_only=True):
 
 
 class KeySwitched(Event, tag="key_switched", frozen=True, kw_only=True):
-    """From these positions on, a conference's common streams are under a new key or a new SSRC."""
+    """From these positions on, streams are under a new key or a new SSRC: a cohort's, or one leg's own."""
 
     conference: str
     epoch: int
+    cohort: int = 0
+    leg: str = ""
+    """Of a key of its own; empty for a group key."""
+    direction: KeyDirection = "tx"
+    """`rx`: the leg began to send under its new key."""
     streams: list[StreamPosition]
 
 
 class KeyExpiring(Event, tag="key_expiring", frozen=True, kw_only=True):
-    """A group key has served its soft lifetime: prepare and activate the next epoch."""
+    """A group key has reached its soft limit: prepare and activate the next epoch."""
 
     conference: str
+    cohort: int = 0
     epoch: int
     packets: int
+    age_s: float = 0.0
+
+
+class KeyExpired(Event, tag="key_expired", frozen=True, kw_only=True):
+    """A group key has reached its hard limit and was destroyed. Its legs hear under their own keys; who has none
+    hears nothing until the next epoch."""
+
+    conference: str
+    cohort: int = 0
+    epoch: int
+    silenced: int
+    """Legs without a key of their own."""
 
 
 class Overrun(Event, tag="overrun", frozen=True, kw_only=True):

@@ -34,7 +34,7 @@ class Cast:
 
     Attributes:
         minus: bool[n], the leg hears its own minus mix.
-        stream: int64[q], the stream whose format each prototype has: commons first.
+        stream: int64[q], the leading stream of each prototype's format: commons first.
         audio: int16[q, samples], what each prototype says, at the rate of the mix.
         commons: how many of the prototypes are common.
         of: int64[n], the prototype of each leg.
@@ -74,7 +74,7 @@ class Prototypes:
         self._position[mix.talker] = -1
         minus = at >= 0
         # A resampler must hear every tick, even one in which all its listeners talk.
-        needed = plan.streams if plan.resampled else np.unique(plan.stream[~minus])
+        needed = plan.sounds if plan.resampled else np.unique(plan.sound[~minus])
         conference = self._streams.conference[needed]
         self._slot[mix.conference] = np.arange(len(mix.conference))
         slot = np.concatenate([self._slot[conference], self._slot[self._legs.conference[plan.leg[minus]]]])
@@ -87,14 +87,14 @@ class Prototypes:
         count = np.where(slot >= 0, bounds[slot + 1] - first, 0)
         return Cast(
             minus=minus,
-            stream=np.concatenate([needed, plan.stream[minus]]),
+            stream=np.concatenate([needed, plan.sound[minus]]),
             audio=audio,
             commons=len(needed),
-            of=np.where(minus, len(needed) + np.cumsum(minus) - 1, np.searchsorted(needed, plan.stream)),
+            of=np.where(minus, len(needed) + np.cumsum(minus) - 1, np.searchsorted(needed, plan.sound)),
             first=first,
             count=count,
             itself=np.concatenate([np.full(len(needed), -1), at[minus]]),
-            heard=np.concatenate([np.isin(needed, plan.stream[~minus]), np.ones(np.count_nonzero(minus), bool)]),
+            heard=np.concatenate([np.isin(needed, plan.sound[~minus]), np.ones(np.count_nonzero(minus), bool)]),
         )
 
     def write(self, plan: Plan, mix: Mix, cast: Cast) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:

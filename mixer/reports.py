@@ -19,7 +19,9 @@ from mixer.admission import Admission
 from mixer.batch import Batch
 from mixer.codecs import CODECS
 from mixer.drops import Drop
+from mixer.grace import OTHER_KEY, Grace, more_telling
 from mixer.legs import Leg, Mode
+from mixer.plans import alone
 from mixer.port import LegBye
 from mixer.routes import FIRST_LEG_PORT
 from mixer.state import State
@@ -35,8 +37,8 @@ Packet = tuple[bytes, NDArray[np.uint8], int]
 class Reports:
     """Sends and receives RTCP."""
 
-    def __init__(self, state: State, admission: Admission) -> None:
-        self._state, self._admission = state, admission
+    def __init__(self, state: State, admission: Admission, grace: Grace) -> None:
+        self._state, self._admission, self._grace = state, admission, grace
         self._legs, self._streams, self._sessions = state.legs, state.streams, state.sessions
         self._random = random.Random()
         self.wall_clock = 0.0
@@ -68,12 +70,17 @@ class Reports:
         it hears the common reports, and the goodbye of the common stream when it leaves."""
         legs, row = self._legs, leg.row
         mode, stream = legs.mode[row], int(legs.stream[row])
-        session = int(legs.minus_session[row] if mode == Mode.GROUP_SSRC else legs.tx_session[row])
+        lone = bool(alone(self._state, np.array([row]))[0])
+        minus = mode == Mode.GROUP_SSRC and not lone
+        session = int(legs.minus_session[row] if minus else legs.tx_session[row])
         if session < 0 and mode != Mode.CLEAR:
-            return self._common(stream, only=row) if goodbye and mode >= Mode.GROUP_SSRC else []
-        ssrc = int(self._streams.ssrc[stream] if mode == Mode.GROUP_MKI else legs.out_ssrc[row])
-        sequence = int(self._streams.index[stream] - self._streams.first[stream])
-        sent = sequence if mode == Mode.GROUP_MKI else int(legs.own_sent[row])
+            return self._common(stream, only=row) if goodbye and mode >= Mode.GROUP_SSRC and not lone else []
+        if mode == Mode.GROUP_MKI:
+            ssrc, sent = int(self._streams.ssrc[stream]), int(self._streams.index[stream] - self._streams.first[stream])
+        elif minus:
+            ssrc, sent = int(legs.minus_ssrc[row]), int(legs.minus_sent[row])
+        else:
+            ssrc, sent = int(legs.own_ssrc[row]), int(legs.own_sent[row])
         octets = rtcp.build(
             ssrc,
             self._state.config.cname,
@@ -101,6 +108,7 @@ class Reports:
         if only is not None:
             return [(sealed, legs.rtcp_address[only], int(legs.rtcp_local[only]))]
         mine = legs.used[:top] & legs.located[:top] & legs.listens[:top] & (legs.stream[:top] == stream)
+        mine &= ~legs.bridged[:top]
         # On one SSRC a receiver counts one SRTCP index, whatever the key (RFC 3711 section 3.2.1): who is sent
         # reports on it under its own key is not sent these.
         shared = (legs.mode[:top] == Mode.GROUP_SSRC) | (
@@ -171,7 +179,11 @@ class Reports:
     def _unlock(self, leg: Leg, packet: bytes) -> tuple[Drop, bytes]:
         session = int(self._legs.rx_session[leg.row])
         if session >= 0:
-            return self._sessions.unprotect_rtcp(session, packet)
+            fate, clear = self._sessions.unprotect_rtcp(session, packet)
+            if self._legs.changing_key[leg.row] and fate in OTHER_KEY:
+                other, clear = self._grace.open_rtcp(leg, packet)
+                fate = more_telling(fate, other)
+            return fate, clear
         if self._legs.mode[leg.row] != Mode.CLEAR or leg.late_key:
             return Drop.AUTH_FAILED, b""
         return Drop.ACCEPTED, packet
@@ -187,7 +199,11 @@ class Reports:
         arrival = int(batch.arrival[row])
         if found.sender_ntp is not None:
             leg.sender_report = (rtcp.middle(found.sender_ntp), arrival)
-        ours = {int(legs.out_ssrc[leg.row]), int(self._streams.ssrc[legs.stream[leg.row]])}
+        ours = {
+            int(legs.own_ssrc[leg.row]),
+            int(legs.minus_ssrc[leg.row]),
+            int(self._streams.ssrc[legs.stream[leg.row]]),
+        }
         for report in found.reports:
             if report.ssrc in ours:
                 self._note(leg, report, arrival)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import hmac
 from typing import NoReturn
 
@@ -20,7 +21,7 @@ class SecretError(ValueError):
 
 
 class Secret:
-    """Key material in a mutable buffer: compared in constant time, shown never, wiped on request."""
+    """Key material in a mutable buffer: compared in constant time, shown never, wiped on request and when dropped."""
 
     __slots__ = ("_octets",)
 
@@ -82,8 +83,15 @@ class Secret:
     def __format__(self, spec: str) -> str:
         return repr(self)
 
-    def __reduce__(self) -> NoReturn:
+    def __del__(self) -> None:
+        # Commands are dropped, not wiped, by everybody they pass through.
+        with contextlib.suppress(AttributeError):  # of a Secret that never came to be
+            self.wipe()
+
+    def _never(self, *_: object) -> NoReturn:
         raise TypeError("a Secret is never pickled or copied")
+
+    __reduce__ = __reduce_ex__ = __getstate__ = __copy__ = __deepcopy__ = _never
 
 
 _URL_TO_STANDARD = str.maketrans("-_", "+/")

@@ -16,6 +16,7 @@ import gc
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
@@ -25,6 +26,8 @@ from mixer import __version__
 from mixer.batch import Batch, Fanout
 from mixer.config import MixerConfig
 from mixer.engine import Engine
+from mixer.ledger import KeyLedger, LedgerError
+from mixer.ledgerfile import default_path, open_ledger
 from mixer.port import (
     Command,
     ConferenceCreate,
@@ -65,6 +68,7 @@ class Service:
     """Runs one engine.
 
     Raises:
+        LedgerError: if the configured ledger can't be used.
         UdpError: from `start`, if the media ports can't be had.
     """
 
@@ -72,7 +76,7 @@ class Service:
         self.config = config
         self.stages = Stages(time.perf_counter_ns)
         self.lateness = Lateness()
-        self.engine = Engine(config, lap=self.stages.lap)
+        self.engine = Engine(config, lap=self.stages.lap, ledger=_ledger(config.ledger))
         self._receiver = Receiver(Batch())
         self._ports: Ports | None = None
         self._subscribers: list[Callable[[Event], None]] = []
@@ -317,6 +321,19 @@ class Service:
             "faults": self.faults,
             "granted_rcvbuf": self.ports.granted_rcvbuf,
         }
+
+
+def _ledger(where: str) -> KeyLedger:
+    """The memory of keys sent under: on disk if it can be, and as configured."""
+    if where == "none":
+        return KeyLedger()
+    if where != "auto":
+        return open_ledger(Path(where))
+    try:
+        return open_ledger(default_path())
+    except LedgerError as error:
+        log.warning("keys are remembered for this life only; push fresh ones after a restart", reason=str(error))
+        return KeyLedger()
 
 
 def _rehearse(config: MixerConfig) -> None:

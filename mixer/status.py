@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 
 from mixer import addresses
 from mixer.conferences import Conference
-from mixer.downlink import Downlink
+from mixer.keying import Keying
 from mixer.legs import Mode
+from mixer.plans import alone
 from mixer.playout import Playout
-from mixer.port import ConferenceStatus, Key, LegStatus
+from mixer.port import CohortStatus, ConferenceStatus, LegStatus
 from mixer.state import State
 
 Ask = Callable[[Playout, NDArray[np.int64]], NDArray[np.int64]]
@@ -22,14 +23,14 @@ Ask = Callable[[Playout, NDArray[np.int64]], NDArray[np.int64]]
 class Status:
     """Answers questions."""
 
-    def __init__(self, state: State, downlink: Downlink) -> None:
-        self._state, self._downlink = state, downlink
+    def __init__(self, state: State, keying: Keying) -> None:
+        self._state, self._keying = state, keying
         self._legs = state.legs
 
     def conference(self, conference: Conference, first: int = 0, limit: int | None = None) -> ConferenceStatus:
         """State of a conference, and of `limit` of its legs from the `first` on."""
         legs = self._legs
-        key = conference.keys.active
+        key = conference.line(0).active
         rows = np.array(sorted(conference.legs), np.int64)
         talking = rows[legs.talking[rows]]
         talking = talking[np.argsort(-legs.loudness[talking], kind="stable")]
@@ -41,10 +42,15 @@ class Status:
             style=conference.style,
             suite=key.suite if key else "",
             epoch=key.epoch if key else 0,
-            prepared=sorted(conference.keys.prepared),
+            prepared=sorted(conference.line(0).prepared),
+            cohorts=[self._cohort(conference, cohort) for cohort in conference.cohorts_known()],
             max_talkers=int(self._state.conferences.max_talkers[conference.row]),
             talkers=[legs.at(row).name for row in talking.tolist()],
-            streams=[self._downlink.position(row) for row in sorted(conference.streams) if key],
+            streams=[
+                self._keying.position(row)
+                for row in sorted(conference.streams)
+                if conference.line(int(self._state.streams.cohort[row])).active
+            ],
             legs_count=len(rows),
             legs=self.legs(conference, shown),
         )
@@ -52,7 +58,7 @@ class Status:
     def legs(self, conference: Conference, rows: NDArray[np.int64]) -> list[LegStatus]:
         """State and statistics of legs of one conference, int64[n]."""
         legs, clock = self._legs, self._legs.clock[rows]
-        group = conference.keys.active
+        lone = alone(self._state, rows)
         columns = {
             "rate": clock,
             "ssrc": legs.ssrc[rows],
@@ -69,19 +75,39 @@ class Status:
             "sent": legs.sent[rows],
         }
         values = zip(rows.tolist(), *(column.tolist() for column in columns.values()), strict=True)
-        return [self._leg(conference, group, row, dict(zip(columns, facts, strict=True))) for row, *facts in values]
+        return [
+            self._leg(conference, by_itself, row, dict(zip(columns, facts, strict=True)))
+            for by_itself, (row, *facts) in zip(lone.tolist(), values, strict=True)
+        ]
 
-    def _leg(self, conference: Conference, key: Key | None, row: int, facts: dict[str, Any]) -> LegStatus:
+    def _cohort(self, conference: Conference, cohort: int) -> CohortStatus:
+        line, legs = conference.line(cohort), self._keying.legs_of(conference, cohort)
+        age_s = (self._state.frame - line.since) * self._state.config.tick_ms / 1000
+        streams = self._keying.rows_of(conference, cohort)
+        return CohortStatus(
+            cohort=cohort,
+            suite=line.active.suite if line.active else "",
+            epoch=line.active.epoch if line.active else 0,
+            prepared=sorted(line.prepared),
+            highest=line.highest,
+            age_s=age_s if line.active else 0.0,
+            packets=max((int(self._state.streams.under_key[row]) for row in streams), default=0) if line.active else 0,
+            legs=len(legs),
+            bridged=int(np.count_nonzero(alone(self._state, legs))),
+        )
+
+    def _leg(self, conference: Conference, lone: bool, row: int, facts: dict[str, Any]) -> LegStatus:
         legs, leg = self._legs, self._legs.at(row)
-        mode = int(legs.mode[row])
-        group = key if mode >= Mode.GROUP_SSRC else None
+        mode, cohort = int(legs.mode[row]), int(legs.cohort[row])
+        group = conference.line(cohort).active if mode >= Mode.GROUP_SSRC and not lone else None
         return LegStatus(
             conference=conference.name,
             leg=leg.name,
             codec=leg.wish.codec,
             ptime=leg.wish.ptime,
             direction=_DIRECTION[2 * bool(legs.speaks[row]) + bool(legs.listens[row])],
-            keying=_KEYING[mode],
+            keying="bridged" if lone else _KEYING[mode],
+            cohort=cohort,
             suite=group.suite if group else leg.suite.name if leg.suite else "",
             epoch=group.epoch if group else 0,
             address=addresses.unpack(legs.address[row]) if legs.located[row] else "",

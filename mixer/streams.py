@@ -1,7 +1,9 @@
-"""Common streams: one row for each (conference, format). Every leg of that format hears the same octets.
+"""Common streams: one row for each (format, cohort). Every leg of both hears the same octets.
 
-A format is everything that must be equal for two legs to share a packet: codec, clock, payload type,
-ptime and the header extension. Under a group key the row also has a session: one encrypt for all.
+A format is everything that must be equal for two legs to share an encoded packet: conference, codec, clock,
+payload type, ptime and the header extension. A cohort is the legs that share a group key. Under a group key
+the row also has a session: one encrypt for all. Of the streams of one format one leads: its packet is
+encoded, and the others are sent copies of it.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ SEQUENCE_SPAN: Final = 1 << 16
 
 
 class Format(NamedTuple):
-    """What legs must have in common to share a stream."""
+    """What legs must have in common to share an encoded packet."""
 
     conference: int
     codec: int
@@ -39,8 +41,14 @@ class Streams:
 
     def __init__(self, rows: int) -> None:
         self._free = list(range(rows - 1, -1, -1))
-        self._rows: dict[Format, int] = {}
+        self._rows: dict[Format, dict[int, int]] = {}
+        """By format and cohort."""
         self._formats: dict[int, Format] = {}
+        self.top = 0
+        """Rows in use are below this."""
+        self.cohort = np.zeros(rows, np.int64)
+        self.lead = np.zeros(rows, np.int64)
+        """The stream whose encoded packet this one copies: itself, or another of its format."""
         self.conference = np.zeros(rows, np.int64)
         self.codec = np.zeros(rows, np.int64)
         self.clock = np.zeros(rows, np.int64)
@@ -61,19 +69,29 @@ class Streams:
         """Packets under the group key and this SSRC."""
         self.under_key = np.zeros(rows, np.int64)
         """Packets under the active group key, over all SSRCs of the stream."""
+        self.limit = np.zeros(rows, np.int64)
+        """Packets that may be sent under the active group key."""
+        self.expiry = np.zeros(rows, np.int64)
+        """Frame from which nothing more is sent under it."""
+        self.reported = np.zeros(rows, np.int64)
+        """SRTCP index that the last key of this SSRC reached; without a key the next goes on there."""
         self.next_report = np.zeros(rows, np.int64)
         self.past = np.zeros((rows, PAST), np.float32)
         """Samples before this tick, for resampling."""
 
-    def find(self, form: Format) -> int:
-        """The stream of a format, -1 if there is none yet."""
-        return self._rows.get(form, -1)
+    def find(self, form: Format, cohort: int) -> int:
+        """The stream of a format and cohort, -1 if there is none yet."""
+        return self._rows.get(form, {}).get(cohort, -1)
 
-    def open(self, form: Format, ssrc: int) -> int:
+    def open(self, form: Format, cohort: int, ssrc: int) -> int:
         """Start a stream."""
         row = self._free.pop()
-        self._rows[form] = row
+        self.top = max(self.top, row + 1)
+        alike = self._rows.setdefault(form, {})
+        alike[cohort] = row
         self._formats[row] = form
+        self.cohort[row] = cohort
+        self.lead[row] = self.lead[next(iter(alike.values()))] if len(alike) > 1 else row
         self.conference[row], self.codec[row], self.clock[row] = form.conference, form.codec, form.clock
         self.payload_type[row], self.ptime[row], self.level_out[row] = (
             form.payload_type,
@@ -89,10 +107,19 @@ class Streams:
 
     def restart(self, row: int, ssrc: int) -> None:
         """Go on under another SSRC, at ROC 0."""
-        self.ssrc[row], self.first[row], self.sent[row] = ssrc, first_index(), 0
+        self.ssrc[row], self.first[row], self.sent[row], self.reported[row] = ssrc, first_index(), 0, 0
         self.index[row] = self.first[row]
 
     def close(self, row: int) -> None:
-        del self._rows[self._formats.pop(row)]
+        """End a stream. If it led its format, another does so from now on."""
+        form = self._formats.pop(row)
+        alike = self._rows[form]
+        del alike[int(self.cohort[row])]
+        if not alike:
+            del self._rows[form]
+        elif self.lead[row] == row:
+            others = list(alike.values())
+            self.past[others[0]] = self.past[row]
+            self.lead[others] = others[0]
         self.members[row], self.session[row] = 0, -1
         self._free.append(row)

@@ -23,6 +23,7 @@ from mixer.admission import Admission
 from mixer.batch import STRIDE, Batch
 from mixer.codecs import CODECS
 from mixer.drops import Drop
+from mixer.grace import Grace
 from mixer.srtp import Pointers
 from mixer.state import State
 
@@ -38,8 +39,8 @@ LONGEST_MS: Final = 120
 class Uplink:
     """Receives for all legs."""
 
-    def __init__(self, state: State, admission: Admission) -> None:
-        self._state, self._admission = state, admission
+    def __init__(self, state: State, admission: Admission, grace: Grace) -> None:
+        self._state, self._admission, self._grace = state, admission, grace
         self._legs, self._sessions, self._reception = state.legs, state.sessions, state.reception
         self._pointers: WeakKeyDictionary[Batch, Pointers] = WeakKeyDictionary()
 
@@ -88,8 +89,15 @@ class Uplink:
         rows = rows[fate[rows] == 0]
         session = self._legs.rx_session[leg[rows]]
         locked = (session >= 0) & ~opened[rows]
+        changing = np.flatnonzero(self._legs.changing_key[leg[rows[locked]]])
+        # What fails is destroyed: of legs that are changing keys a copy is kept.
+        saved = [batch.octets[row, : batch.length[row]].tobytes() for row in rows[locked][changing].tolist()]
         verdict = self._sessions.unprotect(pointers, rows[locked], session[locked])
         if verdict.any():
+            if saved:
+                again, some = verdict[changing], rows[locked][changing]
+                self._grace.retry(batch, some, leg[some], session[locked][changing], saved, again)
+                verdict[changing] = again
             fate[rows[locked]] = verdict
             failed = rows[locked][verdict == Drop.AUTH_FAILED]
             np.add.at(self._legs.auth_failures, leg[failed], 1)

@@ -91,11 +91,22 @@ class Watch:
         self._failures_told[:top] = legs.auth_failures[:top]
 
     def _look_for_worn_keys(self) -> None:
-        streams, limit = self._state.streams, self._state.config.soft_epoch_packets
-        for row in np.flatnonzero((streams.session >= 0) & (streams.under_key >= limit)).tolist():
-            conference = self._state.conferences.at(int(streams.conference[row]))
-            key = conference.keys.active
-            if key and not conference.keys.expiry_told:
-                conference.keys.expiry_told = True
-                packets = int(streams.under_key[row])
-                self._state.events.append(KeyExpiring(conference=conference.name, epoch=key.epoch, packets=packets))
+        streams, top, frame = self._state.streams, self._state.streams.top, self._state.frame
+        for row in np.flatnonzero(streams.session[:top] >= 0).tolist():
+            conference, cohort = self._state.conferences.at(int(streams.conference[row])), int(streams.cohort[row])
+            line = conference.line(cohort)
+            if line.active is None or line.warned:
+                continue
+            packets, ticks = int(streams.under_key[row]), frame - line.since
+            soft = line.active.max_packets // 2 if line.active.max_packets else self._state.config.soft_epoch_packets
+            if packets >= soft or 2 * ticks >= streams.expiry[row] - line.since:
+                line.warned = True
+                self._state.events.append(
+                    KeyExpiring(
+                        conference=conference.name,
+                        cohort=cohort,
+                        epoch=line.active.epoch,
+                        packets=packets,
+                        age_s=ticks * self._state.config.tick_ms / 1000,
+                    )
+                )

@@ -58,8 +58,8 @@ def plan_leg(wish: LegAdd, conference: Conference) -> LegPlan:
     return LegPlan(mode, form, uplink, address(wish.remote), suite)
 
 
-def check_group_key(key: Key, style: str) -> None:
-    """Check a key for a conference's downlink.
+def check_group_key(key: Key, style: str, shape: tuple[str, int] | None) -> None:
+    """Check a key for what a cohort hears; `shape` is that of its conference, if it has one yet.
 
     Raises:
         PortError: BAD_KEY or INVALID.
@@ -67,6 +67,7 @@ def check_group_key(key: Key, style: str) -> None:
     check_key(key, "the group key")
     if style == "mki" and not key.mki:
         raise PortError(Refusal.INVALID, "style 'mki' needs an MKI in every group key")
+    _check_shape(key, shape, "the group key")
     if key.roc:
         text = "a group key has no `roc`: the mixer begins its streams, and reports where they stand"
         raise PortError(Refusal.INVALID, text)
@@ -89,6 +90,11 @@ def copy_of(key: Key) -> Key:
     return msgspec.structs.replace(key, secret=Secret(key.secret.reveal()))
 
 
+def nameplate(key: Key) -> Key:
+    """A key without its octets: what is kept of one that lives on in a session only."""
+    return msgspec.structs.replace(key, secret=Secret(b""))
+
+
 def without_keys(wish: LegAdd) -> LegAdd:
     """The command as it may be kept."""
     return msgspec.structs.replace(wish, rx=None, tx=None)
@@ -101,8 +107,9 @@ def _mode(wish: LegAdd, conference: Conference) -> Mode:
         return Mode.CLEAR
     if (wish.keying or conference.keying) == "unique":
         return Mode.UNIQUE
-    if conference.keys.active is None:
-        raise PortError(Refusal.KEY_MISSING, f"conference {conference.name!r} has no group key")
+    if conference.line(wish.cohort).active is None and not wish.bridged:
+        text = f"cohort {wish.cohort} of {conference.name!r} has no group key; activate one, or add the leg `bridged`"
+        raise PortError(Refusal.KEY_MISSING, text)
     return Mode.GROUP_MKI if conference.style == "mki" else Mode.GROUP_SSRC
 
 
@@ -111,7 +118,7 @@ def _uplink_key(wish: LegAdd, conference: Conference) -> Key | None:
         check_key(wish.rx, "rx")
     if wish.uplink == "group" and not wish.ssrc:
         raise PortError(Refusal.INVALID, "under a group uplink key a leg must declare its `ssrc`")
-    uplink = conference.uplink if wish.uplink == "group" else wish.rx
+    uplink = conference.uplink.active if wish.uplink == "group" else wish.rx
     if uplink is None and (wish.uplink == "group" or wish.direction != "recvonly"):
         what = "the conference has no `uplink_key`" if wish.uplink == "group" else "the leg needs `rx`"
         raise PortError(Refusal.KEY_MISSING, f"{what}: the key that protects what it sends")
@@ -133,19 +140,29 @@ def _check_tx(wish: LegAdd, conference: Conference, mode: Mode) -> None:
             Refusal.BAD_KEY, "rx and tx are the same key; each direction needs its own (RFC 4568 section 6.1)"
         )
     if mode == Mode.GROUP_MKI:
-        _check_beside_group(wish.tx, conference)
+        check_beside_group(wish.tx, conference)
 
 
-def _check_beside_group(tx: Key, conference: Conference) -> None:
-    """In style `mki` a leg's own key and the group's share an SSRC, and only the MKI tells them apart."""
-    group = conference.keys.active
-    if group and tx.suite != group.suite:
-        raise PortError(Refusal.INVALID, "in style 'mki' `tx` must be of the group's suite: they share one SSRC")
-    names = conference.keys.mkis()
-    if tx.mki in names or {len(tx.mki)} != {len(mki) for mki in names}:
-        raise PortError(
-            Refusal.INVALID, "in style 'mki' the MKI of `tx` must be as long as the group's and differ from it"
-        )
+def check_beside_group(tx: Key, conference: Conference) -> None:
+    """In style `mki` a leg's own key and the group's share an SSRC, and only the MKI tells them apart.
+
+    Raises:
+        PortError: INVALID.
+    """
+    _check_shape(tx, conference.shape, "`tx`")
+    if not tx.mki or tx.mki in conference.mkis():
+        raise PortError(Refusal.INVALID, "in style 'mki' `tx` needs an MKI, and not that of a group key")
+
+
+def _check_shape(key: Key, shape: tuple[str, int] | None, what: str) -> None:
+    if shape is None or (key.suite, len(key.mki)) == shape:
+        return
+    suite, length = shape
+    raise PortError(
+        Refusal.INVALID,
+        f"in style 'mki' all keys of a conference share one SSRC (RFC 3711 section 3.1): {what} must be of {suite} "
+        f"with an MKI of {length // 2} octets",
+    )
 
 
 def _format(wish: LegAdd, conference: Conference) -> Format:

@@ -27,6 +27,12 @@ def present(program: str) -> bool:
         return False
 
 
+@pytest.fixture(scope="session", autouse=True)
+def state_directory(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Daemons of the tests keep their state apart from everybody's."""
+    os.environ["STATE_DIRECTORY"] = str(tmp_path_factory.mktemp("state"))
+
+
 SYSTEM_PYTHON = "/usr/bin/python3"
 """The interpreter that the distribution's gi belongs to."""
 

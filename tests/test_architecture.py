@@ -21,6 +21,11 @@ FLOOR_3 = {"mixer/ports.py", "mixer/service.py", "mixer/timer.py", "mixer/udp.py
 COMPOSITION_ROOTS = {"control/daemon.py", "control/settings.py"}
 """The only files of control that see the inside of the mixer."""
 
+SANS_IO = {f"control/{name}.py" for name in ("api", "errors", "messages", "protocol")} | {
+    f"control/kms/{name}.py" for name in ("callers", "errors", "limits", "messages", "registry")
+}
+"""What of control has neither clock nor socket nor file."""
+
 PORT = {"mixer", "mixer.port", "mixer.secret", "mixer.suites"}
 
 each_source = pytest.mark.parametrize("name", NAMES)
@@ -89,6 +94,21 @@ def test_three_files_know_c(name: str) -> None:
 def test_the_core_has_no_clock_and_no_socket(name: str) -> None:
     if name.startswith("mixer/") and name not in FLOOR_3:
         assert not packages_of(name) & {"asyncio", "time", "socket", "uvloop", "threading", "datetime"}
+
+
+@each_source
+def test_the_rules_of_control_have_neither(name: str) -> None:
+    if name in SANS_IO:
+        assert not packages_of(name) & {"asyncio", "time", "socket", "os", "pathlib", "threading", "datetime"}
+
+
+@each_source
+def test_the_kms_knows_no_mixer(name: str) -> None:
+    """It makes keys for whoever may have them, and never sees media, nor speaks to what does."""
+    if name.startswith("control/kms/"):
+        known = {"control.director", "control.daemon", "control.settings", "control.desk"}
+        assert not imports_of(name) & known
+        assert "control.client.MixerClient" not in imports_of(name)
 
 
 @each_source

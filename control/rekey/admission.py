@@ -40,12 +40,25 @@ class Rooms:
         if cohort is None:
             cohort = rooms[self._next] = self._book.cohorts[self._next] = Cohort(self._next)
             self._next += 1
+        self._book.say(AddLeg(name, cohort.number))
+        return self._enter(cohort, name, ratchets)
+
+    def adopt(self, name: str, ratchets: bool, number: int) -> Member:
+        """A member whose leg the mixer has already: it stays in its cohort, on its own key."""
+        ratchets = ratchets and self._book.style == "mki"
+        cohort = self._book.cohorts.get(number)
+        if cohort is None:
+            cohort = self._book.cohorts[number] = Cohort(number)
+            self._open[self._kind(ratchets)][number] = cohort
+            self._next = max(self._next, number + 1)
+        return self._enter(cohort, name, ratchets)
+
+    def _enter(self, cohort: Cohort, name: str, ratchets: bool) -> Member:
         member = cohort.members[name] = self._book.members[name] = Member(name, ratchets, cohort)
         cohort.waiting[name] = None
         cohort.plain += not ratchets
         if len(cohort.members) >= self._book.settings.room:
-            del rooms[cohort.number]
-        self._book.say(AddLeg(name, cohort.number))
+            self._open[self._kind(ratchets)].pop(cohort.number, None)
         bridging.begin_bridged(self._book, cohort, name)
         return member
 

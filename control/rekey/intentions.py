@@ -18,10 +18,7 @@ class _Value(msgspec.Struct, frozen=True, gc=False):
 
 
 class AddLeg(_Value, frozen=True, gc=False):
-    """Put a leg into a cohort, on its own key ("unicast admission").
-
-    After `resume` it may name a leg that the mixer has: then move it to that cohort, on its own key.
-    """
+    """Put a leg into a cohort, on its own key ("unicast admission")."""
 
     member: str
     cohort: int

@@ -98,15 +98,16 @@ class Policy:
         """The conference ends: rekey less often, and in mode `auto` never change to group keys again."""
         self._book.closing.told = True
 
-    def resume(self, highest_generation: int, members: Iterable[tuple[str, bool]], now: float) -> None:
+    def resume(self, highest_generation: int, members: Iterable[tuple[str, bool, int]], now: float) -> None:
         """The focus or the mixer has restarted: everybody on own keys, and one rekey of every cohort.
 
-        Numbers of cohorts may begin anew: a mixer that lived on must first forget all group keys of the
-        conference, for nobody is left who knows who holds them.
+        A mixer that lived on must first forget all group keys of the conference, for nobody is left who knows
+        who holds them.
 
         Args:
             highest_generation: that anybody has seen; what follows is above it.
-            members: who is in the conference now, each with whether it can ratchet.
+            members: who is in the conference now, each with whether it can ratchet, and the cohort that the
+                mixer has its leg in. They stay there; nothing is said of them.
         """
         book = self._book
         for cohort in book.cohorts.values():
@@ -117,8 +118,11 @@ class Policy:
         self._rooms.close_all()
         book.bridged = book.laggards = 0
         book.generation = max(book.generation, highest_generation)
-        for member, ratchets in members:
-            self._rooms.place(member, ratchets)
+        for member, ratchets, number in members:
+            if member in book.members:
+                book.ignore(Ignored.DUPLICATE_JOIN)
+            else:
+                self._rooms.adopt(member, ratchets, number)
         book.closing.grown(len(book.members))
         book.grouped = self._wanted() == "group"
         if book.grouped:

@@ -200,6 +200,7 @@ def lost(book: Book, cohort: Cohort, now: float) -> None:
 def retire(book: Book, cohort: Cohort, now: float) -> None:
     """No group key is wanted: own keys at once, and no key is kept, as soon as the mixer has answered."""
     bridging.seal(book, cohort, now)
+    delivering.cancel(cohort)
     if cohort.state in {State.ACTIVATING, State.RATCHETING}:
         cohort.retiring = True
         return
@@ -207,7 +208,6 @@ def retire(book: Book, cohort: Cohort, now: float) -> None:
     _throw_away(book, cohort, tell=True)
     if cohort.active is not None:
         book.say(Retire(cohort.number, cohort.active.epoch))
-    delivering.cancel(cohort)
     delivering.absolve(book, cohort)
     cohort.active = None
     cohort.waiting = dict.fromkeys(cohort.members)

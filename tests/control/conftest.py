@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 import structlog
 import uvloop
 
+from control import logs
 from control.client import MixerClient
 from control.connection import Limits
 from control.server import ControlServer
@@ -66,7 +68,7 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.001)
 
 
-async def _hang_up(writer: asyncio.StreamWriter) -> None:
+async def hang_up(writer: asyncio.StreamWriter) -> None:
     writer.transport.abort()
     with suppress(OSError):
         await writer.wait_closed()
@@ -88,7 +90,7 @@ class House:
 
     async def raw(self) -> Raw:
         reader, writer = await asyncio.open_unix_connection(str(self.path), limit=1 << 24)
-        self.stack.push_async_callback(_hang_up, writer)
+        self.stack.push_async_callback(hang_up, writer)
         return Raw(reader, writer)
 
     async def client(self, **options: Any) -> MixerClient:
@@ -104,6 +106,19 @@ def _logs_aside() -> Iterator[None]:
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(io.StringIO()))
     yield
     structlog.reset_defaults()
+
+
+@pytest.fixture
+def log() -> Iterator[io.StringIO]:
+    """What the server logs at the level that says most, as JSON."""
+    stream = io.StringIO()
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    logs.configure("debug", "json", stream)
+    yield stream
+    structlog.reset_defaults()
+    root.handlers[:] = handlers
+    root.setLevel(level)
 
 
 MakeHouse = Callable[..., Awaitable[House]]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import logging
-from collections.abc import Iterator
 
 import pytest
 import structlog
@@ -17,18 +16,6 @@ from mixer import port
 from mixer.secret import Secret
 from tests.control.conftest import MakeHouse, request, until
 from tests.control.fakes import fresh_key, spellings, talking
-
-
-@pytest.fixture
-def log() -> Iterator[io.StringIO]:
-    stream = io.StringIO()
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    logs.configure("debug", "json", stream)
-    yield stream
-    structlog.reset_defaults()
-    root.handlers[:] = handlers
-    root.setLevel(level)
 
 
 async def test_no_key_comes_out_anywhere(make_house: MakeHouse, log: io.StringIO) -> None:

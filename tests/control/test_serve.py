@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from control import kekfile
 from control.client import MixerClient
 from mixer import port
 from tests.control.fakes import fresh_key, spellings
@@ -87,6 +88,51 @@ def test_two_cannot_share_a_socket(daemon: Daemon) -> None:
     assert second.returncode == 1
     assert b"another mixer answers" in second.stderr
     assert daemon.stop()[0] == 0
+
+
+def test_key_encryption_keys_that_others_may_read(tmp_path: Path) -> None:
+    keks, config = tmp_path / "keks", tmp_path / "mrfp.toml"
+    kekfile.add(keks, "focus")
+    keks.chmod(0o640)
+    config.write_text(f'[control]\nsocket = "{tmp_path}/c.sock"\nkek_file = "{keks}"\n')
+    command = [sys.executable, "-m", "control", "serve", "--port", "0", "--config", str(config)]
+    found = subprocess.run(command, cwd=ROOT, capture_output=True, timeout=PATIENCE_S, check=False)
+    assert found.returncode == 1
+    assert found.stderr.decode() == (
+        f"mrfp serve: others may read or write {keks}; keep it to its owner: chmod 600 {keks}\n"
+    )
+
+
+def test_the_daemon_leaves_no_core_and_lets_nobody_trace_it(tmp_path: Path) -> None:
+    """It is asked as it ends: PR_GET_DUMPABLE, and the limit of a core file. Root could trace it; nobody else."""
+    before_it_ends = (
+        "import atexit, ctypes, resource, sys\n"
+        "from control.__main__ import main\n"
+        "def say():\n"
+        "    print(ctypes.CDLL(None).prctl(3, 0, 0, 0, 0), resource.getrlimit(resource.RLIMIT_CORE))\n"
+        "say()\n"
+        "atexit.register(say)\n"
+        "sys.exit(main(sys.argv[1:]))\n"
+    )
+    command = [sys.executable, "-c", before_it_ends, "serve", "--host", "127.0.0.1", "--port", "0"]
+    command += ["--socket", str(tmp_path / "c.sock")]
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(tmp_path / "notify"))
+        systemd.settimeout(PATIENCE_S)
+        environment = os.environ | {"NOTIFY_SOCKET": str(tmp_path / "notify")}
+        process = subprocess.Popen(
+            command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        )
+        try:
+            assert systemd.recv(4096).startswith(b"READY=1")
+            process.terminate()
+            said, _ = process.communicate(timeout=PATIENCE_S)
+        finally:
+            process.kill()
+            process.wait()
+    first, last = said.decode().splitlines()
+    assert first.startswith("1 "), "what is asked for was not so before"
+    assert last == "0 (0, 0)"
 
 
 def test_a_media_port_that_is_taken(tmp_path: Path) -> None:

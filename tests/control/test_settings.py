@@ -29,6 +29,8 @@ def test_everything_can_be_said(tmp_path: Path) -> None:
         key = "b.pem"
         authority = "c.pem"
         allowed_names = ["focus"]
+        kek_file = "keks"
+        require_wrapped = true
         [http]
         port = 9100
         [log]
@@ -39,6 +41,7 @@ def test_everything_can_be_said(tmp_path: Path) -> None:
     read = settings.load(path)
     assert (read.mixer.port, read.mixer.tick_ms) == (5004, 10)
     assert read.control.allowed_uids == (0, 1000)
+    assert (read.control.kek_file, read.control.require_wrapped) == ("keks", True)
     assert read.control.identity().authority == Path("c.pem")
     assert (read.http.port, read.log.level) == (9100, "debug")
 
@@ -55,6 +58,10 @@ def test_everything_can_be_said(tmp_path: Path) -> None:
         ("[log]\nlevel = 'loud'", r"\[log\] level: Invalid enum value 'loud'"),
         ("[control]\nallowed_uids = ['me']", r"\[control\] allowed_uids"),
         ("[control]\ntls_port = 7443", r"\[control\] tls_port needs `certificate`"),
+        (
+            "[control]\nrequire_wrapped = true",
+            r"\[control\] require_wrapped needs `kek_file`; make one with `mrfp kek`",
+        ),
         ("[control", "x.toml is not TOML"),
     ],
 )
@@ -74,6 +81,8 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
 def test_the_command_line_wins() -> None:
     changed = settings.change(settings.parse("[mixer]\nport = 2"), mixer={"port": 6000, "host": None})
     assert (changed.mixer.port, changed.mixer.host) == (6000, "0.0.0.0")
+    with pytest.raises(SettingsError, match=r"command line: \[control\] require_wrapped needs"):
+        settings.change(Settings(), control={"require_wrapped": True})
     with pytest.raises(SettingsError, match=r"command line: \[mixer\] port"):
         settings.change(Settings(), mixer={"port": -1})
 

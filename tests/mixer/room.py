@@ -18,6 +18,7 @@ from mixer.batch import STRIDE, Batch, Fanout
 from mixer.config import MixerConfig
 from mixer.drops import LABELS
 from mixer.engine import Engine
+from mixer.ledger import KeyLedger
 from mixer.port import Event, Key, LegAdded
 from mixer.secret import Secret
 from mixer.suites import SuiteName
@@ -51,16 +52,45 @@ class Hall:
     suite: SuiteName
     mki_width: int
     rate: int
-    epochs: dict[int, Key] = field(default_factory=dict)
-    active: int = 0
+    lines: dict[int, dict[int, Key]] = field(default_factory=dict)
+    """Group keys ever made, by cohort and epoch."""
+    current: dict[int, int] = field(default_factory=dict)
+    """The active epoch of each cohort."""
     uplink: Key | None = None
+
+    @property
+    def epochs(self) -> dict[int, Key]:
+        """Those of cohort 0."""
+        return self.lines.setdefault(0, {})
+
+    @property
+    def active(self) -> int:
+        return self.current.get(0, 0)
+
+    def named(self, cohort: int, epoch: int) -> str:
+        """What a key is called in `Room.secrets` and `Phone.keys`."""
+        return f"{self.name}/{epoch}" if cohort == 0 else f"{self.name}.{cohort}/{epoch}"
 
 
 class Room:
     """One engine and everybody around it."""
 
-    def __init__(self, *, tick_ms: int = 20, max_legs: int = 32, seed: int = 0, net: Net | None = None, **config: Any):
-        self.engine = Engine(MixerConfig(tick_ms=tick_ms, max_legs=max_legs, **config))  # type: ignore[arg-type]
+    def __init__(
+        self,
+        *,
+        tick_ms: int = 20,
+        max_legs: int = 32,
+        seed: int = 0,
+        net: Net | None = None,
+        ears: Net | None = None,
+        ledger: KeyLedger | None = None,
+        **config: Any,
+    ):
+        """`net`: from phones to the mixer; `ears`: from the mixer to phones, at once and whole if omitted."""
+        self.engine = Engine(MixerConfig(tick_ms=tick_ms, max_legs=max_legs, **config), ledger=ledger)  # type: ignore[arg-type]
+        self.ears = ears
+        self._ledger = ledger
+        self._past_ns = 0
         self.tick_ns = tick_ms * MS
         self.net = net or Net(seed)
         self.phones: dict[str, Phone] = {}
@@ -77,7 +107,17 @@ class Room:
 
     @property
     def now_ns(self) -> int:
-        return self.engine.frame * self.tick_ns
+        return self._past_ns + self.engine.frame * self.tick_ns
+
+    @property
+    def frame(self) -> int:
+        """Ticks since the beginning, over all lives of the mixer."""
+        return self.now_ns // self.tick_ns
+
+    def revive(self) -> None:
+        """Kill the mixer and start another, with the same ledger and nothing else. Time goes on."""
+        self._past_ns = self.now_ns
+        self.engine = Engine(self.engine.config, ledger=self._ledger)
 
     def apply(self, command: port.Command) -> port.Reply:
         return self.engine.apply(command)
@@ -103,15 +143,17 @@ class Room:
         mki_width: int | None = None,
         rate: int = 8000,
         uplink: bool = False,
+        first_key: bool = True,
         **fields: Any,
     ) -> Hall:
         """Create a conference whose legs are keyed in that mode."""
         width = (2 if mode == "mki" else 0) if mki_width is None else mki_width
         hall = self.halls[name] = Hall(name, mode, suite, width, rate)
         if mode != "unique":
-            hall.epochs[1] = self.key(f"{name}/1", suite, mki=self.mki(width))
-            fields |= {"keying": "group", "style": mode, "key": hall.epochs[1]}
-            hall.active = 1
+            fields |= {"keying": "group", "style": mode}
+            if first_key:
+                hall.epochs[1] = fields["key"] = self.key(f"{name}/1", suite, mki=self.mki(width))
+                hall.current[0] = 1
         if uplink:
             hall.uplink = fields["uplink_key"] = self.key(f"{name}/uplink", suite)
         self.apply(port.ConferenceCreate(conference=name, rate=rate, **fields))  # type: ignore[arg-type]
@@ -131,6 +173,7 @@ class Room:
         known: bool = True,
         rx_mki: str = "",
         roc: int = 0,
+        told: bool = True,
         **fields: Any,
     ) -> Phone:
         """Add a leg and the phone at its other end.
@@ -138,6 +181,7 @@ class Room:
         Args:
             phone: attributes of the phone that are not as the mixer was told.
             declare: tell the mixer its SSRC; known: tell it the address.
+            told: give it the group keys of its cohort.
             fields: more of `LegAdd`.
         """
         place = self.halls[hall]
@@ -156,7 +200,7 @@ class Room:
         assert isinstance(reply, LegAdded)
         if not fields.get("clear"):
             who.uplink = self._context(place.uplink if fields.get("uplink") == "group" else fields.get("rx"), roc)
-            who.keys = self._ears(place, name, fields, reply)
+            who.keys = self._ears(place, name, fields, reply, told)
         who.local = self.engine.local_port_of(name)
         who.born_ns = self.now_ns
         for attribute, value in (phone or {}).items():
@@ -173,15 +217,22 @@ class Room:
             keys["tx"] = self.key(f"tx:{name}", place.suite, mki=self.mki(place.mki_width))
         return keys
 
-    def _ears(self, place: Hall, name: str, fields: Mapping[str, Any], reply: LegAdded) -> dict[str, Context]:
+    def _ears(
+        self, place: Hall, name: str, fields: Mapping[str, Any], reply: LegAdded, told: bool
+    ) -> dict[str, Context]:
         ears = {}
         if fields.get("tx"):
             ears[f"tx:{name}"] = self._context(fields["tx"], reply.stream.roc)
-        if place.mode != "unique" and fields.get("keying") != "unique":
-            for epoch, key in place.epochs.items():
-                if epoch >= place.active:
-                    ears[f"{place.name}/{epoch}"] = self._context(key, reply.stream.roc)
-        return {key: context for key, context in ears.items() if context}
+        cohort = fields.get("cohort", 0)
+        if place.mode != "unique" and fields.get("keying") != "unique" and told:
+            for epoch, key in place.lines.get(cohort, {}).items():
+                if epoch >= place.current.get(cohort, 0):
+                    ears[place.named(cohort, epoch)] = self._context(key, reply.stream.roc)
+        held = {key: context for key, context in ears.items() if context}
+        if place.mode == "mki":  # a rollover counter belongs to an SSRC, whatever the key (RFC 3711 section 3.2.3)
+            for context in held.values():
+                context.streams = next(iter(held.values())).streams
+        return held
 
     @staticmethod
     def _context(key: Key | None, roc: int = 0) -> Context | None:
@@ -189,35 +240,48 @@ class Room:
             return None
         return Context(key.suite, key.secret.reveal(), mki=bytes.fromhex(key.mki), roc=roc)
 
-    def prepare(self, hall: str = "c", *, members: Iterable[str] | None = None) -> Key:
-        """Give the next group key to members (all by default) and to the mixer."""
+    def prepare(self, hall: str = "c", *, cohort: int = 0, members: Iterable[str] | None = None) -> Key:
+        """Give the next group key to members (all of the cohort by default) and to the mixer."""
         place = self.halls[hall]
-        epoch = max(place.epochs) + 1
-        key = self.key(f"{hall}/{epoch}", place.suite, mki=self.mki(place.mki_width), epoch=epoch)
-        place.epochs[epoch] = key
-        self.apply(port.KeyPrepare(conference=hall, key=key))
-        for name in self.phones if members is None else members:
-            phone = self.phones[name]
-            old = phone.keys.get(f"{hall}/{place.active}")
-            context = self._context(key)
-            assert context is not None
-            if old and place.mode == "mki":  # the stream goes on, and its rollover counter with it
-                context.streams = {ssrc: type(s)(s.roc, s.highest) for ssrc, s in old.streams.items()}
-                context.roc = old.roc
-            if old:
-                phone.keys[f"{hall}/{epoch}"] = context
+        line = place.lines.setdefault(cohort, {})
+        epoch = max(line, default=0) + 1
+        key = self.key(place.named(cohort, epoch), place.suite, mki=self.mki(place.mki_width), epoch=epoch)
+        line[epoch] = key
+        self.apply(port.KeyPrepare(conference=hall, cohort=cohort, key=key))
+        for name in self.members(hall, cohort) if members is None else members:
+            self.tell(name, hall, cohort)
         return key
 
-    def activate(self, hall: str = "c") -> int:
+    def tell(self, name: str, hall: str = "c", cohort: int = 0) -> None:
+        """Give a phone the newest group key of its cohort."""
+        place, phone = self.halls[hall], self.phones[name]
+        epoch = max(place.lines[cohort])
+        context = self._context(place.lines[cohort][epoch])
+        assert context is not None
+        if place.mode == "mki" and phone.keys:
+            before = next(iter(phone.keys.values()))
+            context.streams, context.roc = before.streams, before.roc
+        phone.keys[place.named(cohort, epoch)] = context
+
+    def members(self, hall: str = "c", cohort: int = 0) -> list[str]:
+        """Phones of a cohort that hear under a group key, or may."""
+        legs = self.show(hall).legs
+        return [leg.leg for leg in legs if leg.cohort == cohort and leg.keying in ("group", "bridged")]
+
+    def activate(self, hall: str = "c", *, cohort: int = 0) -> int:
         """Switch to the newest key."""
         place = self.halls[hall]
-        place.active = max(place.epochs)
-        self.apply(port.KeyActivate(conference=hall, epoch=place.active))
-        return place.active
+        place.current[cohort] = max(place.lines[cohort])
+        self.apply(port.KeyActivate(conference=hall, cohort=cohort, epoch=place.current[cohort]))
+        return place.current[cohort]
 
-    def leave(self, name: str) -> port.LegStatus:
+    def bridge(self, *legs: str, on: bool = True, hall: str = "c", cohort: int = 0) -> None:
+        """Bridge legs, the whole cohort if none is named, or end that."""
+        self.apply(port.KeyBridge(conference=hall, cohort=cohort, legs=legs or None, on=on))
+
+    def leave(self, name: str, *, bridge: bool = False) -> port.LegStatus:
         """Remove a leg and its phone."""
-        reply = self.apply(port.LegRemove(leg=name))
+        reply = self.apply(port.LegRemove(leg=name, bridge=bridge))
         assert isinstance(reply, port.LegStatus)
         del self.phones[name]
         return reply
@@ -245,6 +309,11 @@ class Room:
             for octets in phone.talk(now):
                 self.net.send(now, octets, phone.address, phone.local)
         self.arrive(self.net.due(now))
+        if self.ears is not None:
+            where = {phone.address: phone for phone in self.phones.values()}
+            for datagram in self.ears.due(now):
+                if datagram.source in where:
+                    where[datagram.source].receive(datagram.octets, now)
         fanouts = self.engine.tick()
         for fanout in fanouts:
             self._deliver(fanout, now)
@@ -276,8 +345,10 @@ class Room:
         for packet, where, local in zip(fanout.packet.tolist(), fanout.address, fanout.local.tolist(), strict=True):
             octets = fanout.octets[packet, : fanout.length[packet]].tobytes()
             address = addresses.unpack(where)
-            self.sent.append(Sent(self.engine.frame, octets, address, local, id(fanout) << 16 | packet))
-            if phone := by_address.get(address):
+            self.sent.append(Sent(self.frame, octets, address, local, id(fanout) << 16 | packet))
+            if self.ears is not None:
+                self.ears.send(now_ns, octets, address)
+            elif phone := by_address.get(address):
                 phone.receive(octets, now_ns)
 
     def check_tally(self) -> None:

@@ -41,7 +41,7 @@ def start_at(monkeypatch: pytest.MonkeyPatch, *first: int) -> None:
         latest[0] = next(numbers, latest[0])
         return latest[0]
 
-    for module in ("streams", "downlink", "legdesk"):
+    for module in ("streams", "keying", "legdesk", "legkeys"):
         monkeypatch.setattr(f"mixer.{module}.first_index", first_index)
 
 

@@ -74,8 +74,6 @@ CASES: dict[str, Case] = {
     "tx again": (R.KEY_REUSED, lambda r: add(r, tx=again(r, "tx:ann"))),
     "tx is a group key": (R.KEY_REUSED, lambda r: add(r, tx=again(r, "ssrc/1"))),
     "group key is a tx": (R.KEY_REUSED, lambda r: KeyPrepare(conference="ssrc", key=again(r, "tx:ann", epoch=2))),
-    "group without key": (R.KEY_MISSING, lambda r: ConferenceCreate(conference="x", keying="group")),
-    "modify to group without key": (R.KEY_MISSING, lambda r: ConferenceModify(conference="unique", keying="group")),
     "group leg without key": (R.KEY_MISSING, lambda r: add(r, keying="group")),
     "no rx": (R.KEY_MISSING, lambda r: add(r, rx=None)),
     "no tx": (R.KEY_MISSING, lambda r: add(r, tx=None)),

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mixer.epochs import MAX_PREPARED, GroupKeys, KeyLedger, check_key
+from mixer.epochs import MAX_PREPARED, KeyLine, check_key
 from mixer.port import Key, PortError, Refusal
 from mixer.secret import Secret, SecretError
 from mixer.suites import SUITES, SuiteName
@@ -31,7 +31,7 @@ def wiped(secret: Secret) -> bool:
 
 
 def test_the_way_of_a_key() -> None:
-    keys = GroupKeys()
+    keys = KeyLine()
     first, second = key(3), key(4)
     keys.prepare(first)
     assert keys.activate(3) is first
@@ -46,7 +46,7 @@ def test_the_way_of_a_key() -> None:
 
 
 def test_aborted_never_comes_back() -> None:
-    keys = GroupKeys()
+    keys = KeyLine()
     gone = key(7)
     keys.prepare(gone)
     keys.abort(7)
@@ -57,7 +57,7 @@ def test_aborted_never_comes_back() -> None:
 
 
 def test_activating_forgets_what_was_prepared_before() -> None:
-    keys = GroupKeys()
+    keys = KeyLine()
     older, newer = key(1), key(2)
     keys.prepare(older)
     keys.prepare(newer)
@@ -67,7 +67,7 @@ def test_activating_forgets_what_was_prepared_before() -> None:
 
 
 def test_mkis_tell_keys_apart_and_have_one_length() -> None:
-    keys = GroupKeys()
+    keys = KeyLine()
     keys.prepare(key(1, "0001"))
     assert refusal(keys.prepare, key(2, "0001")) == Refusal.INVALID
     keys.activate(1)
@@ -79,7 +79,7 @@ def test_mkis_tell_keys_apart_and_have_one_length() -> None:
 
 @given(st.lists(st.tuples(st.sampled_from(["prepare", "activate", "abort"]), st.integers(1, 6)), max_size=25))
 def test_against_the_table(steps: list[tuple[str, int]]) -> None:
-    keys = GroupKeys()
+    keys = KeyLine()
     prepared: set[int] = set()
     active = highest = 0
     for what, epoch in steps:
@@ -100,16 +100,6 @@ def test_against_the_table(steps: list[tuple[str, int]]) -> None:
                 active, prepared = epoch, {e for e in prepared if e > epoch}
         assert (keys.active.epoch if keys.active else 0) == active
         assert set(keys.prepared) == prepared
-
-
-def test_ledger_refuses_what_was_sent_under() -> None:
-    ledger = KeyLedger()
-    ledger.check(key().secret)
-    ledger.check(key().secret)
-    ledger.record(key().secret)
-    assert refusal(ledger.check, key().secret) == Refusal.KEY_REUSED
-    ledger.check(key(octets=bytes(range(1, 31))).secret)
-    assert not any(octets in repr(vars(ledger)) for octets in (repr(bytes(range(30))), bytes(range(30)).hex()))
 
 
 @pytest.mark.parametrize("name", SUITES)

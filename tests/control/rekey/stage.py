@@ -175,7 +175,10 @@ class Stage:
         for keys in self.keys.values():
             keys.prepared.clear()
             keys.active = keys.asked = None
-        self.policy.resume(highest, [(name, person.ratchets) for name, person in self.people.items()], self.now)
+        here = [(name, one.ratchets, self.legs[name].cohort) for name, one in self.people.items() if name in self.legs]
+        self.policy.resume(highest, here, self.now)
+        for name in self.people.keys() - self.legs.keys():
+            self.policy.join(name, ratchets=self.people[name].ratchets, now=self.now)
         self._carry_out()
 
     def expire(self, cohort: int) -> None:

@@ -1,0 +1,62 @@
+"""The life of a daemon: logs, no core dumps, a loop, signals, and signs of life to systemd.
+
+Knows: processes. Must never know: what the daemon does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import structlog
+import uvloop
+
+from control import logs, process
+from control.tomlfile import LogSettings
+
+
+def live(log: LogSettings, serve: Callable[[asyncio.Event], Awaitable[None]]) -> int:
+    """Run `serve` with an event that SIGTERM and SIGINT set; returns the exit status."""
+    logs.configure(log.level, log.format)
+    if not process.forbid_core_dumps():
+        _log.warning("core_dumps_possible")
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_until_told(serve))
+    return 0
+
+
+@asynccontextmanager
+async def watched(alive: Callable[[], Awaitable[bool]]) -> AsyncIterator[None]:
+    """Give systemd its signs of life while `alive` says so, if it asked for them."""
+    period_s = process.watchdog_s()
+    if period_s is None:
+        yield
+        return
+    task = asyncio.create_task(_reassure(alive, period_s / 2))
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+async def _until_told(serve: Callable[[asyncio.Event], Awaitable[None]]) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    await serve(stop)
+
+
+async def _reassure(alive: Callable[[], Awaitable[bool]], period_s: float) -> None:
+    while True:
+        if await alive():
+            process.notify("WATCHDOG=1")
+        await asyncio.sleep(period_s)
+
+
+_log: structlog.typing.FilteringBoundLogger = structlog.get_logger("mrfp")

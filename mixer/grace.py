@@ -1,0 +1,206 @@
+"""Grace: what a leg sends while its key changes.
+
+A leg switches when it likes. From `key.prepare` on its packets may be under the session's key or under a
+prepared one; the first authentic packet under that activates it, and for a moment packets of before, late on
+their way, are still accepted. Which key a packet has, its MKI tells, or without one the authentication
+(RFC 4568 section 7.1.4). The rollover counter goes on (RFC 3711 section 3.3.1).
+
+Only packets that the session's key did not open come here, and only of legs that are changing keys; how many
+keys are tried in a tick is bounded, in all and for each leg.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mixer.batch import Batch
+from mixer.drops import Drop
+from mixer.legs import Former, Leg, Waiting
+from mixer.port import Key, KeySwitched, StreamPosition
+from mixer.state import State
+from mixer.suites import SUITES
+
+TRIALS: Final = 2048
+"""Keys tried in one tick."""
+TRIALS_EACH: Final = 16
+"""Keys tried for one leg in one tick."""
+
+OTHER_KEY: Final = (Drop.AUTH_FAILED, Drop.UNKNOWN_MKI, Drop.REPLAYED)
+"""What a packet under another key is called by a session: libsrtp looks for replays before it authenticates."""
+
+Rows = NDArray[np.int64]
+
+
+class Grace:
+    """Opens what the session's key does not."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self._legs, self._sessions = state.legs, state.sessions
+        self._changing: set[int] = set()
+        """Legs with a former session."""
+        self._trials: Counter[int] = Counter()
+
+    def begin(self) -> None:
+        """A new tick: a new budget, and former keys whose time is over are destroyed."""
+        self._trials.clear()
+        for row in list(self._changing):
+            former = self._legs.at(row).former
+            if former is None or former.until <= self._state.frame:
+                self.end(self._legs.at(row))
+
+    def end(self, leg: Leg) -> None:
+        """Accept nothing any more under the key of before."""
+        if leg.former is not None:
+            self._sessions.close(leg.former.session)
+            leg.former = None
+        self._changing.discard(leg.row)
+        self._note(leg)
+
+    def prepare(self, leg: Leg, key: Key) -> None:
+        """Accept what the leg sends under this key, too."""
+        leg.rx.prepare(key)
+        self._note(leg)
+
+    def activate(self, leg: Leg, epoch: int, session: int = -1) -> None:
+        """From now on the leg's key is a prepared one; `session` if a packet has opened one for it."""
+        legs, row = self._legs, leg.row
+        if session < 0:
+            session = self._session(leg, leg.rx.prepared[epoch], int(legs.ssrc[row]), None)
+        leg.rx.activate(epoch, self._state.frame)
+        leg.rx.spend()
+        leg.waiting.pop(epoch, None)
+        self.forget(leg)
+        self.end(leg)
+        leg.former = Former(int(legs.rx_session[row]), self._state.frame + self._ticks())
+        self._changing.add(row)
+        legs.rx_session[row] = session
+        if leg.late_key:
+            leg.late_key[1].wipe()
+            leg.late_key = None
+        self._note(leg)
+
+    def forget(self, leg: Leg) -> None:
+        """Close the sessions of keys that are not prepared any more."""
+        for epoch in [epoch for epoch in leg.waiting if epoch not in leg.rx.prepared]:
+            self._sessions.close(leg.waiting.pop(epoch).session)
+        self._note(leg)
+
+    def leave(self, leg: Leg) -> None:
+        """A leg goes, and all its keys with it."""
+        leg.rx.wipe()
+        self.forget(leg)
+        self.end(leg)
+
+    # -- packets ------------------------------------------------------------------------------
+
+    def retry(
+        self, batch: Batch, rows: Rows, who: Rows, tried: Rows, saved: list[bytes], fate: NDArray[np.uint8]
+    ) -> None:
+        """Open packets that the sessions `tried` did not; `saved` is as they came, `fate` is written to."""
+        for at, (row, leg, session, packet) in enumerate(
+            zip(rows.tolist(), who.tolist(), tried.tolist(), saved, strict=True)
+        ):
+            if fate[at] not in OTHER_KEY:
+                continue
+            verdict, clear = Drop.UNKNOWN_MKI, b""
+            if self._legs.rx_session[leg] != session:  # an earlier packet of this batch has switched
+                verdict, clear = self._sessions.try_unprotect(int(self._legs.rx_session[leg]), packet)
+            if verdict != Drop.ACCEPTED:
+                verdict, clear = self.open(self._legs.at(leg), packet)
+            fate[at] = more_telling(Drop(int(fate[at])), verdict)
+            if verdict == Drop.ACCEPTED:
+                batch.octets[row, : len(clear)] = np.frombuffer(clear, np.uint8)
+                batch.length[row] = len(clear)
+
+    def open(self, leg: Leg, packet: bytes) -> tuple[Drop, bytes]:
+        """Try the keys before and after the session's on an RTP packet: its fate, and the clear text."""
+        verdict, ssrc = Drop.UNKNOWN_MKI, int.from_bytes(packet[8:12])
+        for epoch, session in self._others(leg, ssrc, int.from_bytes(packet[2:4])):
+            fate, clear = self._sessions.try_unprotect(session, packet)
+            if fate == Drop.ACCEPTED:
+                if epoch:
+                    self._adopt(leg, epoch, session, clear)
+                return fate, clear
+            verdict = more_telling(verdict, fate)
+        return verdict, b""
+
+    def open_rtcp(self, leg: Leg, packet: bytes) -> tuple[Drop, bytes]:
+        """The same for RTCP, which activates nothing: near a switch it may be under either key."""
+        verdict = Drop.UNKNOWN_MKI
+        for _, session in self._others(leg, int.from_bytes(packet[4:8]), None):
+            fate, clear = self._sessions.unprotect_rtcp(session, packet)
+            if fate == Drop.ACCEPTED:
+                return fate, clear
+            verdict = more_telling(verdict, fate)
+        return verdict, b""
+
+    def _others(self, leg: Leg, ssrc: int, seq: int | None) -> list[tuple[int, int]]:
+        """(epoch, session) of the keys to try: prepared ones, and epoch 0 for the one before."""
+        if self._trials.total() >= TRIALS or self._trials[leg.row] >= TRIALS_EACH:
+            return []
+        self._trials[leg.row] += 1
+        others = [(epoch, self._session(leg, key, ssrc, seq)) for epoch, key in sorted(leg.rx.prepared.items())]
+        if leg.former is not None and leg.former.session >= 0:
+            others.append((0, leg.former.session))
+        return others
+
+    def _session(self, leg: Leg, key: Key, ssrc: int, seq: int | None) -> int:
+        """A session for a prepared key at the place where the leg's stream stands; kept until that moves on."""
+        at = (ssrc, self._rollover(leg, key, ssrc, seq))
+        waiting = leg.waiting.get(key.epoch)
+        if waiting is not None:
+            if waiting.at == at or seq is None:
+                return waiting.session
+            self._sessions.close(waiting.session)
+        session = self._sessions.open(
+            SUITES[key.suite], key.secret, bytes.fromhex(key.mki), ssrc=ssrc, roc=at[1] if ssrc else 0
+        )
+        leg.waiting[key.epoch] = Waiting(session, at)
+        return session
+
+    def _rollover(self, leg: Leg, key: Key, ssrc: int, seq: int | None) -> int:
+        """The rollover counter of a packet, by RFC 3711 section 3.3.1; the key's own for a stream that is new."""
+        session = int(self._legs.rx_session[leg.row])
+        if session < 0 or int(self._legs.ssrc[leg.row]) != ssrc or not self._legs.latched[leg.row]:
+            return key.roc
+        roc = self._sessions.roc(session, ssrc)
+        if seq is None:
+            return roc
+        step = seq - (int(self._state.reception.highest[leg.row]) & 0xFFFF)
+        return max(0, roc + (step < -0x8000) - (step > 0x8000))
+
+    def _adopt(self, leg: Leg, epoch: int, session: int, clear: bytes) -> None:
+        """A packet authenticated under a prepared key: the leg has switched."""
+        ssrc, seq = int.from_bytes(clear[8:12]), int.from_bytes(clear[2:4])
+        position = StreamPosition(
+            ssrc=ssrc, roc=leg.waiting[epoch].at[1], seq=seq, payload_type=clear[1] & 0x7F, epoch=epoch
+        )
+        self.activate(leg, epoch, session)
+        self._state.events.append(
+            KeySwitched(
+                conference=self._state.conference_of(leg.row).name,
+                epoch=epoch,
+                leg=leg.name,
+                direction="rx",
+                streams=[position],
+            )
+        )
+
+    def _note(self, leg: Leg) -> None:
+        self._legs.changing_key[leg.row] = bool(leg.rx.prepared) or leg.former is not None
+
+    def _ticks(self) -> int:
+        return self._state.ticks(self._state.config.rx_grace_ms)
+
+
+def more_telling(one: Drop, other: Drop) -> Drop:
+    """Of two verdicts on one packet the one that counts: it was opened, or came before, or is forged."""
+    return max(one, other, key=_TELLING.index)
+
+
+_TELLING: Final = (Drop.UNKNOWN_MKI, Drop.TRUNCATED, Drop.AUTH_FAILED, Drop.REPLAYED, Drop.ACCEPTED)
