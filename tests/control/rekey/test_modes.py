@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from control.rekey.intentions import AddLeg, Bridge, Deliver, Obtain, Retire
+from control.rekey.intentions import Activate, AddLeg, Bridge, Deliver, Obtain, Ratchet, Retire
 from control.rekey.settings import RekeySettings
 from tests.control.rekey.stage import Network, Stage
 
@@ -85,6 +85,34 @@ def test_the_mode_may_change_back_in_the_middle_of_a_rekey(wait: float) -> None:
     stage.join("n1")
     stage.run(10)
     assert all(stage.epoch_heard_by(name) for name in stage.people)
+
+
+def test_when_the_mode_changes_to_and_fro_no_cohort_is_forgotten() -> None:
+    """The newcomer that brings group keys back is in a cohort of its own; the others wait for the mixer."""
+    settings = RekeySettings(n_group_on=6, n_group_off=6, cohort_target=3)
+    stage = Stage(settings, network=Network(mixer=0.5))
+    stage.join(*[f"m{number}" for number in range(6)])
+    stage.run(0.3)
+    assert len(stage.said(Activate)) == 2
+    stage.leave("m0")
+    stage.join("n0", ratchets=False)
+    assert mode(stage) == "group"
+    stage.run(10)
+    assert all(stage.epoch_heard_by(name) for name in stage.people)
+
+
+def test_a_step_is_not_delivered_when_group_keys_are_given_up() -> None:
+    stage = Stage(RekeySettings(n_group_on=6, n_group_off=6), network=Network(mixer=0.5))
+    stage.join(*[f"m{number}" for number in range(6)])
+    stage.run(5)
+    stage.join("n0")
+    stage.run(0.2)
+    assert stage.said(Ratchet)
+    stage.log.clear()
+    stage.leave("m0", "m1")
+    stage.run(5)
+    assert stage.said(Deliver) == []
+    assert stage.keys[0].active is None
 
 
 @pytest.mark.parametrize("settings", [RekeySettings(mode="unique"), RekeySettings(cohort_target=1)], ids=str)
