@@ -158,9 +158,7 @@ def under_way(cohort: Cohort) -> int | None:
 
 def failed(book: Book, cohort: Cohort, now: float, *, tell: bool) -> None:
     """The KMS or the mixer would not. `tell` the mixer to throw away what it may hold."""
-    unsure = cohort.state is State.ACTIVATING  # of two keys, which the mixer uses: nobody stays under either
-    if cohort.state is State.RATCHETING and cohort.active is not None:
-        cohort.active.stuck = True
+    unsure = cohort.state in {State.ACTIVATING, State.RATCHETING}  # which key is in use: nobody stays under any
     cut_short = cohort.pending is not None
     tell = tell or cohort.state in {State.DELIVERING, State.ACTIVATING}
     cohort.move(Move.FAILED)

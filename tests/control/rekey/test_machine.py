@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from control.rekey.settings import RekeySettings, Style
-from tests.control.rekey.stage import Network, Stage
+from tests.control.rekey.people import Network
+from tests.control.rekey.stage import Stage
 
 SETTINGS = [
     RekeySettings(mode="group", cohort_target=4, bridge_max=5, promote_legs=2, promote_s=3.0, epoch_max_age=15.0),

@@ -6,7 +6,8 @@ import pytest
 
 from control.rekey.intentions import Activate, AddLeg, Bridge, Deliver, Obtain, Ratchet, Retire
 from control.rekey.settings import RekeySettings
-from tests.control.rekey.stage import Network, Stage
+from tests.control.rekey.people import Network
+from tests.control.rekey.stage import Stage
 
 SMALL = RekeySettings(n_group_on=6, n_group_off=4)
 
