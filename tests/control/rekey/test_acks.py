@@ -52,6 +52,44 @@ def test_I6_a_late_word_about_the_old_key_is_none_about_the_new_one() -> None:
     assert stage.epoch_heard_by("m5") is None
 
 
+def test_I6_a_laggard_freed_by_a_late_word_is_bridged_again_for_the_next_key() -> None:
+    """The late word comes while the next key is delivered, and must not stand for that one."""
+    stage = running(RekeySettings(mode="group", epoch_max_age=20))
+    stage.network.deaf.add("m5")
+    stage.run(15)
+    assert stage.epoch_heard_by("m0") == 0x200
+    stage.run(16.37)
+    assert stage.highest_obtained == 3
+    assert stage.ack("m5", 0x200)
+    assert stage.epoch_heard_by("m5") == stage.epoch_heard_by("m0") == 0x200
+    stage.run(3)
+    assert stage.epoch_heard_by("m0") == 0x300
+    assert stage.epoch_heard_by("m5") is None
+
+
+def test_I2_a_late_word_frees_nobody_under_a_key_that_a_leaver_has() -> None:
+    stage = running(NO_BRIDGE)
+    stage.network.deaf.add("m5")
+    stage.leave("m0")
+    stage.run(1.5)
+    assert stage.epoch_heard_by("m1") == 0x200
+    stage.leave("m1")
+    assert stage.ack("m5", 0x200)
+    assert stage.epoch_heard_by("m2") == 0x200, "there is no budget for a bridge"
+    assert stage.epoch_heard_by("m5") is None, "but here is one"
+
+
+def test_a_late_word_frees_nobody_under_a_key_that_the_mixer_has_destroyed() -> None:
+    stage = running()
+    stage.network.deaf.add("m5")
+    stage.leave("m0")
+    stage.run(1.5)
+    stage.expire(0)
+    stage.log.clear()
+    assert stage.ack("m5", 0x200)
+    assert stage.log == []
+
+
 def test_I6_an_ack_of_a_step_before_the_first_one_sent_is_none() -> None:
     stage = running()
     stage.network.deaf.add("new")

@@ -7,7 +7,7 @@ import itertools
 import pytest
 
 from control.rekey.epochs import GENERATION_MAX
-from control.rekey.intentions import Abort, Activate, Bridge, Deliver, Obtain, RemoveLeg
+from control.rekey.intentions import Abort, Activate, Bridge, Deliver, Obtain, Ratchet, RemoveLeg
 from control.rekey.policy import Policy
 from control.rekey.settings import RekeySettings
 from tests.control.rekey.stage import running
@@ -174,6 +174,30 @@ def test_a_large_cohort_has_the_time_that_sending_takes() -> None:
     repeats = [time - start for time, said in stage.log if isinstance(said, Deliver) and said.attempt == 2]
     assert repeats == pytest.approx([1.0 + 0.15])
     assert stage.times(Activate)[0] - start == pytest.approx(1.0 + 1.0)
+
+
+def test_there_is_no_step_from_a_key_that_the_mixer_has_destroyed() -> None:
+    stage = running()
+    stage.leave("m0")
+    stage.run(1)
+    stage.join("new")
+    stage.expire(0)
+    stage.join("other")
+    stage.run(5)
+    assert stage.said(Ratchet) == []
+    assert stage.epoch_heard_by("new") == stage.epoch_heard_by("other") == 0x300
+
+
+def test_a_key_that_a_leaver_has_is_not_sent_to_laggards_again() -> None:
+    stage = running()
+    stage.network.deaf.add("m5")
+    stage.leave("m0")
+    stage.run(3)
+    stage.network.kms_fails = 1.0
+    stage.leave("m1")
+    stage.log.clear()
+    stage.run(20)
+    assert stage.said(Deliver) == []
 
 
 def test_a_key_that_the_mixer_destroyed_early_is_replaced_no_sooner_than_it_may() -> None:

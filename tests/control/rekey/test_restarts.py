@@ -53,6 +53,16 @@ def test_I14_after_a_restart_everybody_is_on_own_keys_and_every_cohort_rekeys_on
     assert all(epoch is not None and epoch >> 8 > highest for epoch in heard)
 
 
+def test_a_restart_of_the_mixer_ends_all_exposure() -> None:
+    stage = running(RekeySettings(mode="group", bridge_max=0))
+    stage.leave("m0")
+    stage.run(0.05)
+    stage.restart(mixer=True)
+    stage.run(10)
+    assert [exposure.seconds for exposure in stage.exposures] == pytest.approx([0.05])
+    stage.check_exposures(0.06)
+
+
 def test_a_member_named_twice_at_a_restart_is_there_once() -> None:
     policy = Policy(GROUP)
     policy.resume(5, [("a", True, 0), ("b", True, 0), ("a", True, 1)], 0.0)
