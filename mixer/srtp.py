@@ -157,17 +157,20 @@ class Sessions:
 
     # -- life ---------------------------------------------------------------------------------
 
-    def open(self, suite: Suite, secret: Secret, mki: bytes = b"", *, ssrc: int = 0, roc: int = 0) -> int:
+    def open(
+        self, suite: Suite, secret: Secret, mki: bytes = b"", *, ssrc: int = 0, roc: int = 0, others: bool = False
+    ) -> int:
         """Make a session and return its row.
 
         Args:
             ssrc: the one SSRC it is for; 0 accepts any inbound SSRC (receivers only).
             roc: rollover counter of the first packet; needs `ssrc`.
+            others: accept any other inbound SSRC, too, at ROC 0 (receivers only).
 
         Raises:
             SrtpError: if libsrtp refuses the policy.
         """
-        context = _create(suite, secret, ssrc, roc)
+        context = _create(suite, secret, ssrc, roc, others)
         if not self._free:
             self._grow()
         row = self._free.pop()
@@ -251,7 +254,7 @@ class Sessions:
         self.last[session] = index
         # libsrtp infers the ROC from the sequence number, up to 2^15 ahead of the last packet.
         for far in np.flatnonzero((index - before >= 1 << 15) & (index >= 1 << 16)):
-            self._set_roc(int(session[far]), int(index[far]) >> 16)
+            self.set_roc(int(session[far]), int(index[far]) >> 16)
         data, size = packets.of(rows)
         status = list(map(_LIB.srtp_protect, self._context[session].tolist(), data, size))
         if any(status):
@@ -320,7 +323,13 @@ class Sessions:
     def _handle(self, session: int) -> Any:
         return _FFI.cast("srtp_t", int(_HOT.cast("uintptr_t", self._context[session])))
 
-    def _set_roc(self, session: int, roc: int) -> None:
+    def set_roc(self, session: int, roc: int) -> None:
+        """Take the next packet of the SSRC that a session is for to be of this rollover counter. For a receiver
+        that has opened packets of it already, this is no business of anybody's.
+
+        Raises:
+            SrtpError: if the session is not for one SSRC.
+        """
         handle = self._handle(session)
         if _ABI.srtp_set_stream_roc(handle, int(self._ssrc[session]), roc):
             raise SrtpError("libsrtp did not take a rollover counter; the session must be for one SSRC")
@@ -394,16 +403,24 @@ _ROW_0: Final = np.zeros(1, np.int64)
 _EMPTY_REPORT: Final = bytes.fromhex("80c90001")
 
 
-def _create(suite: Suite, secret: Secret, ssrc: int, roc: int) -> Any:
-    """A libsrtp session as the hot binding's pointer."""
+def _policy(suite: Suite, key: Any, ssrc: int) -> Any:
     policy = _FFI.new("srtp_policy_t *")
     getattr(_ABI, _RTP_POLICY[suite.name])(_FFI.addressof(policy, "rtp"))
     getattr(_ABI, _RTCP_POLICY[suite.name])(_FFI.addressof(policy, "rtcp"))
     policy.ssrc_type = _SSRC_SPECIFIC if ssrc else _SSRC_ANY_INBOUND
     policy.ssrc_value = ssrc
     policy.window_size = _REPLAY_WINDOW
-    key = _FFI.new("unsigned char[64]", secret.reveal())
     policy.key = key
+    return policy
+
+
+def _create(suite: Suite, secret: Secret, ssrc: int, roc: int, others: bool) -> Any:
+    """A libsrtp session as the hot binding's pointer."""
+    key = _FFI.new("unsigned char[64]", secret.reveal())
+    policy = _policy(suite, key, ssrc)
+    anybody = _policy(suite, key, 0) if ssrc and others else None
+    if anybody is not None:
+        policy.next = anybody
     session = _FFI.new("srtp_t *")
     status = _ABI.srtp_create(session, policy)
     _FFI.memmove(key, bytes(64), 64)
