@@ -34,6 +34,9 @@ SRTCP_INDEX: Final = 4
 """Octets of E flag and SRTCP index in front of MKI and tag (RFC 3711 section 3.4)."""
 
 
+RTP_HEADER: Final = 12
+
+
 class SrtpError(Exception):
     """libsrtp refused something that is not a peer's doing."""
 
@@ -151,6 +154,7 @@ class Sessions:
         self._scratch = np.zeros((1, STRIDE), np.uint8)
         self._scratch_length = np.zeros(1, np.int32)
         self._one = Pointers(self._scratch, self._scratch_length)
+        (self._data,), (self._size,) = self._one.of(np.zeros(1, np.int64))
         self._address = np.zeros(rows, np.int64)
         self._rank = np.zeros(rows, np.uint16)
         self._rank_stale = False
@@ -269,11 +273,10 @@ class Sessions:
         five seconds makes this 720 steps for a conference that has lasted an hour: a millisecond.
         """
         report = np.frombuffer(_EMPTY_REPORT + int(self._ssrc[session]).to_bytes(4), np.uint8)
-        (data,), (size,) = self._one.of(_ROW_0)
         context, head = self._context[session], self._scratch[0, : len(report)]
         for _ in range(index - int(self._rtcp_count[session])):
             head[:], self._scratch_length[0] = report, len(report)
-            if _LIB.srtp_protect_rtcp(context, data, size):
+            if _LIB.srtp_protect_rtcp(context, self._data, self._size):
                 raise SrtpError("libsrtp could not continue an SRTCP index")
         self._rtcp_count[session] = max(index, self._rtcp_count[session])
 
@@ -284,8 +287,7 @@ class Sessions:
     def protect_rtcp(self, session: int, packet: bytes) -> bytes:
         """Encrypt one RTCP compound; libsrtp counts the SRTCP index, which never repeats."""
         self._load(packet)
-        data, size = self._one.of(_ROW_0)
-        status = _LIB.srtp_protect_rtcp(self._context[session], data[0], size[0])
+        status = _LIB.srtp_protect_rtcp(self._context[session], self._data, self._size)
         if status:
             raise SrtpError(f"libsrtp could not protect an RTCP packet: status {status}")
         self._rtcp_count[session] += 1
@@ -376,9 +378,17 @@ class Sessions:
 
     def try_unprotect(self, session: int, packet: bytes) -> tuple[Drop, bytes]:
         """Try a key on a copy: the fate of the packet, and its clear text if ACCEPTED."""
+        width = int(self.mki_length[session])
+        if width:
+            cut = len(packet) - (0 if self.aead[session] else int(self.tag[session])) - width
+            if cut < RTP_HEADER:
+                return Drop.TRUNCATED, b""
+            if packet[cut : cut + width] != self.mki[session, :width].tobytes():
+                return Drop.UNKNOWN_MKI, b""
+            packet = packet[:cut] + packet[cut + width :]
         self._load(packet)
-        fate = Drop(int(self.unprotect(self._one, _ROW_0, np.array([session]))[0]))
-        return fate, self._scratch[0, : self._scratch_length[0]].tobytes()
+        fate = Drop(int(_FATE[_LIB.srtp_unprotect(self._context[session], self._data, self._size)]))
+        return fate, self._scratch[0, : self._scratch_length[0]].tobytes() if fate == Drop.ACCEPTED else b""
 
     def unprotect_rtcp(self, session: int, packet: bytes) -> tuple[Drop, bytes]:
         """Authenticate and decrypt one SRTCP compound: its fate, and the clear text if ACCEPTED."""
@@ -390,8 +400,7 @@ class Sessions:
         if packet[cut : cut + width] != self.mki[session, :width].tobytes():
             return Drop.UNKNOWN_MKI, b""
         self._load(packet[:cut] + packet[cut + width :])
-        data, size = self._one.of(_ROW_0)
-        status = _LIB.srtp_unprotect_rtcp(self._context[session], data[0], size[0])
+        status = _LIB.srtp_unprotect_rtcp(self._context[session], self._data, self._size)
         return Drop(int(_FATE[status])), self._scratch[0, : self._scratch_length[0]].tobytes()
 
     def _load(self, packet: bytes) -> None:
@@ -399,7 +408,6 @@ class Sessions:
         self._scratch_length[0] = len(packet)
 
 
-_ROW_0: Final = np.zeros(1, np.int64)
 _EMPTY_REPORT: Final = bytes.fromhex("80c90001")
 
 
