@@ -88,6 +88,8 @@ class LegDesk:
         self._join_stream(leg, conference, plan.form)
         self._describe(leg, plan)
         self._open_uplink(leg, plan.uplink)
+        if wish.uplink == "group":
+            self._legkeys.begin_uplink(leg, conference)
         self._open_downlink(leg, wish.tx, conference, plan.mode)
         if plan.remote is not None:
             self._admission.locate(leg.row, self._hash(leg, plan.remote), plan.remote)

@@ -27,6 +27,11 @@ class LegKeys:
             if key is not None:
                 line.active, line.highest, line.since = wishes.nameplate(key), key.epoch, self._state.frame
 
+    def begin_uplink(self, leg: Leg, conference: Conference) -> None:
+        """A leg under the conference's uplink key may begin under one that is prepared."""
+        for _, key in sorted(conference.uplink.prepared.items()):
+            self.hear_also(leg, wishes.copy_of(key))
+
     def prepare(self, leg: Leg, conference: Conference, key: Key, direction: str) -> None:
         """Hold the next key of a leg. Raises `PortError`, and then nothing has changed."""
         check_key(key, direction)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from mixer.port import KeyActivate, KeyPrepare
+from mixer.port import Key, KeyActivate, KeyPrepare, KeyRetire
 from tests import naive
-from tests.mixer.phone import tone
+from tests.mixer.phone import Phone, tone
 from tests.mixer.room import DEFAULT, Room
 from tests.mixer.test_engine_legkeys import pair, prepare_rx, switch
 from tests.reference.srtp import Context
@@ -14,6 +14,13 @@ from tests.reference.srtp import Context
 
 def activate_rx(room: Room, epoch: int, leg: str = "ann") -> None:
     room.apply(KeyActivate(conference="c", leg=leg, direction="rx", epoch=epoch))
+
+
+def uplinks(*names: str) -> tuple[Room, list[Phone]]:
+    """Legs that send under one key."""
+    room = Room()
+    room.create("ssrc", "d", uplink=True)
+    return room, [room.join(name, tone(437.0), hall="d", uplink="group", declare=True) for name in names]
 
 
 def received(room: Room, leg: str = "ann") -> int:
@@ -137,3 +144,41 @@ def test_activated_before_a_leg_that_joins_late_has_spoken() -> None:
     ann.uplink = Context(key.suite, key.secret.reveal(), roc=3)
     room.run(300)
     assert received(room) == 15
+
+
+# -- under one key ------------------------------------------------------------------------------
+
+
+def prepare_uplink(room: Room, epoch: int, mki: str = "") -> Key:
+    key = room.key(f"d/uplink/{epoch}", epoch=epoch, mki=mki)
+    room.apply(KeyPrepare(conference="d", direction="rx", key=key))
+    return key
+
+
+def test_who_joins_between_prepare_and_activate_follows() -> None:
+    room, _ = uplinks("ann")
+    room.run(100)
+    key = prepare_uplink(room, 2)
+    hall = room.halls["d"]
+    late = room.join("late", tone(900.0), hall="d", uplink="group", declare=True)
+    bold = room.join("bold", tone(900.0), hall="d", uplink="group", declare=True)
+    switch(bold, key)
+    room.run(100)
+    assert received(room, "late") == received(room, "bold") == 5
+    room.apply(KeyActivate(conference="d", direction="rx", epoch=2))
+    hall.uplink = key
+    switch(late, key)
+    room.run(100)
+    assert received(room, "late") == 10
+
+
+def test_who_joins_between_prepare_and_activate_does_not_keep_the_old_key() -> None:
+    room, _ = uplinks("ann")
+    prepare_uplink(room, 2)
+    room.join("late", tone(900.0), hall="d", uplink="group", declare=True)
+    room.run(100)
+    room.apply(KeyActivate(conference="d", direction="rx", epoch=2))
+    room.apply(KeyRetire(conference="d", direction="rx", epoch=1))
+    before = received(room, "late")
+    room.run(100)
+    assert received(room, "late") == before
