@@ -169,9 +169,12 @@ class KeyDesk:
         if conference.uplink.active is None:
             raise PortError(Refusal.INVALID, "this conference began without an `uplink_key`; it can't have one later")
         conference.uplink.check(key)
+        legs = [leg for leg in self._uplinks(conference) if leg.rx.highest < key.epoch]
+        for leg in legs:  # one may have begun under a key that the conference has aborted since
+            leg.rx.check(key)
         self._received_under.record(key.secret)
         conference.uplink.prepare(wishes.copy_of(key))
-        for leg in self._uplinks(conference):
+        for leg in legs:
             self._legkeys.hear_also(leg, wishes.copy_of(key))
 
     def _for_uplinks(self, conference: Conference, what: str, epoch: int) -> None:

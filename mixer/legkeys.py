@@ -102,8 +102,7 @@ class LegKeys:
 
     def hear_also(self, leg: Leg, key: Key) -> None:
         """Accept the conference's next uplink key from a leg. Its line follows the conference's."""
-        if leg.rx.highest < key.epoch:
-            self._grace.prepare(leg, key)
+        self._grace.prepare(leg, key)
 
     def follow(self, leg: Leg, what: str, epoch: int) -> None:
         """Do for a leg what was done with the conference's uplink key, if it has not been done by a packet."""

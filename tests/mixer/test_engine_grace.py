@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mixer.port import Key, KeyActivate, KeyPrepare, KeyRetire
+from mixer.port import ConferenceCreate, Key, KeyAbort, KeyActivate, KeyPrepare, KeyRetire, PortError
 from tests import naive
 from tests.mixer.phone import Phone, tone
 from tests.mixer.room import DEFAULT, Room
@@ -182,3 +182,31 @@ def test_who_joins_between_prepare_and_activate_does_not_keep_the_old_key() -> N
     before = received(room, "late")
     room.run(100)
     assert received(room, "late") == before
+
+
+def test_a_refused_uplink_key_has_changed_nothing() -> None:
+    """A leg has begun under a key that was then aborted: its name is still taken, whatever the others hold."""
+    room = Room()
+    hall = room.create("ssrc", "d")
+    first = room.key("d/uplink", mki="01")
+    room.apply(ConferenceCreate(conference="e", keying="group", key=room.key("e/1"), uplink_key=first))
+    room.halls["e"] = hall
+    hall.uplink = first
+    legs = [room.join(name, tone(437.0), hall="e", uplink="group", declare=True) for name in ("ann", "bob")]
+    room.run(100)
+
+    def prepare(epoch: int, mki: str) -> Key:
+        key = room.key(f"e/uplink/{epoch}", epoch=epoch, mki=mki)
+        room.apply(KeyPrepare(conference="e", direction="rx", key=key))
+        return key
+
+    switch(legs[1], prepare(2, "02"))
+    room.run(100)
+    room.apply(KeyAbort(conference="e", direction="rx", epoch=2))
+    with pytest.raises(PortError, match="MKI 02"):
+        prepare(3, "02")
+    for leg in legs:
+        switch(leg, prepare(3 + legs.index(leg), f"1{legs.index(leg)}"))
+    room.apply(KeyActivate(conference="e", direction="rx", epoch=3))
+    room.run(100)
+    assert received(room, "ann") == received(room, "bob") == 15
