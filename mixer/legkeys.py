@@ -37,6 +37,7 @@ class LegKeys:
         check_key(key, direction)
         if self._legs.mode[leg.row] == Mode.CLEAR:
             raise PortError(Refusal.INVALID, f"leg {leg.name!r} is clear; it has no keys")
+        self._check_alone(leg, direction)
         if direction == "rx":
             self._check_rx(leg)
             leg.rx.check(key)
@@ -49,9 +50,12 @@ class LegKeys:
         leg.tx.prepare(wishes.copy_of(key))
         self._count_mki(leg, conference, key, 1)
 
-    def _check_rx(self, leg: Leg) -> None:
-        if self._legs.group_uplink[leg.row]:
+    def _check_alone(self, leg: Leg, direction: str) -> None:
+        """What all legs under the uplink key do, none does by itself: it would never follow the others again."""
+        if direction == "rx" and self._legs.group_uplink[leg.row]:
             raise PortError(Refusal.INVALID, "this leg sends under the conference's `uplink_key`: leave `leg` away")
+
+    def _check_rx(self, leg: Leg) -> None:
         if leg.rx.active is None:
             raise PortError(Refusal.KEY_MISSING, "this leg was added without `rx` and cannot speak; add it anew")
 
@@ -65,6 +69,7 @@ class LegKeys:
 
     def activate(self, leg: Leg, conference: Conference, epoch: int, direction: str) -> None:
         """Switch to a prepared key of a leg."""
+        self._check_alone(leg, direction)
         if direction == "rx":
             self._must_be_prepared(leg, epoch)
             self._grace.activate(leg, epoch)
@@ -81,6 +86,7 @@ class LegKeys:
 
     def retire(self, leg: Leg, epoch: int, direction: str) -> None:
         """Accept nothing more under the key before."""
+        self._check_alone(leg, direction)
         if direction == "tx":
             raise PortError(Refusal.INVALID, "a leg hears nothing without its key: activate another, or remove it")
         if leg.former is None or leg.rx.active is None or epoch >= leg.rx.active.epoch:
@@ -89,6 +95,7 @@ class LegKeys:
 
     def abort(self, leg: Leg, epoch: int, direction: str) -> None:
         """Forget a prepared key of a leg."""
+        self._check_alone(leg, direction)
         if direction == "rx":
             leg.rx.abort(epoch)
             self._grace.forget(leg)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from mixer.port import ConferenceCreate, Key, KeyAbort, KeyActivate, KeyPrepare, KeyRetire, PortError
+from mixer.port import ConferenceCreate, Key, KeyAbort, KeyActivate, KeyPrepare, KeyRetire, PortError, Refusal
 from tests import naive
 from tests.mixer.phone import Phone, tone
 from tests.mixer.room import DEFAULT, Room
-from tests.mixer.test_engine_legkeys import pair, prepare_rx, switch
+from tests.mixer.test_engine_legkeys import pair, prepare_rx, refused, switch
 from tests.reference.srtp import Context
 
 
@@ -210,3 +210,14 @@ def test_a_refused_uplink_key_has_changed_nothing() -> None:
     room.apply(KeyActivate(conference="e", direction="rx", epoch=3))
     room.run(100)
     assert received(room, "ann") == received(room, "bob") == 15
+
+
+def test_one_leg_of_a_group_uplink_is_not_served_alone() -> None:
+    room, (ann,) = uplinks("ann")
+    key = prepare_uplink(room, 2)
+    for command in (KeyAbort, KeyActivate, KeyRetire):
+        refused(room, command(conference="d", leg="ann", direction="rx", epoch=2), Refusal.INVALID)
+    room.apply(KeyActivate(conference="d", direction="rx", epoch=2))
+    switch(ann, key)
+    room.run(100)
+    assert received(room) == 5
