@@ -110,11 +110,11 @@ class KeyLine:
 
     def mkis(self) -> set[str]:
         """Names of all keys held."""
-        return {key.mki for key in self._held()}
+        return {key.mki for key in self.held()}
 
     def wipe(self) -> None:
         """Forget everything."""
-        for key in self._held():
+        for key in self.held():
             key.secret.wipe()
         self.active = None
         self.prepared.clear()
@@ -131,7 +131,8 @@ class KeyLine:
         elif epoch in self.prepared:
             self.prepared.pop(epoch).secret.wipe()
 
-    def _held(self) -> list[Key]:
+    def held(self) -> list[Key]:
+        """All keys that are prepared or active."""
         return [*self.prepared.values(), *([self.active] if self.active else [])]
 
 

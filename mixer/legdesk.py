@@ -255,7 +255,7 @@ class LegDesk:
 
     def _forget_keys(self, leg: Leg, conference: Conference) -> None:
         self._grace.leave(leg)
-        for key in [*([leg.tx.active] if leg.tx.active else []), *leg.tx.prepared.values()]:
+        for key in leg.tx.held():
             self._legkeys.forget_mki(leg, conference, key)
         leg.tx.wipe()
 

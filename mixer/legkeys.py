@@ -74,10 +74,10 @@ class LegKeys:
             self._must_be_prepared(leg, epoch)
             self._grace.activate(leg, epoch)
             return
-        before = leg.tx.active
+        before = [key for key in leg.tx.held() if key.epoch < epoch]
         key = leg.tx.activate(epoch, self._state.frame)
-        if before is not None:
-            self.forget_mki(leg, conference, before)
+        for gone in before:
+            self.forget_mki(leg, conference, gone)
         self._open(leg, conference, key)
         leg.tx.spend()
         self._state.events.append(

@@ -415,3 +415,11 @@ def test_nobody_else_opens_a_renewed_key() -> None:
             with pytest.raises(Refused):
                 context.unprotect(sent.octets)
     assert len(readable(mine, [key])) == len(mine)
+
+
+def test_a_key_that_is_skipped_frees_its_mki() -> None:
+    room, ann = pair("mki")
+    prepare_tx(room, ann, 2, mki="aaaa")
+    prepare_tx(room, ann, 3, mki="bbbb")
+    room.apply(KeyActivate(conference="c", leg="ann", epoch=3))
+    room.apply(KeyPrepare(conference="c", key=room.key("z", mki="aaaa", epoch=2)))
