@@ -63,8 +63,9 @@ class Desk:
         self._state = state
         self._conferences = state.conferences
         self._status = Status(state, keying)
-        legkeys = LegKeys(state, grace, ledger)
-        self._keys = KeyDesk(state, keying, legkeys, ledger)
+        received = KeyLedger()
+        legkeys = LegKeys(state, grace, ledger, received)
+        self._keys = KeyDesk(state, keying, legkeys, ledger, received)
         self._legs = LegDesk(state, admission, grace, keying, downlink, reports, self._status, legkeys, ledger)
         self._methods: dict[type[Command], Callable[[Any], Reply]] = {
             ConferenceCreate: self._create,

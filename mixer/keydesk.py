@@ -32,10 +32,10 @@ from mixer.state import State
 class KeyDesk:
     """Serves what concerns keys of a running conference."""
 
-    def __init__(self, state: State, keying: Keying, legkeys: LegKeys, sent: KeyLedger) -> None:
+    def __init__(self, state: State, keying: Keying, legkeys: LegKeys, sent: KeyLedger, received: KeyLedger) -> None:
         self._state, self._keying, self._legkeys = state, keying, legkeys
-        self._sent_under, self._received_under = sent, KeyLedger()
-        """Keys of our own packets, and group keys of legs' packets: SSRCs are unique in one conference only."""
+        self._sent_under, self._received_under = sent, received
+        """Keys of our own packets, and of legs' packets: SSRCs are unique in one conference only."""
 
     # -- the first keys -----------------------------------------------------------------------
 

@@ -74,8 +74,9 @@ class LegDesk:
         if wish.leg in self._legs:
             raise PortError(Refusal.DUPLICATE_LEG, f"leg {wish.leg!r} exists")
         plan = wishes.plan_leg(wish, conference)
-        if wish.tx:
-            self._sent_under.check(wish.tx.secret)
+        for key in (wish.rx, wish.tx):
+            if key:
+                self._sent_under.check(key.secret)
         if wish.ssrc and not self._may_claim(conference, wish.ssrc):
             raise PortError(Refusal.SSRC_CONFLICT, f"SSRC {wish.ssrc} is in use in {conference.name!r}; take another")
         leg = self._legs.add(wishes.without_keys(wish), conference.row, plan.suite, self._state.frame)

@@ -17,8 +17,9 @@ from mixer.suites import SUITES
 class LegKeys:
     """Prepares, activates, retires and aborts keys of legs."""
 
-    def __init__(self, state: State, grace: Grace, sent: KeyLedger) -> None:
-        self._state, self._grace, self._sent_under = state, grace, sent
+    def __init__(self, state: State, grace: Grace, sent: KeyLedger, received: KeyLedger) -> None:
+        self._state, self._grace = state, grace
+        self._sent_under, self._received_under = sent, received
         self._legs, self._sessions, self._streams = state.legs, state.sessions, state.streams
 
     def begin(self, leg: Leg, rx: Key | None, tx: Key | None) -> None:
@@ -26,6 +27,8 @@ class LegKeys:
         for line, key in ((leg.rx, rx), (leg.tx, tx)):
             if key is not None:
                 line.active, line.highest, line.since = wishes.nameplate(key), key.epoch, self._state.frame
+        if rx is not None:
+            self._received_under.record(rx.secret)
 
     def begin_uplink(self, leg: Leg, conference: Conference) -> None:
         """A leg under the conference's uplink key may begin under one that is prepared."""
@@ -41,11 +44,14 @@ class LegKeys:
         if direction == "rx":
             self._check_rx(leg)
             leg.rx.check(key)
+            self._sent_under.check(key.secret)
+            self._received_under.record(key.secret)
             self._grace.prepare(leg, wishes.copy_of(key))
             return
         self._check_tx(leg, conference, key)
         leg.tx.check(key)
         self._sent_under.check(key.secret)
+        self._received_under.check(key.secret)
         self._sent_under.record(key.secret)
         leg.tx.prepare(wishes.copy_of(key))
         self._count_mki(leg, conference, key, 1)
