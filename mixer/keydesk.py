@@ -49,14 +49,14 @@ class KeyDesk:
             self._check_fresh(key, uplink)
 
     def hold_first(self, conference: Conference, key: Key | None, uplink: Key | None) -> None:
-        """Begin with these keys, which have been checked."""
+        """Begin with these keys, which have been checked. Raises `PortError` LIMIT if none can be taken."""
+        if key:  # first, for the ledger may refuse
+            self._hold(conference, 0, key)
+            conference.cohorts[0].activate(key.epoch, self._state.frame)
         if uplink:
             self._received_under.record(uplink.secret)
             conference.uplink.prepare(wishes.copy_of(uplink))
             conference.uplink.activate(uplink.epoch)
-        if key:
-            self._hold(conference, 0, key)
-            conference.cohorts[0].activate(key.epoch, self._state.frame)
 
     def _check_fresh(self, key: Key, other: Key | None) -> None:
         self._sent_under.check(key.secret)
