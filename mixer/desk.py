@@ -17,7 +17,7 @@ from mixer.keying import Keying
 from mixer.ledger import KeyLedger
 from mixer.legdesk import LegDesk
 from mixer.legkeys import LegKeys
-from mixer.legs import Leg
+from mixer.legs import Leg, Mode
 from mixer.port import (
     Command,
     ConferenceCreate,
@@ -172,7 +172,8 @@ class Desk:
     def _remove_leg(self, wish: LegRemove) -> LegStatus:
         leg = self._state.legs.named(wish.leg)
         conference, cohort = self._state.conference_of(leg.row), int(self._state.legs.cohort[leg.row])
+        bridge = wish.bridge and self._state.legs.mode[leg.row] >= Mode.GROUP_SSRC
         status = self._legs.remove(leg)
-        if wish.bridge:
+        if bridge:
             self._keys.bridge_all(conference, cohort)
         return status

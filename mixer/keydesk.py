@@ -14,7 +14,7 @@ from mixer.epochs import KeyLine, check_key
 from mixer.keying import Keying
 from mixer.ledger import KeyLedger
 from mixer.legkeys import LegKeys
-from mixer.legs import Leg
+from mixer.legs import Leg, Mode
 from mixer.port import (
     Done,
     Key,
@@ -126,6 +126,8 @@ class KeyDesk:
         else:
             named = [self._leg(conference, name) for name in wish.legs]
             for leg in named:
+                if legs.mode[leg.row] < Mode.GROUP_SSRC:
+                    raise PortError(Refusal.INVALID, f"leg {leg.name!r} hears no group key; leave it out")
                 if legs.cohort[leg.row] != wish.cohort:
                     text = f"leg {leg.name!r} is of cohort {legs.cohort[leg.row]}, not {wish.cohort}"
                     raise PortError(Refusal.INVALID, text)
