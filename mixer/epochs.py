@@ -3,9 +3,9 @@
     PREPARED --activate--> ACTIVE --superseded, retire, expire--> RETIRED (wiped)
         \\------abort, superseded-----> ABORTED (wiped)
 
-A cohort has such a line of keys for what it hears, and a leg one for each direction as soon as a key of its
-own is renewed. Epochs of a line strictly increase (I7); one that was aborted or retired never comes back.
-Nothing here chooses when to switch: control proposes, this disposes.
+A cohort has such a line of keys for what it hears, and a leg one for each direction. Epochs of a line
+strictly increase (I7); one that was aborted or retired never comes back. Nothing here chooses when to switch:
+control proposes, this disposes.
 """
 
 from __future__ import annotations

@@ -3,10 +3,11 @@
 A leg switches when it likes. From `key.prepare` on its packets may be under the session's key or under a
 prepared one; the first authentic packet under that activates it, and for a moment packets of before, late on
 their way, are still accepted. Which key a packet has, its MKI tells, or without one the authentication
-(RFC 4568 section 7.1.4). The rollover counter goes on (RFC 3711 section 3.3.1).
+(RFC 4568 section 7.1.4). The rollover counter goes on (RFC 3711 section 3.3.1), also through a key that control
+activated and under which nothing has come.
 
 Only packets that the session's key did not open come here, and only of legs that are changing keys; how many
-keys are tried in a tick is bounded, in all and for each leg.
+are tried in a tick is bounded, in all and for each leg. What a packet claims binds nothing: it may be forged.
 """
 
 from __future__ import annotations

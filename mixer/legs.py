@@ -60,9 +60,9 @@ class Leg:
     suite: Suite | None
     """Of what it hears under its own key, or of what it sends."""
     tx: KeyLine = field(default_factory=KeyLine)
-    """Own keys of what it hears, from the first renewal on. The secret of the active one is in its session only."""
+    """Own keys of what it hears. The secret of the active one is in its session only."""
     rx: KeyLine = field(default_factory=KeyLine)
-    """The same of what it sends."""
+    """The same of what it sends; under a group uplink key, those of the conference that it has been told."""
     waiting: dict[int, Waiting] = field(default_factory=dict)
     """Sessions opened for prepared `rx` keys, by epoch."""
     former: Former | None = None
