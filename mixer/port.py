@@ -238,7 +238,8 @@ class LegRemove(_Value, frozen=True, kw_only=True):
 
     leg: Identifier
     bridge: bool = False
-    """Bridge its cohort in the same step (see `key.bridge`): not one packet more goes out under a key it held."""
+    """Bridge its cohort in the same step (see `key.bridge`): not one packet more goes out under a key it held. Of
+    no effect if it hears no group key."""
 
 
 # ---------------------------------------------------------------------------------------------
