@@ -101,6 +101,10 @@ class Desk:
         """Remove a leg."""
         return self._legs.remove(leg)
 
+    def part(self, conference: str) -> None:
+        """A conference is about to be emptied leg by leg. Raises `PortError` UNKNOWN_CONFERENCE."""
+        self._conferences.named(conference).parting = True
+
     def drain(self) -> None:
         """Refuse newcomers, and say goodbye to every leg."""
         self.draining = True
@@ -140,6 +144,7 @@ class Desk:
 
     def _destroy(self, wish: ConferenceDestroy) -> Done:
         conference = self._conferences.named(wish.conference)
+        conference.parting = True
         for row in sorted(conference.legs):
             self._legs.remove(self._state.legs.at(row))
         conference.wipe()

@@ -234,7 +234,8 @@ class LegModify(_Value, frozen=True, kw_only=True):
 
 
 class LegRemove(_Value, frozen=True, kw_only=True):
-    """Remove a leg; it is sent an RTCP BYE. The reply carries its final statistics."""
+    """Remove a leg. The reply carries its final statistics. It is sent an RTCP BYE, unless all it heard was the
+    common stream under a group key, which goes on: anybody could replay that goodbye to the others."""
 
     leg: Identifier
     bridge: bool = False
