@@ -11,7 +11,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 .DEFAULT_GOAL := help
 
 help:
-	@echo 'make demo      two conferences on loopback, with recorded speech; prints who heard whom'
+	@echo 'make demo      conferences on loopback, with recorded speech; prints who heard whom, and who no more'
 	@echo 'make test      lint, then every test, real clients included'
 	@echo 'make test-all  the same, then the core on each further Python at hand'
 	@echo 'make bench     capacity of this machine: curves and a table'

@@ -1,10 +1,11 @@
-"""make demo: two conferences on loopback, four voices in each, and the proof of who heard whom.
+"""make demo: conferences on loopback, four voices in each, and the proof of who heard whom.
 
     python -m bench.demo [--out demo-out]
 
-One conference is under a group key, with twenty more who only listen; the other gives every leg keys of
-its own. Everybody is a `bench.phone` with its own SRTP. What each heard is written to a WAV file and
-then judged by content. Exits with 1, and says why, if anybody missed a voice or heard itself.
+One conference is under a group key, with twenty more who only listen; another gives every leg keys of its
+own; of a third, whose keys the rekey policy makes, somebody leaves (`bench.farewell`). Everybody is a
+`bench.phone` with its own SRTP. What each heard is written to a WAV file and then judged by content. Exits
+with 1, and says why, if anybody missed a voice, heard itself, or reads what it must not.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import numpy as np
 
 from bench import content
 from bench.codec import Samples, codec
+from bench.farewell import farewell, report
 from bench.phone import HearingKey, Keys, Phone, read_wav, write_wav
 from bench.processes import BenchError, Daemon, daemon
 from bench.screen import Screen
@@ -85,12 +87,15 @@ async def demo(out: Path) -> list[str]:
         after = await mixer.client.node_info()
         cpu_us = (mixer.child.cpu_ns() - cpu) / 1000 / (time.monotonic() - begin) / 50
         unique_packets = _received(rooms[1]) - heard_before
-    screen.finish()
+        screen.finish()
+        print("\nNow somebody leaves, and the key changes ...")
+        parting = await farewell(mixer)
     problems = []
     for room in rooms:
         problems += _report(room)
         _save(room, out)
     problems += _costs(rooms, before, after, unique_packets, cpu_us)
+    problems += report(parting)
     print(f"\nWhat everybody heard is in {out}/, one WAV file each.")
     for room in rooms:
         for phone in room.everybody:
@@ -277,7 +282,7 @@ def main() -> int:
     for problem in problems:
         print(f"UNTRUE: {problem}", file=sys.stderr)
     if not problems:
-        print("Everybody heard everybody else, and nobody heard itself.")
+        print("Everybody heard everybody else, nobody heard itself, and who left hears nothing.")
     return 1 if problems else 0
 
 

@@ -134,7 +134,7 @@ async def _needed(mixer: MixerClient, method: Method, options: argparse.Namespac
     if method.name != "leg.add":
         return ["key"]
     conference = await mixer.call(port.ConferenceShow(conference=options.conference))
-    shared = (options.keying or conference.keying) == "group" and conference.style == "ssrc"
+    shared = (options.keying or conference.keying) == "group" and conference.style == "ssrc" and not options.bridged
     up = [] if options.uplink == "group" else ["rx"]
     return up if shared else [*up, "tx"]
 
@@ -142,7 +142,7 @@ async def _needed(mixer: MixerClient, method: Method, options: argparse.Namespac
 def _key(field: str, options: argparse.Namespace, secret: Secret) -> port.Key:
     prefix = ctlargs.KEY_FIELDS[field]
     chosen: dict[str, object] = {"suite": options.suite, "secret": secret}
-    for name in ("mki", "epoch", "roc"):
+    for name in ("mki", "epoch", "roc", "max_age_s", "max_packets"):
         value = getattr(options, prefix + name, None)
         if value is not None:
             chosen[name] = value
@@ -221,8 +221,10 @@ def _show_clients(name: str, key: port.Key, options: argparse.Namespace, reply: 
 
 
 def _subject(options: argparse.Namespace) -> str:
-    """A file name for the keys of a conference, an epoch or a leg."""
+    """A file name for the keys of a conference, a cohort, an epoch or a leg."""
     name = str(getattr(options, "leg", None) or options.conference)
+    if getattr(options, "cohort", None):
+        name = f"{name}-cohort{options.cohort}"
     safe = "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in name).lstrip(".")
     epoch = getattr(options, "epoch", None)
     return f"{safe}-{epoch}" if epoch is not None else safe

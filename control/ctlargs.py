@@ -21,7 +21,6 @@ from mixer.suites import SUITES
 
 KEY_FIELDS: Final[dict[str, str]] = {"key": "", "uplink_key": "uplink_", "rx": "rx_", "tx": "tx_"}
 """Fields that are keys, and what the names of their options begin with."""
-_HIDDEN: Final = frozenset({"cohort"})
 
 
 def parser() -> argparse.ArgumentParser:
@@ -82,7 +81,7 @@ def _add_method(verbs: Any, verb: str, method: Method, common: argparse.Argument
     for field in info.fields:
         if field.name in KEY_FIELDS:
             _add_key(leaf, field.name, described.get(field.name, ""))
-        elif field.name not in _HIDDEN:
+        else:
             _add_field(leaf, field, described.get(field.name))
     if key_fields(method):
         _add_key_making(leaf)
@@ -110,6 +109,9 @@ def _add_key(leaf: argparse.ArgumentParser, field: str, text: str) -> None:
     group.add_argument(f"--{prefix}mki", metavar="HEX", help="master key identifier, 0 to 4 octets")
     if field in ("key", "uplink_key"):
         group.add_argument(f"--{prefix}epoch", type=int, metavar="N", help="above all earlier ones")
+    if field == "key":
+        group.add_argument("--max-age-s", type=float, metavar="X", help="destroy it so long after activation")
+        group.add_argument("--max-packets", type=int, metavar="N", help="destroy it after so many packets")
     if field in ("uplink_key", "rx"):
         group.add_argument(f"--{prefix}roc", type=int, metavar="N", help="rollover counter it joins at")
 
@@ -153,12 +155,22 @@ def _value(shape: inspect.Type) -> dict[str, Any]:
         return {"type": int, "metavar": "N"}
     if isinstance(shape, inspect.FloatType):
         return {"type": float, "metavar": "X"}
+    if isinstance(shape, inspect.BoolType):
+        return {"type": _on_or_off, "metavar": "on|off"}
+    if isinstance(shape, inspect.VarTupleType):
+        return {"nargs": "+", "metavar": "NAME"}
     return {}
+
+
+def _on_or_off(word: str) -> bool:
+    if word not in ("on", "off"):
+        raise argparse.ArgumentTypeError(f"say on or off, not {word}")
+    return word == "on"
 
 
 _GROUPS: Final = {
     "node": "The mixer itself",
     "conference": "Conferences",
     "leg": "Legs: the endpoints of a conference",
-    "key": "Group keys of a running conference",
+    "key": "Keys of a running conference",
 }

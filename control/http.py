@@ -42,6 +42,8 @@ class NodeCollector(Collector):
         status = self._status()
         yield GaugeMetricFamily("mrfp_legs", "Legs in all conferences.", status.legs)
         yield GaugeMetricFamily("mrfp_conferences", "Conferences.", status.conferences)
+        yield GaugeMetricFamily("mrfp_bridged_legs", "Group-keyed legs on keys of their own.", status.bridged)
+        yield GaugeMetricFamily("mrfp_group_keys", "Cohorts with an active group key.", status.group_keys)
         yield GaugeMetricFamily("mrfp_draining", "1 while no new legs are taken.", int(status.draining))
         yield GaugeMetricFamily("mrfp_receive_buffer_bytes", "Socket receive buffer granted.", status.granted_rcvbuf)
         for name, text, value in (

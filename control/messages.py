@@ -81,6 +81,10 @@ class NodeStatus(_Message, frozen=True, kw_only=True):
     tick_ms: int
     legs: int
     conferences: int
+    bridged: int = 0
+    """Legs of group keying that hear under keys of their own (`key.bridge`)."""
+    group_keys: int = 0
+    """Cohorts with an active group key: so many encrypts a tick serve all other group-keyed listeners."""
     port: int
     """The shared media port (UDP)."""
     draining: bool = False

@@ -108,6 +108,10 @@ class Conferences:
         """Rates at which conferences mix, Hz."""
         return {conference.rate for conference in self._by_row.values()}
 
+    def group_keys(self) -> int:
+        """Cohorts of all conferences that have an active group key."""
+        return sum(line.active is not None for one in self._by_row.values() for line in one.cohorts.values())
+
     def names(self) -> list[str]:
         return sorted(self._by_name)
 

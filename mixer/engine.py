@@ -201,6 +201,17 @@ class Engine:
     def conferences_count(self) -> int:
         return len(self._state.conferences)
 
+    @property
+    def bridged_count(self) -> int:
+        """Legs that were bridged, and are still."""
+        legs, top = self._state.legs, self._state.legs.top
+        return int(np.count_nonzero(legs.bridged[:top] & legs.used[:top]))
+
+    @property
+    def group_keys_count(self) -> int:
+        """Cohorts with an active group key."""
+        return self._state.conferences.group_keys()
+
     def conferences(self) -> list[str]:
         """Names of all conferences."""
         return self._state.conferences.names()

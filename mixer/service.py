@@ -304,6 +304,8 @@ class Service:
             "draining": engine.draining,
             "legs": engine.legs_count,
             "conferences": engine.conferences_count,
+            "bridged": engine.bridged_count,
+            "group_keys": engine.group_keys_count,
             "port": self.port,
             "received": engine.tally.received,
             "accepted": engine.tally.accepted,

@@ -94,6 +94,28 @@ async def test_keys_come_from_files(
         assert spelling not in printed
 
 
+async def test_bridge_from_the_command_line(house: House) -> None:
+    assert await run(house, "conference", "create", "room") == 0
+    assert await run(house, "key", "bridge", "room", "on", "--cohort", "2", "--legs", "a", "b") == 0
+    assert house.mixer.commands[-1] == port.KeyBridge(conference="room", cohort=2, legs=("a", "b"), on=True)
+    assert await run(house, "key", "bridge", "room", "off") == 0
+    assert house.mixer.commands[-1] == port.KeyBridge(conference="room", on=False)
+    with pytest.raises(SystemExit) as misused:
+        await run(house, "key", "bridge", "room", "perhaps")
+    assert misused.value.code == 2
+
+
+async def test_limits_of_a_key_from_the_command_line(house: House, tmp_path: Path) -> None:
+    assert await run(house, "conference", "create", "room") == 0
+    kept = tmp_path / "kept"
+    words = ["--generate", "--save-keys", str(kept), "--epoch", "9", "--max-age-s", "600", "--max-packets", "1000"]
+    assert await run(house, "key", "prepare", "room", "--cohort", "3", *words) == 0
+    prepared = house.mixer.commands[-1]
+    assert isinstance(prepared, port.KeyPrepare)
+    assert (prepared.cohort, prepared.key.max_age_s, prepared.key.max_packets) == (3, 600.0, 1000)
+    assert [path.name for path in kept.iterdir()] == ["room-cohort3-9-key.key"]
+
+
 async def test_bad_key_files(house: House, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "k"
     for content, message in (
