@@ -416,8 +416,11 @@ class Conductor:
         self._tickets.append(Ticket(port.KeyAbort(conference=self.conference, cohort=wish.cohort, epoch=wish.epoch)))
 
     def _retire(self, wish: want.Retire) -> None:
-        self.keychain.forget(wish.cohort, wish.epoch)
-        self._tickets.append(Ticket(port.KeyRetire(conference=self.conference, cohort=wish.cohort, epoch=wish.epoch)))
+        """Which step of the ratchet the mixer is at may not be known: it refuses the other."""
+        for epoch in self.keychain.steps(wish.cohort, wish.epoch) or [wish.epoch]:
+            self.keychain.forget(wish.cohort, epoch)
+            command = port.KeyRetire(conference=self.conference, cohort=wish.cohort, epoch=epoch)
+            self._tickets.append(Ticket(command, cohort=wish.cohort, epoch=epoch))
 
     def _bridge(self, wish: want.Bridge) -> None:
         names = wish.members

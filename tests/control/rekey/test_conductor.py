@@ -323,6 +323,23 @@ def test_a_bridge_that_was_to_come_with_a_removal_comes_without() -> None:
     assert bridge == port.KeyBridge(conference="c", cohort=0, on=True)
 
 
+def test_what_is_retired_is_retired_at_whatever_step() -> None:
+    """The mixer never said whether it took the last step: it is told of both, and neither is kept here."""
+    stage = settled("ann", "bob")
+    stage.join("cat")
+    stage.now += 0.2
+    stage.conductor.advance(stage.now)
+    (activate,) = [t.command for t in stage.conductor.tickets() if isinstance(t.command, port.KeyActivate)]
+    assert activate.epoch == 0x101
+    stage.now += 6.0
+    stage.conductor.advance(stage.now)
+    for name in ("ann", "bob", "cat"):
+        stage.conductor.leave(name, stage.now)
+    retired = [t.command.epoch for t in stage.conductor.tickets() if isinstance(t.command, port.KeyRetire)]
+    assert retired == [0x100, 0x101]
+    assert not [value for value in reachable(stage.conductor.keychain) if isinstance(value, Secret)]
+
+
 def test_a_focus_that_ends_keeps_no_key() -> None:
     stage = settled("ann")
     stage.conductor.close()
