@@ -90,7 +90,8 @@ class Policy:
         cohort = known.cohort
         if key is cohort.pending:
             rekeying.complete_if_done(book, cohort, now)
-        elif not cohort.sealed and not key.tainted:
+        elif cohort.state is not State.ACTIVATING and not cohort.sealed and not key.tainted:
+            # While the mixer switches, a late word about the key before is of no use: the next would be sent at once.
             bridging.unbridge(book, cohort, (member,))
         return True
 

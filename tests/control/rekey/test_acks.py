@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from control.rekey.book import Ignored
+from control.rekey.intentions import Bridge, Obtain
+from control.rekey.policy import Policy
 from control.rekey.settings import RekeySettings
 from tests.control.rekey.people import Network
 from tests.control.rekey.stage import running
@@ -122,3 +124,29 @@ def test_I6_an_ack_of_a_key_sent_to_another_frees_nobody() -> None:
     assert stage.ignored()["unknown_epoch"] == 1
     stage.run(0.8)
     assert stage.epoch_heard_by("new") is None or stage.people["new"].said
+
+
+def test_i6_a_late_word_about_the_old_key_while_the_new_one_is_being_activated() -> None:
+    policy = Policy(RekeySettings(mode="group", cohort_target=0, t_leave_min=0.1, epoch_max_age=20.0))
+    for name in "abc":
+        policy.join(name, ratchets=True, now=0.0)
+    policy.advance(0.2)
+    (first,) = [each.epoch for each in policy.intentions() if isinstance(each, Obtain)]
+    policy.key_ready(0, first, 0.2)
+    policy.acked("a", first, 0.21)
+    policy.acked("b", first, 0.21)
+    policy.advance(1.3)  # c lags
+    policy.switched(0, first, 1.3)
+    second: list[int] = []
+    while not second:
+        policy.intentions()
+        now = policy.due()
+        assert now is not None
+        policy.advance(now)
+        second = [each.epoch for each in policy.intentions() if isinstance(each, Obtain)]
+    policy.key_ready(0, second[0], now)
+    policy.acked("a", second[0], now)
+    policy.acked("b", second[0], now)  # nobody else is waited for: Activate is said
+    policy.intentions()
+    policy.acked("c", first, now)
+    assert Bridge(0, ("c",), False) not in policy.intentions(), "it would be sent the second, which it has not got"

@@ -411,6 +411,8 @@ class OddWorld(RuleBasedStateMachine):
             return
         if isinstance(command, port.KeyPrepare):
             self.prepared.add((command.cohort, command.key.epoch))
+        if isinstance(command, port.KeyActivate):  # a mixer that has activated it held it before
+            self.prepared.add((command.cohort, command.epoch))
         self.stage.answer(ticket)
         if fate == "twice":
             self.stage.answer(ticket)
