@@ -18,6 +18,8 @@ Rules that make it safe:
   `used`, after the packet has authenticated, keeps the step and wipes what was before it.
 * The key before is kept for a second after the first packet under a new one, for packets that were overtaken, and
   no longer: whoever left may know it, and could forge with it.
+* Epochs rise in one life of a focus, which a bundle of MIKEY stands for. Another life begins where it likes, and its
+  keys supersede those of the life before.
 * SSRC, sequence and rollover counter are not part of a key: a receiver keeps one rollover counter for each SSRC,
   whatever the key (RFC 3711 section 3.2.3), and begins where the signalling said.
 """
@@ -38,8 +40,10 @@ from mixer.suites import SuiteName
 
 RETENTION_S: Final = 1.0
 """How long a key is kept after the first packet under a newer one."""
-MAX_KEYS: Final = 3
-"""Group keys held at a time: the one in use, the one before, and the one to come."""
+MAX_KEYS: Final = 6
+"""Group keys held at a time: the one before, the one in use, two that evictions may have thrown away on their way
+here, the one to come, and one to spare. Nobody tells a member which were thrown away: the first packet under
+the next key does."""
 
 
 @dataclass(slots=True)
@@ -75,8 +79,14 @@ class Member:
         """Messages that changed nothing: forged, replayed, malformed, or not for us."""
         self._receiver = Receiver(psk, identity=name.encode(), peer=focus.encode())
         self._keys: dict[bytes, MemberKey] = {}
-        self._group: list[int] = []
-        """Epochs of the group keys held, in the order in which they rise."""
+        self._owns: list[bytes] = []
+        """MKIs of the leg's own keys: the one before, if it is still held, and the newest."""
+        self._lives: dict[int, int] = {}
+        """CSB IDs, each with its place among the lives of the focus."""
+        self._group: dict[int, int] = {}
+        """Epochs of the group keys held, each with the life that it is of."""
+        self._proved = (-1, 0)
+        """Life and epoch of the newest key that a packet has authenticated under."""
         self._epochs: dict[int, _Epoch] = {}
         """Secrets that can be ratcheted, by generation."""
         self._candidates: dict[bytes, MemberKey] = {}
@@ -84,9 +94,12 @@ class Member:
     # -- what comes over the key channel ------------------------------------------------------
 
     def own(self, mki: bytes, secret: Secret, suite: SuiteName) -> None:
-        """Hold the leg's own key. It is never superseded by a group key; a second one replaces the first."""
-        for former in [key for key in self._keys.values() if not self._is_group(key.mki) and key.mki != mki]:
-            self._wipe(former.mki)
+        """Hold the leg's own key; no group key supersedes it. The one before is kept as a group key would be."""
+        self._owns = [former for former in self._owns if former != mki]
+        for former in self._owns[:-1]:
+            self._wipe(former)
+        self._wipe(mki)
+        self._owns = [*self._owns[-1:], mki]
         self._keys[mki] = MemberKey(suite, Secret(secret.reveal()), mki)
 
     def receive(self, octets: bytes, *, now: float) -> bytes | None:
@@ -97,24 +110,34 @@ class Member:
             self.refused += 1
             return None
         if delivery is not None:
-            self._install(delivery)
+            self._install(delivery, now)
         self.advance(now=now)
         return answer
 
-    def _install(self, delivery: Delivery) -> None:
+    def _install(self, delivery: Delivery, now: float) -> None:
+        """Hold what is acknowledged, though it is not the newest: the focus may have thrown that away."""
         push, epoch = delivery.push, delivery.push.epoch
-        if self._group and epoch <= self._group[-1]:
-            return  # of before: acknowledged all the same, so that the focus need not ask again
-        if push.kind == "tgk":
+        life = self._lives.setdefault(delivery.csb_id, len(self._lives))
+        if not self._is_group(push.mki) or self._group.get(epoch) == life or life < len(self._lives) - 1:
+            return
+        known = self._epochs.get(generation_of(epoch))
+        fresh = known is None or self._lives[known.delivery.csb_id] != life
+        if push.kind == "tgk" and (fresh or known is None or known.number < epoch):
+            self._forget_generation(epoch)
             self._epochs[generation_of(epoch)] = _Epoch(push.secret, epoch, delivery)
         streams = tuple((session.ssrc, session.roc) for session in push.sessions)
-        self._hold(epoch, MemberKey(push.suite, delivery.srtp_key(), push.mki, streams))
+        key = MemberKey(push.suite, delivery.srtp_key(), push.mki, streams)
+        if (life, epoch) < self._proved:
+            key.retires = now + RETENTION_S
+        self._hold(epoch, life, key)
 
-    def _hold(self, epoch: int, key: MemberKey) -> None:
-        self._keys[key.mki] = key
-        self._group.append(epoch)
-        while len(self._group) > MAX_KEYS:
-            self._drop(self._group[0])
+    def _hold(self, epoch: int, life: int, key: MemberKey) -> None:
+        self._wipe(key.mki)
+        self._keys[key.mki], self._group[epoch] = key, life
+        ranked = sorted((life, epoch) for epoch, life in self._group.items())
+        spare = [number for rank, number in ranked[:-1] if number != epoch and (rank, number) != self._proved]
+        for number in spare[: len(ranked) - MAX_KEYS] if len(ranked) > MAX_KEYS else ():
+            self._drop(number)
 
     # -- what comes over the media ------------------------------------------------------------
 
@@ -136,14 +159,17 @@ class Member:
         candidate = self._candidates.pop(mki, None)
         if candidate is not None:
             self._commit(int.from_bytes(mki), candidate)
-        key = self._keys.get(mki)
-        if key is None or not self._is_group(mki):
+        if mki not in self._keys:
             return
-        number = int.from_bytes(mki)
-        for epoch in self._group:
-            before = self._keys[mki_of(epoch)]
-            if epoch < number and before.retires is None:
-                before.retires = now + RETENTION_S
+        if self._is_group(mki):
+            number = int.from_bytes(mki)
+            proved = self._group[number], number
+            self._proved = max(self._proved, proved)
+            before = [mki_of(epoch) for epoch, life in self._group.items() if (life, epoch) < proved]
+        else:
+            before = self._owns[: self._owns.index(mki)]
+        for key in [self._keys[former] for former in before]:
+            key.retires = now + RETENTION_S if key.retires is None else key.retires
 
     def _commit(self, number: int, key: MemberKey) -> None:
         """The ratchet has moved on: keep this step's secret, and none before it."""
@@ -151,11 +177,7 @@ class Member:
         held.secret, before = self._stepped(held, number), held.secret
         held.number = number
         before.wipe()
-        if not self._group or number > self._group[-1]:
-            self._hold(number, key)
-        else:
-            self._keys[key.mki] = key
-            self._group = sorted({*self._group, number})
+        self._hold(number, self._lives[held.delivery.csb_id], key)
 
     def _derived(self, held: _Epoch, number: int) -> Secret:
         stepped = self._stepped(held, number)
@@ -178,10 +200,12 @@ class Member:
 
     def advance(self, *, now: float) -> None:
         """Wipe the keys whose time is over."""
-        for epoch in list(self._group):
-            retires = self._keys[mki_of(epoch)].retires
-            if retires is not None and retires <= now:
-                self._drop(epoch)
+        for key in [key for key in self._keys.values() if key.retires is not None and key.retires <= now]:
+            if self._is_group(key.mki):
+                self._drop(int.from_bytes(key.mki))
+            else:
+                self._wipe(key.mki)
+                self._owns.remove(key.mki)
 
     def close(self) -> None:
         """Leave: wipe everything."""
@@ -189,6 +213,7 @@ class Member:
             self._wipe(mki)
         for held in self._epochs.values():
             held.secret.wipe()
+        self._owns.clear()
         self._group.clear()
         self._epochs.clear()
         self._candidates.clear()
@@ -200,14 +225,21 @@ class Member:
     @property
     def epoch(self) -> int:
         """The newest group epoch held, 0 if none."""
-        return self._group[-1] if self._group else 0
+        return max((life, epoch) for epoch, life in self._group.items())[1] if self._group else 0
 
     def _drop(self, epoch: int) -> None:
-        self._group.remove(epoch)
+        del self._group[epoch]
         self._wipe(mki_of(epoch))
-        generation = generation_of(epoch)
-        if all(generation_of(other) != generation for other in self._group) and generation in self._epochs:
-            self._epochs.pop(generation).secret.wipe()
+        if all(generation_of(other) != generation_of(epoch) for other in self._group):
+            self._forget_generation(epoch)
+
+    def _forget_generation(self, epoch: int) -> None:
+        """Wipe the secret that a generation's steps derive from, and what was derived and never proved."""
+        held = self._epochs.pop(generation_of(epoch), None)
+        if held is not None:
+            held.secret.wipe()
+        for mki in [mki for mki in self._candidates if generation_of(int.from_bytes(mki)) == generation_of(epoch)]:
+            self._candidates.pop(mki).secret.wipe()
 
     def _wipe(self, mki: bytes) -> None:
         key = self._keys.pop(mki, None)

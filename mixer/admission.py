@@ -186,6 +186,8 @@ class Admission:
     def _unlock(self, leg: Leg, packet: bytes, ssrc: int) -> tuple[Drop, bytes]:
         self._trials -= 1
         fate, clear = self._unlock_now(leg, packet, ssrc)
+        if fate == Drop.ACCEPTED:
+            self._grace.heard(np.array([leg.row]))
         if self._legs.changing_key[leg.row] and fate in OTHER_KEY:
             other, clear = self._grace.open(leg, packet)
             fate = more_telling(fate, other)

@@ -31,6 +31,8 @@ class Conference:
     """Style `mki`: suite and MKI length of all keys that share a stream, fixed by the first."""
     own_mkis: Counter[str] = field(default_factory=Counter)
     """Style `mki`: MKIs of legs' own keys beside the group's."""
+    parting: bool = False
+    """It is being emptied, its common streams with it."""
     legs: set[int] = field(default_factory=set)
     """Leg rows."""
     cohort_legs: defaultdict[int, set[int]] = field(default_factory=lambda: defaultdict(set))

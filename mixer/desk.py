@@ -17,7 +17,7 @@ from mixer.keying import Keying
 from mixer.ledger import KeyLedger
 from mixer.legdesk import LegDesk
 from mixer.legkeys import LegKeys
-from mixer.legs import Leg
+from mixer.legs import Leg, Mode
 from mixer.port import (
     Command,
     ConferenceCreate,
@@ -63,8 +63,9 @@ class Desk:
         self._state = state
         self._conferences = state.conferences
         self._status = Status(state, keying)
-        legkeys = LegKeys(state, grace, ledger)
-        self._keys = KeyDesk(state, keying, legkeys, ledger)
+        received = KeyLedger()
+        legkeys = LegKeys(state, grace, ledger, received)
+        self._keys = KeyDesk(state, keying, legkeys, ledger, received)
         self._legs = LegDesk(state, admission, grace, keying, downlink, reports, self._status, legkeys, ledger)
         self._methods: dict[type[Command], Callable[[Any], Reply]] = {
             ConferenceCreate: self._create,
@@ -99,6 +100,10 @@ class Desk:
     def remove(self, leg: Leg) -> LegStatus:
         """Remove a leg."""
         return self._legs.remove(leg)
+
+    def part(self, conference: str) -> None:
+        """A conference is about to be emptied leg by leg. Raises `PortError` UNKNOWN_CONFERENCE."""
+        self._conferences.named(conference).parting = True
 
     def drain(self) -> None:
         """Refuse newcomers, and say goodbye to every leg."""
@@ -139,6 +144,7 @@ class Desk:
 
     def _destroy(self, wish: ConferenceDestroy) -> Done:
         conference = self._conferences.named(wish.conference)
+        conference.parting = True
         for row in sorted(conference.legs):
             self._legs.remove(self._state.legs.at(row))
         conference.wipe()
@@ -171,7 +177,8 @@ class Desk:
     def _remove_leg(self, wish: LegRemove) -> LegStatus:
         leg = self._state.legs.named(wish.leg)
         conference, cohort = self._state.conference_of(leg.row), int(self._state.legs.cohort[leg.row])
+        bridge = wish.bridge and self._state.legs.mode[leg.row] >= Mode.GROUP_SSRC
         status = self._legs.remove(leg)
-        if wish.bridge:
+        if bridge:
             self._keys.bridge_all(conference, cohort)
         return status

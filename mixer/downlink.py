@@ -170,11 +170,12 @@ class Downlink:
         self._sessions.protect(self._pointers, written.begin + rows, written.session[rows], written.index[rows])
         streams.index[plan.streams] += 1
         streams.sent[written.group] += 1
-        streams.under_key[written.group] += 1
         mine = written.leg[~written.joined & ~written.minus]
         legs.own_index[mine] += 1
         legs.own_sent[mine] += 1
         minus = written.leg[written.minus]
+        # A stream that all its listeners hear without themselves is under the key, too.
+        streams.under_key[np.union1d(written.group, legs.stream[minus])] += 1
         legs.minus_index[minus] += 1
         legs.minus_sent[minus] += 1
         legs.sent[plan.leg] += 1

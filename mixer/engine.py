@@ -160,6 +160,14 @@ class Engine:
         """Take no new conferences or legs from now on."""
         self._desk.draining = True
 
+    def part(self, conference: str) -> None:
+        """A conference is about to be emptied leg by leg: the goodbye of its common streams goes to every listener.
+
+        Raises:
+            PortError: UNKNOWN_CONFERENCE.
+        """
+        self._desk.part(conference)
+
     def drain(self) -> None:
         """Refuse newcomers and remove every leg; the next tick carries their RTCP BYEs."""
         self._desk.drain()

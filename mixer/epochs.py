@@ -3,9 +3,9 @@
     PREPARED --activate--> ACTIVE --superseded, retire, expire--> RETIRED (wiped)
         \\------abort, superseded-----> ABORTED (wiped)
 
-A cohort has such a line of keys for what it hears, and a leg one for each direction as soon as a key of its
-own is renewed. Epochs of a line strictly increase (I7); one that was aborted or retired never comes back.
-Nothing here chooses when to switch: control proposes, this disposes.
+A cohort has such a line of keys for what it hears, and a leg one for each direction. Epochs of a line
+strictly increase (I7); one that was aborted or retired never comes back. Nothing here chooses when to switch:
+control proposes, this disposes.
 """
 
 from __future__ import annotations
@@ -110,11 +110,11 @@ class KeyLine:
 
     def mkis(self) -> set[str]:
         """Names of all keys held."""
-        return {key.mki for key in self._held()}
+        return {key.mki for key in self.held()}
 
     def wipe(self) -> None:
         """Forget everything."""
-        for key in self._held():
+        for key in self.held():
             key.secret.wipe()
         self.active = None
         self.prepared.clear()
@@ -131,7 +131,8 @@ class KeyLine:
         elif epoch in self.prepared:
             self.prepared.pop(epoch).secret.wipe()
 
-    def _held(self) -> list[Key]:
+    def held(self) -> list[Key]:
+        """All keys that are prepared or active."""
         return [*self.prepared.values(), *([self.active] if self.active else [])]
 
 

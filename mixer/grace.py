@@ -3,10 +3,11 @@
 A leg switches when it likes. From `key.prepare` on its packets may be under the session's key or under a
 prepared one; the first authentic packet under that activates it, and for a moment packets of before, late on
 their way, are still accepted. Which key a packet has, its MKI tells, or without one the authentication
-(RFC 4568 section 7.1.4). The rollover counter goes on (RFC 3711 section 3.3.1).
+(RFC 4568 section 7.1.4). The rollover counter goes on (RFC 3711 section 3.3.1), also through a key that control
+activated and under which nothing has come.
 
 Only packets that the session's key did not open come here, and only of legs that are changing keys; how many
-keys are tried in a tick is bounded, in all and for each leg.
+are tried in a tick is bounded, in all and for each leg. What a packet claims binds nothing: it may be forged.
 """
 
 from __future__ import annotations
@@ -21,13 +22,14 @@ from mixer.batch import Batch
 from mixer.drops import Drop
 from mixer.legs import Former, Leg, Waiting
 from mixer.port import Key, KeySwitched, StreamPosition
+from mixer.secret import Secret
 from mixer.state import State
 from mixer.suites import SUITES
 
-TRIALS: Final = 2048
-"""Keys tried in one tick."""
+TRIALS: Final = 512
+"""Packets tried in one tick, each under four keys at most."""
 TRIALS_EACH: Final = 16
-"""Keys tried for one leg in one tick."""
+"""The same for one leg."""
 
 OTHER_KEY: Final = (Drop.AUTH_FAILED, Drop.UNKNOWN_MKI, Drop.REPLAYED)
 """What a packet under another key is called by a session: libsrtp looks for replays before it authenticates."""
@@ -43,11 +45,11 @@ class Grace:
         self._legs, self._sessions = state.legs, state.sessions
         self._changing: set[int] = set()
         """Legs with a former session."""
-        self._trials: Counter[int] = Counter()
+        self._trials, self._tried = TRIALS, Counter[int]()
 
     def begin(self) -> None:
         """A new tick: a new budget, and former keys whose time is over are destroyed."""
-        self._trials.clear()
+        self._trials, self._tried = TRIALS, Counter()
         for row in list(self._changing):
             former = self._legs.at(row).former
             if former is None or former.until <= self._state.frame:
@@ -56,6 +58,8 @@ class Grace:
     def end(self, leg: Leg) -> None:
         """Accept nothing any more under the key of before."""
         if leg.former is not None:
+            if self._legs.awaited[leg.row]:
+                leg.stood = self._stand(leg)
             self._sessions.close(leg.former.session)
             leg.former = None
         self._changing.discard(leg.row)
@@ -66,23 +70,42 @@ class Grace:
         leg.rx.prepare(key)
         self._note(leg)
 
-    def activate(self, leg: Leg, epoch: int, session: int = -1) -> None:
-        """From now on the leg's key is a prepared one; `session` if a packet has opened one for it."""
+    def activate(self, leg: Leg, epoch: int) -> None:
+        """From now on the leg's key is a prepared one, whether a packet has come under it or not."""
         legs, row = self._legs, leg.row
-        if session < 0:
-            session = self._session(leg, leg.rx.prepared[epoch], int(legs.ssrc[row]), None)
+        key, ssrc = leg.rx.prepared[epoch], int(legs.ssrc[row])
+        if key.roc and not ssrc:
+            late = (SUITES[key.suite], Secret(key.secret.reveal()), bytes.fromhex(key.mki), key.roc)
+            self._replace(leg, epoch, -1)
+            leg.late_key = late
+        else:
+            self._replace(leg, epoch, self._session(leg, key, ssrc, None))
+        legs.awaited[row] = legs.latched[row]
+        self._note(leg)
+
+    def _replace(self, leg: Leg, epoch: int, session: int) -> None:
+        """A session under a prepared key takes over."""
+        legs, row, stood = self._legs, leg.row, self._stand(leg)
+        if session >= 0:
+            del leg.waiting[epoch]
         leg.rx.activate(epoch, self._state.frame)
         leg.rx.spend()
-        leg.waiting.pop(epoch, None)
         self.forget(leg)
         self.end(leg)
-        leg.former = Former(int(legs.rx_session[row]), self._state.frame + self._ticks())
+        leg.former, leg.stood = Former(int(legs.rx_session[row]), self._state.frame + self._ticks()), stood
         self._changing.add(row)
         legs.rx_session[row] = session
         if leg.late_key:
             leg.late_key[1].wipe()
             leg.late_key = None
+        legs.awaited[row] = False
         self._note(leg)
+
+    def heard(self, rows: Rows) -> None:
+        """The sessions of these legs, int64[n], have opened packets."""
+        for row in set(rows[self._legs.awaited[rows]].tolist()):
+            self._legs.awaited[row] = False
+            self._note(self._legs.at(row))
 
     def forget(self, leg: Leg) -> None:
         """Close the sessions of keys that are not prepared any more."""
@@ -119,12 +142,16 @@ class Grace:
 
     def open(self, leg: Leg, packet: bytes) -> tuple[Drop, bytes]:
         """Try the keys before and after the session's on an RTP packet: its fate, and the clear text."""
-        verdict, ssrc = Drop.UNKNOWN_MKI, int.from_bytes(packet[8:12])
-        for epoch, session in self._others(leg, ssrc, int.from_bytes(packet[2:4])):
+        verdict, ssrc, seq = Drop.UNKNOWN_MKI, int.from_bytes(packet[8:12]), int.from_bytes(packet[2:4])
+        if not self._spend(leg):
+            return verdict, b""
+        for epoch, session in [*self._awaited(leg, ssrc, seq), *self._others(leg, ssrc, seq)]:
             fate, clear = self._sessions.try_unprotect(session, packet)
             if fate == Drop.ACCEPTED:
-                if epoch:
+                if epoch in leg.rx.prepared:
                     self._adopt(leg, epoch, session, clear)
+                elif session == self._legs.rx_session[leg.row]:
+                    self.heard(np.array([leg.row]))
                 return fate, clear
             verdict = more_telling(verdict, fate)
         return verdict, b""
@@ -132,6 +159,8 @@ class Grace:
     def open_rtcp(self, leg: Leg, packet: bytes) -> tuple[Drop, bytes]:
         """The same for RTCP, which activates nothing: near a switch it may be under either key."""
         verdict = Drop.UNKNOWN_MKI
+        if not self._spend(leg):
+            return verdict, b""
         for _, session in self._others(leg, int.from_bytes(packet[4:8]), None):
             fate, clear = self._sessions.unprotect_rtcp(session, packet)
             if fate == Drop.ACCEPTED:
@@ -139,48 +168,76 @@ class Grace:
             verdict = more_telling(verdict, fate)
         return verdict, b""
 
+    def _spend(self, leg: Leg) -> bool:
+        """Take one packet from the budget; False if it is spent."""
+        if self._trials <= 0 or self._tried[leg.row] >= TRIALS_EACH:
+            return False
+        self._trials -= 1
+        self._tried[leg.row] += 1
+        return True
+
     def _others(self, leg: Leg, ssrc: int, seq: int | None) -> list[tuple[int, int]]:
         """(epoch, session) of the keys to try: prepared ones, and epoch 0 for the one before."""
-        if self._trials.total() >= TRIALS or self._trials[leg.row] >= TRIALS_EACH:
-            return []
-        self._trials[leg.row] += 1
         others = [(epoch, self._session(leg, key, ssrc, seq)) for epoch, key in sorted(leg.rx.prepared.items())]
         if leg.former is not None and leg.former.session >= 0:
             others.append((0, leg.former.session))
         return others
 
+    def _awaited(self, leg: Leg, ssrc: int, seq: int) -> list[tuple[int, int]]:
+        """The same of a session that control activated, if it has opened nothing yet: its stream may have gone on
+        into the next rollover before it came."""
+        if not self._legs.awaited[leg.row] or self._legs.ssrc[leg.row] != ssrc:
+            return []
+        session = int(self._legs.rx_session[leg.row])
+        self._sessions.set_roc(session, self._rollover(leg, seq))
+        return [(0, session)]
+
     def _session(self, leg: Leg, key: Key, ssrc: int, seq: int | None) -> int:
-        """A session for a prepared key at the place where the leg's stream stands; kept until that moves on."""
-        at = (ssrc, self._rollover(leg, key, ssrc, seq))
+        """A session for a prepared key, for a packet; no sequence number means the stream as it stands. What a
+        packet only claims never outlives it: it may be forged."""
+        legs, row = self._legs, leg.row
+        if legs.latched[row]:
+            own = int(legs.ssrc[row])
+            ssrc, roc = own, self._rollover(leg, seq if ssrc == own else None)
+        else:
+            ssrc, roc = (ssrc, key.roc) if key.roc else (0, 0)
         waiting = leg.waiting.get(key.epoch)
-        if waiting is not None:
-            if waiting.at == at or seq is None:
-                return waiting.session
+        if waiting is not None and waiting.ssrc != ssrc:
             self._sessions.close(waiting.session)
-        session = self._sessions.open(
-            SUITES[key.suite], key.secret, bytes.fromhex(key.mki), ssrc=ssrc, roc=at[1] if ssrc else 0
-        )
-        leg.waiting[key.epoch] = Waiting(session, at)
+            waiting = None
+        if waiting is None:
+            suite, mki = SUITES[key.suite], bytes.fromhex(key.mki)
+            session = self._sessions.open(suite, key.secret, mki, ssrc=ssrc, roc=roc, others=True)
+        else:
+            session = waiting.session
+            if waiting.roc != roc:
+                self._sessions.set_roc(session, roc)
+        leg.waiting[key.epoch] = Waiting(session, ssrc, roc)
         return session
 
-    def _rollover(self, leg: Leg, key: Key, ssrc: int, seq: int | None) -> int:
-        """The rollover counter of a packet, by RFC 3711 section 3.3.1; the key's own for a stream that is new."""
-        session = int(self._legs.rx_session[leg.row])
-        if session < 0 or int(self._legs.ssrc[leg.row]) != ssrc or not self._legs.latched[leg.row]:
-            return key.roc
-        roc = self._sessions.roc(session, ssrc)
+    def _rollover(self, leg: Leg, seq: int | None) -> int:
+        """The rollover counter of a packet by RFC 3711 section 3.3.1, or of the last one."""
+        roc = self._stand(leg)
         if seq is None:
             return roc
         step = seq - (int(self._state.reception.highest[leg.row]) & 0xFFFF)
         return max(0, roc + (step < -0x8000) - (step > 0x8000))
 
+    def _stand(self, leg: Leg) -> int:
+        """The rollover counter of the last packet that a leg's keys opened."""
+        legs, row = self._legs, leg.row
+        ssrc = int(legs.ssrc[row])
+        if not legs.awaited[row]:
+            return self._sessions.roc(int(legs.rx_session[row]), ssrc) if legs.rx_session[row] >= 0 else 0
+        former = leg.former.session if leg.former is not None else -1
+        return max(leg.stood, self._sessions.roc(former, ssrc) if former >= 0 else 0)
+
     def _adopt(self, leg: Leg, epoch: int, session: int, clear: bytes) -> None:
         """A packet authenticated under a prepared key: the leg has switched."""
         ssrc, seq = int.from_bytes(clear[8:12]), int.from_bytes(clear[2:4])
-        position = StreamPosition(
-            ssrc=ssrc, roc=leg.waiting[epoch].at[1], seq=seq, payload_type=clear[1] & 0x7F, epoch=epoch
-        )
-        self.activate(leg, epoch, session)
+        roc = self._sessions.roc(session, ssrc)
+        position = StreamPosition(ssrc=ssrc, roc=roc, seq=seq, payload_type=clear[1] & 0x7F, epoch=epoch)
+        self._replace(leg, epoch, session)
         self._state.events.append(
             KeySwitched(
                 conference=self._state.conference_of(leg.row).name,
@@ -192,7 +249,8 @@ class Grace:
         )
 
     def _note(self, leg: Leg) -> None:
-        self._legs.changing_key[leg.row] = bool(leg.rx.prepared) or leg.former is not None
+        changing = bool(leg.rx.prepared) or leg.former is not None or bool(self._legs.awaited[leg.row])
+        self._legs.changing_key[leg.row] = changing
 
     def _ticks(self) -> int:
         return self._state.ticks(self._state.config.rx_grace_ms)

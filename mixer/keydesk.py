@@ -14,7 +14,7 @@ from mixer.epochs import KeyLine, check_key
 from mixer.keying import Keying
 from mixer.ledger import KeyLedger
 from mixer.legkeys import LegKeys
-from mixer.legs import Leg
+from mixer.legs import Leg, Mode
 from mixer.port import (
     Done,
     Key,
@@ -32,10 +32,10 @@ from mixer.state import State
 class KeyDesk:
     """Serves what concerns keys of a running conference."""
 
-    def __init__(self, state: State, keying: Keying, legkeys: LegKeys, sent: KeyLedger) -> None:
+    def __init__(self, state: State, keying: Keying, legkeys: LegKeys, sent: KeyLedger, received: KeyLedger) -> None:
         self._state, self._keying, self._legkeys = state, keying, legkeys
-        self._sent_under, self._received_under = sent, KeyLedger()
-        """Keys of our own packets, and group keys of legs' packets: SSRCs are unique in one conference only."""
+        self._sent_under, self._received_under = sent, received
+        """Keys of our own packets, and of legs' packets: SSRCs are unique in one conference only."""
 
     # -- the first keys -----------------------------------------------------------------------
 
@@ -49,14 +49,14 @@ class KeyDesk:
             self._check_fresh(key, uplink)
 
     def hold_first(self, conference: Conference, key: Key | None, uplink: Key | None) -> None:
-        """Begin with these keys, which have been checked."""
+        """Begin with these keys, which have been checked. Raises `PortError` LIMIT if none can be taken."""
+        if key:  # first, for the ledger may refuse
+            self._hold(conference, 0, key)
+            conference.cohorts[0].activate(key.epoch, self._state.frame)
         if uplink:
             self._received_under.record(uplink.secret)
             conference.uplink.prepare(wishes.copy_of(uplink))
             conference.uplink.activate(uplink.epoch)
-        if key:
-            self._hold(conference, 0, key)
-            conference.cohorts[0].activate(key.epoch, self._state.frame)
 
     def _check_fresh(self, key: Key, other: Key | None) -> None:
         self._sent_under.check(key.secret)
@@ -126,6 +126,8 @@ class KeyDesk:
         else:
             named = [self._leg(conference, name) for name in wish.legs]
             for leg in named:
+                if legs.mode[leg.row] < Mode.GROUP_SSRC:
+                    raise PortError(Refusal.INVALID, f"leg {leg.name!r} hears no group key; leave it out")
                 if legs.cohort[leg.row] != wish.cohort:
                     text = f"leg {leg.name!r} is of cohort {legs.cohort[leg.row]}, not {wish.cohort}"
                     raise PortError(Refusal.INVALID, text)
@@ -169,9 +171,12 @@ class KeyDesk:
         if conference.uplink.active is None:
             raise PortError(Refusal.INVALID, "this conference began without an `uplink_key`; it can't have one later")
         conference.uplink.check(key)
+        legs = [leg for leg in self._uplinks(conference) if leg.rx.highest < key.epoch]
+        for leg in legs:  # one may have begun under a key that the conference has aborted since
+            leg.rx.check(key)
         self._received_under.record(key.secret)
         conference.uplink.prepare(wishes.copy_of(key))
-        for leg in self._uplinks(conference):
+        for leg in legs:
             self._legkeys.hear_also(leg, wishes.copy_of(key))
 
     def _for_uplinks(self, conference: Conference, what: str, epoch: int) -> None:

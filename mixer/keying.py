@@ -53,7 +53,8 @@ class Keying:
         reported = max(reported, int(streams.reported[row]))
         self._sessions.continue_rtcp(int(streams.session[row]), reported)
         limit, tick_ms = self._state.config.hard_epoch_packets, self._state.config.tick_ms
-        streams.limit[row] = line.active.max_packets or limit
+        at_once = max(1, tick_ms // int(streams.ptime[row]))
+        streams.limit[row] = (line.active.max_packets or limit) - (at_once - 1)
         age_s = line.active.max_age_s
         streams.expiry[row] = NEVER if age_s is None else line.since + max(1, int(age_s * 1000 / tick_ms))
 

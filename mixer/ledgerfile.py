@@ -4,12 +4,13 @@
 
 It is written without waiting for the disk: what a killed process has written, the kernel keeps; only a
 machine that loses power may lose the last keys, and then the fresh SSRCs of the new life stand between.
-Mixers of one machine may share a file: each appends whole fingerprints, and reads all at its start. A torn
-end (a full disk) is cut off.
+Mixers of one machine may share a file: each appends whole fingerprints under a lock, and reads all at its start.
+A torn end (a full disk) is cut off.
 """
 
 from __future__ import annotations
 
+import fcntl
 import os
 import secrets
 from pathlib import Path
@@ -40,10 +41,7 @@ def open_ledger(path: Path) -> KeyLedger:
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-        content = _read(file)
-        if not content:
-            content = MAGIC + secrets.token_bytes(SALT)
-            os.write(file, content)
+        content = _begin(file)
     except OSError as error:
         raise LedgerError(f"cannot use the key ledger {path}: {error.strerror or error}") from None
     head = len(MAGIC) + SALT
@@ -51,11 +49,25 @@ def open_ledger(path: Path) -> KeyLedger:
         os.close(file)
         raise LedgerError(f"{path} is not a key ledger; move it away, and push only fresh keys")
     body = content[head:]
-    torn = len(body) % FINGERPRINT
-    if torn:
-        os.ftruncate(file, len(content) - torn)
-    seen = [body[at : at + FINGERPRINT] for at in range(0, len(body) - torn, FINGERPRINT)]
+    seen = [body[at : at + FINGERPRINT] for at in range(0, len(body), FINGERPRINT)]
     return KeyLedger(content[len(MAGIC) : head], seen, _Appender(file, path).append)
+
+
+def _begin(file: int) -> bytes:
+    """What a file holds, after it was begun, or what was torn cut off. One mixer at a time."""
+    fcntl.flock(file, fcntl.LOCK_EX)
+    try:
+        content = _read(file)
+        if not content:
+            content = MAGIC + secrets.token_bytes(SALT)
+            os.write(file, content)
+        torn = max(0, len(content) - len(MAGIC) - SALT) % FINGERPRINT
+        if torn and content.startswith(MAGIC):
+            content = content[:-torn]
+            os.ftruncate(file, len(content))
+        return content
+    finally:
+        fcntl.flock(file, fcntl.LOCK_UN)
 
 
 class _Appender:
@@ -65,13 +77,18 @@ class _Appender:
         self._file, self._path = file, path
 
     def append(self, fingerprint: bytes) -> None:
+        fcntl.flock(self._file, fcntl.LOCK_EX)
         try:
             written = os.write(self._file, fingerprint)
+            if written != len(fingerprint):
+                os.ftruncate(self._file, os.fstat(self._file).st_size - written)
+                raise LedgerError(f"the disk of the key ledger {self._path} is full")
+        except LedgerError:
+            raise
         except OSError as error:
             raise LedgerError(f"cannot write the key ledger {self._path}: {error.strerror or error}") from None
-        if written != len(fingerprint):
-            os.ftruncate(self._file, os.fstat(self._file).st_size - written)
-            raise LedgerError(f"the disk of the key ledger {self._path} is full")
+        finally:
+            fcntl.flock(self._file, fcntl.LOCK_UN)
 
     def __del__(self) -> None:
         os.close(self._file)

@@ -74,8 +74,9 @@ class LegDesk:
         if wish.leg in self._legs:
             raise PortError(Refusal.DUPLICATE_LEG, f"leg {wish.leg!r} exists")
         plan = wishes.plan_leg(wish, conference)
-        if wish.tx:
-            self._sent_under.check(wish.tx.secret)
+        for key in (wish.rx, wish.tx):
+            if key:
+                self._sent_under.check(key.secret)
         if wish.ssrc and not self._may_claim(conference, wish.ssrc):
             raise PortError(Refusal.SSRC_CONFLICT, f"SSRC {wish.ssrc} is in use in {conference.name!r}; take another")
         leg = self._legs.add(wishes.without_keys(wish), conference.row, plan.suite, self._state.frame)
@@ -88,6 +89,8 @@ class LegDesk:
         self._join_stream(leg, conference, plan.form)
         self._describe(leg, plan)
         self._open_uplink(leg, plan.uplink)
+        if wish.uplink == "group":
+            self._legkeys.begin_uplink(leg, conference)
         self._open_downlink(leg, wish.tx, conference, plan.mode)
         if plan.remote is not None:
             self._admission.locate(leg.row, self._hash(leg, plan.remote), plan.remote)
@@ -253,7 +256,7 @@ class LegDesk:
 
     def _forget_keys(self, leg: Leg, conference: Conference) -> None:
         self._grace.leave(leg)
-        for key in [*([leg.tx.active] if leg.tx.active else []), *leg.tx.prepared.values()]:
+        for key in leg.tx.held():
             self._legkeys.forget_mki(leg, conference, key)
         leg.tx.wipe()
 

@@ -17,8 +17,9 @@ from mixer.suites import SUITES
 class LegKeys:
     """Prepares, activates, retires and aborts keys of legs."""
 
-    def __init__(self, state: State, grace: Grace, sent: KeyLedger) -> None:
-        self._state, self._grace, self._sent_under = state, grace, sent
+    def __init__(self, state: State, grace: Grace, sent: KeyLedger, received: KeyLedger) -> None:
+        self._state, self._grace = state, grace
+        self._sent_under, self._received_under = sent, received
         self._legs, self._sessions, self._streams = state.legs, state.sessions, state.streams
 
     def begin(self, leg: Leg, rx: Key | None, tx: Key | None) -> None:
@@ -26,27 +27,41 @@ class LegKeys:
         for line, key in ((leg.rx, rx), (leg.tx, tx)):
             if key is not None:
                 line.active, line.highest, line.since = wishes.nameplate(key), key.epoch, self._state.frame
+        if rx is not None:
+            self._received_under.record(rx.secret)
+
+    def begin_uplink(self, leg: Leg, conference: Conference) -> None:
+        """A leg under the conference's uplink key may begin under one that is prepared."""
+        for _, key in sorted(conference.uplink.prepared.items()):
+            self.hear_also(leg, wishes.copy_of(key))
 
     def prepare(self, leg: Leg, conference: Conference, key: Key, direction: str) -> None:
         """Hold the next key of a leg. Raises `PortError`, and then nothing has changed."""
         check_key(key, direction)
         if self._legs.mode[leg.row] == Mode.CLEAR:
             raise PortError(Refusal.INVALID, f"leg {leg.name!r} is clear; it has no keys")
+        self._check_alone(leg, direction)
         if direction == "rx":
             self._check_rx(leg)
             leg.rx.check(key)
+            self._sent_under.check(key.secret)
+            self._received_under.record(key.secret)
             self._grace.prepare(leg, wishes.copy_of(key))
             return
         self._check_tx(leg, conference, key)
         leg.tx.check(key)
         self._sent_under.check(key.secret)
+        self._received_under.check(key.secret)
         self._sent_under.record(key.secret)
         leg.tx.prepare(wishes.copy_of(key))
         self._count_mki(leg, conference, key, 1)
 
-    def _check_rx(self, leg: Leg) -> None:
-        if self._legs.group_uplink[leg.row]:
+    def _check_alone(self, leg: Leg, direction: str) -> None:
+        """What all legs under the uplink key do, none does by itself: it would never follow the others again."""
+        if direction == "rx" and self._legs.group_uplink[leg.row]:
             raise PortError(Refusal.INVALID, "this leg sends under the conference's `uplink_key`: leave `leg` away")
+
+    def _check_rx(self, leg: Leg) -> None:
         if leg.rx.active is None:
             raise PortError(Refusal.KEY_MISSING, "this leg was added without `rx` and cannot speak; add it anew")
 
@@ -60,14 +75,15 @@ class LegKeys:
 
     def activate(self, leg: Leg, conference: Conference, epoch: int, direction: str) -> None:
         """Switch to a prepared key of a leg."""
+        self._check_alone(leg, direction)
         if direction == "rx":
             self._must_be_prepared(leg, epoch)
             self._grace.activate(leg, epoch)
             return
-        before = leg.tx.active
+        before = [key for key in leg.tx.held() if key.epoch < epoch]
         key = leg.tx.activate(epoch, self._state.frame)
-        if before is not None:
-            self.forget_mki(leg, conference, before)
+        for gone in before:
+            self.forget_mki(leg, conference, gone)
         self._open(leg, conference, key)
         leg.tx.spend()
         self._state.events.append(
@@ -76,6 +92,7 @@ class LegKeys:
 
     def retire(self, leg: Leg, epoch: int, direction: str) -> None:
         """Accept nothing more under the key before."""
+        self._check_alone(leg, direction)
         if direction == "tx":
             raise PortError(Refusal.INVALID, "a leg hears nothing without its key: activate another, or remove it")
         if leg.former is None or leg.rx.active is None or epoch >= leg.rx.active.epoch:
@@ -84,6 +101,7 @@ class LegKeys:
 
     def abort(self, leg: Leg, epoch: int, direction: str) -> None:
         """Forget a prepared key of a leg."""
+        self._check_alone(leg, direction)
         if direction == "rx":
             leg.rx.abort(epoch)
             self._grace.forget(leg)
@@ -97,8 +115,7 @@ class LegKeys:
 
     def hear_also(self, leg: Leg, key: Key) -> None:
         """Accept the conference's next uplink key from a leg. Its line follows the conference's."""
-        if leg.rx.highest < key.epoch:
-            self._grace.prepare(leg, key)
+        self._grace.prepare(leg, key)
 
     def follow(self, leg: Leg, what: str, epoch: int) -> None:
         """Do for a leg what was done with the conference's uplink key, if it has not been done by a packet."""

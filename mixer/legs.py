@@ -42,10 +42,11 @@ class Former(NamedTuple):
 
 
 class Waiting(NamedTuple):
-    """A session for a prepared key, made for an (SSRC, ROC)."""
+    """A session for a prepared key, where its stream stands: the SSRC, 0 for any, and the ROC."""
 
     session: int
-    at: tuple[int, int]
+    ssrc: int
+    roc: int
 
 
 @dataclass(slots=True)
@@ -59,13 +60,15 @@ class Leg:
     suite: Suite | None
     """Of what it hears under its own key, or of what it sends."""
     tx: KeyLine = field(default_factory=KeyLine)
-    """Own keys of what it hears, from the first renewal on. The secret of the active one is in its session only."""
+    """Own keys of what it hears. The secret of the active one is in its session only."""
     rx: KeyLine = field(default_factory=KeyLine)
-    """The same of what it sends."""
+    """The same of what it sends; under a group uplink key, those of the conference that it has been told."""
     waiting: dict[int, Waiting] = field(default_factory=dict)
     """Sessions opened for prepared `rx` keys, by epoch."""
     former: Former | None = None
     """The `rx` session before the present one."""
+    stood: int = 0
+    """ROC of what it sends when its `awaited` session took over."""
     late_key: tuple[Suite, Secret, bytes, int] | None = None
     """Uplink key whose stream joins at a ROC and whose SSRC is not known yet."""
     sender_report: tuple[int, int] | None = None
@@ -99,6 +102,8 @@ class Legs:
         self.rx_session = np.full(rows, -1, np.int64)
         self.changing_key = np.zeros(rows, bool)
         """Other keys than its session's may open what it sends (`grace`)."""
+        self.awaited = np.zeros(rows, bool)
+        """Its session was activated by control, and has opened nothing yet."""
         self.group_uplink = np.zeros(rows, bool)
         self.declared = np.zeros(rows, bool)
         self.ssrc = np.zeros(rows, np.int64)
@@ -172,6 +177,7 @@ class Legs:
             self.claimed_silent,
             self.bridged,
             self.changing_key,
+            self.awaited,
             self.hopped,
             self.talking,
             self.timed_out,

@@ -234,11 +234,13 @@ class LegModify(_Value, frozen=True, kw_only=True):
 
 
 class LegRemove(_Value, frozen=True, kw_only=True):
-    """Remove a leg; it is sent an RTCP BYE. The reply carries its final statistics."""
+    """Remove a leg. The reply carries its final statistics. It is sent an RTCP BYE, unless all it heard was the
+    common stream under a group key, which goes on: anybody could replay that goodbye to the others."""
 
     leg: Identifier
     bridge: bool = False
-    """Bridge its cohort in the same step (see `key.bridge`): not one packet more goes out under a key it held."""
+    """Bridge its cohort in the same step (see `key.bridge`): not one packet more goes out under a key it held. Of
+    no effect if it hears no group key."""
 
 
 # ---------------------------------------------------------------------------------------------

@@ -66,15 +66,17 @@ class Reports:
         return packets
 
     def compose(self, leg: Leg, *, goodbye: bool = False) -> list[Packet]:
-        """The compound for one leg. One that only ever listened under a group key has no stream of its own:
-        it hears the common reports, and the goodbye of the common stream when it leaves."""
+        """The compound for one leg. One that only ever listened under a group key has no stream of its own: it
+        hears the common reports, and a goodbye only when the common stream ends, too. Sent to one that leaves
+        alone, the goodbye of a stream that goes on could be replayed to all others, by anybody."""
         legs, row = self._legs, leg.row
         mode, stream = legs.mode[row], int(legs.stream[row])
         lone = bool(alone(self._state, np.array([row]))[0])
         minus = mode == Mode.GROUP_SSRC and not lone
         session = int(legs.minus_session[row] if minus else legs.tx_session[row])
         if session < 0 and mode != Mode.CLEAR:
-            return self._common(stream, only=row) if goodbye and mode >= Mode.GROUP_SSRC and not lone else []
+            ends = self._state.conference_of(row).parting or self._streams.members[stream] == 1
+            return self._common(stream, only=row) if goodbye and ends and mode >= Mode.GROUP_SSRC and not lone else []
         if mode == Mode.GROUP_MKI:
             ssrc, sent = int(self._streams.ssrc[stream]), int(self._streams.index[stream] - self._streams.first[stream])
         elif minus:

@@ -245,6 +245,7 @@ class Service:
 
     async def _empty(self, conference: str) -> None:
         """Remove the legs of a conference in small steps: thousands at once would make a tick late."""
+        self.engine.part(conference)
         for leg in self.engine.legs_of(conference):
             if self.engine.has_leg(leg):
                 self.engine.apply(LegRemove(leg=leg))

@@ -34,6 +34,9 @@ SRTCP_INDEX: Final = 4
 """Octets of E flag and SRTCP index in front of MKI and tag (RFC 3711 section 3.4)."""
 
 
+RTP_HEADER: Final = 12
+
+
 class SrtpError(Exception):
     """libsrtp refused something that is not a peer's doing."""
 
@@ -151,23 +154,27 @@ class Sessions:
         self._scratch = np.zeros((1, STRIDE), np.uint8)
         self._scratch_length = np.zeros(1, np.int32)
         self._one = Pointers(self._scratch, self._scratch_length)
+        (self._data,), (self._size,) = self._one.of(np.zeros(1, np.int64))
         self._address = np.zeros(rows, np.int64)
         self._rank = np.zeros(rows, np.uint16)
         self._rank_stale = False
 
     # -- life ---------------------------------------------------------------------------------
 
-    def open(self, suite: Suite, secret: Secret, mki: bytes = b"", *, ssrc: int = 0, roc: int = 0) -> int:
+    def open(
+        self, suite: Suite, secret: Secret, mki: bytes = b"", *, ssrc: int = 0, roc: int = 0, others: bool = False
+    ) -> int:
         """Make a session and return its row.
 
         Args:
             ssrc: the one SSRC it is for; 0 accepts any inbound SSRC (receivers only).
             roc: rollover counter of the first packet; needs `ssrc`.
+            others: accept any other inbound SSRC, too, at ROC 0 (receivers only).
 
         Raises:
             SrtpError: if libsrtp refuses the policy.
         """
-        context = _create(suite, secret, ssrc, roc)
+        context = _create(suite, secret, ssrc, roc, others)
         if not self._free:
             self._grow()
         row = self._free.pop()
@@ -251,7 +258,7 @@ class Sessions:
         self.last[session] = index
         # libsrtp infers the ROC from the sequence number, up to 2^15 ahead of the last packet.
         for far in np.flatnonzero((index - before >= 1 << 15) & (index >= 1 << 16)):
-            self._set_roc(int(session[far]), int(index[far]) >> 16)
+            self.set_roc(int(session[far]), int(index[far]) >> 16)
         data, size = packets.of(rows)
         status = list(map(_LIB.srtp_protect, self._context[session].tolist(), data, size))
         if any(status):
@@ -266,11 +273,10 @@ class Sessions:
         five seconds makes this 720 steps for a conference that has lasted an hour: a millisecond.
         """
         report = np.frombuffer(_EMPTY_REPORT + int(self._ssrc[session]).to_bytes(4), np.uint8)
-        (data,), (size,) = self._one.of(_ROW_0)
         context, head = self._context[session], self._scratch[0, : len(report)]
         for _ in range(index - int(self._rtcp_count[session])):
             head[:], self._scratch_length[0] = report, len(report)
-            if _LIB.srtp_protect_rtcp(context, data, size):
+            if _LIB.srtp_protect_rtcp(context, self._data, self._size):
                 raise SrtpError("libsrtp could not continue an SRTCP index")
         self._rtcp_count[session] = max(index, self._rtcp_count[session])
 
@@ -281,8 +287,7 @@ class Sessions:
     def protect_rtcp(self, session: int, packet: bytes) -> bytes:
         """Encrypt one RTCP compound; libsrtp counts the SRTCP index, which never repeats."""
         self._load(packet)
-        data, size = self._one.of(_ROW_0)
-        status = _LIB.srtp_protect_rtcp(self._context[session], data[0], size[0])
+        status = _LIB.srtp_protect_rtcp(self._context[session], self._data, self._size)
         if status:
             raise SrtpError(f"libsrtp could not protect an RTCP packet: status {status}")
         self._rtcp_count[session] += 1
@@ -320,7 +325,13 @@ class Sessions:
     def _handle(self, session: int) -> Any:
         return _FFI.cast("srtp_t", int(_HOT.cast("uintptr_t", self._context[session])))
 
-    def _set_roc(self, session: int, roc: int) -> None:
+    def set_roc(self, session: int, roc: int) -> None:
+        """Take the next packet of the SSRC that a session is for to be of this rollover counter. For a receiver
+        that has opened packets of it already, this is no business of anybody's.
+
+        Raises:
+            SrtpError: if the session is not for one SSRC.
+        """
         handle = self._handle(session)
         if _ABI.srtp_set_stream_roc(handle, int(self._ssrc[session]), roc):
             raise SrtpError("libsrtp did not take a rollover counter; the session must be for one SSRC")
@@ -367,9 +378,17 @@ class Sessions:
 
     def try_unprotect(self, session: int, packet: bytes) -> tuple[Drop, bytes]:
         """Try a key on a copy: the fate of the packet, and its clear text if ACCEPTED."""
+        width = int(self.mki_length[session])
+        if width:
+            cut = len(packet) - (0 if self.aead[session] else int(self.tag[session])) - width
+            if cut < RTP_HEADER:
+                return Drop.TRUNCATED, b""
+            if packet[cut : cut + width] != self.mki[session, :width].tobytes():
+                return Drop.UNKNOWN_MKI, b""
+            packet = packet[:cut] + packet[cut + width :]
         self._load(packet)
-        fate = Drop(int(self.unprotect(self._one, _ROW_0, np.array([session]))[0]))
-        return fate, self._scratch[0, : self._scratch_length[0]].tobytes()
+        fate = Drop(int(_FATE[_LIB.srtp_unprotect(self._context[session], self._data, self._size)]))
+        return fate, self._scratch[0, : self._scratch_length[0]].tobytes() if fate == Drop.ACCEPTED else b""
 
     def unprotect_rtcp(self, session: int, packet: bytes) -> tuple[Drop, bytes]:
         """Authenticate and decrypt one SRTCP compound: its fate, and the clear text if ACCEPTED."""
@@ -381,8 +400,7 @@ class Sessions:
         if packet[cut : cut + width] != self.mki[session, :width].tobytes():
             return Drop.UNKNOWN_MKI, b""
         self._load(packet[:cut] + packet[cut + width :])
-        data, size = self._one.of(_ROW_0)
-        status = _LIB.srtp_unprotect_rtcp(self._context[session], data[0], size[0])
+        status = _LIB.srtp_unprotect_rtcp(self._context[session], self._data, self._size)
         return Drop(int(_FATE[status])), self._scratch[0, : self._scratch_length[0]].tobytes()
 
     def _load(self, packet: bytes) -> None:
@@ -390,20 +408,27 @@ class Sessions:
         self._scratch_length[0] = len(packet)
 
 
-_ROW_0: Final = np.zeros(1, np.int64)
 _EMPTY_REPORT: Final = bytes.fromhex("80c90001")
 
 
-def _create(suite: Suite, secret: Secret, ssrc: int, roc: int) -> Any:
-    """A libsrtp session as the hot binding's pointer."""
+def _policy(suite: Suite, key: Any, ssrc: int) -> Any:
     policy = _FFI.new("srtp_policy_t *")
     getattr(_ABI, _RTP_POLICY[suite.name])(_FFI.addressof(policy, "rtp"))
     getattr(_ABI, _RTCP_POLICY[suite.name])(_FFI.addressof(policy, "rtcp"))
     policy.ssrc_type = _SSRC_SPECIFIC if ssrc else _SSRC_ANY_INBOUND
     policy.ssrc_value = ssrc
     policy.window_size = _REPLAY_WINDOW
-    key = _FFI.new("unsigned char[64]", secret.reveal())
     policy.key = key
+    return policy
+
+
+def _create(suite: Suite, secret: Secret, ssrc: int, roc: int, others: bool) -> Any:
+    """A libsrtp session as the hot binding's pointer."""
+    key = _FFI.new("unsigned char[64]", secret.reveal())
+    policy = _policy(suite, key, ssrc)
+    anybody = _policy(suite, key, 0) if ssrc and others else None
+    if anybody is not None:
+        policy.next = anybody
     session = _FFI.new("srtp_t *")
     status = _ABI.srtp_create(session, policy)
     _FFI.memmove(key, bytes(64), 64)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -43,7 +44,7 @@ class Status:
             suite=key.suite if key else "",
             epoch=key.epoch if key else 0,
             prepared=sorted(conference.line(0).prepared),
-            cohorts=[self._cohort(conference, cohort) for cohort in conference.cohorts_known()],
+            cohorts=self._cohorts(conference),
             max_talkers=int(self._state.conferences.max_talkers[conference.row]),
             talkers=[legs.at(row).name for row in talking.tolist()],
             streams=[
@@ -80,10 +81,16 @@ class Status:
             for by_itself, (row, *facts) in zip(lone.tolist(), values, strict=True)
         ]
 
-    def _cohort(self, conference: Conference, cohort: int) -> CohortStatus:
+    def _cohorts(self, conference: Conference) -> list[CohortStatus]:
+        streams, packets = self._state.streams, Counter[int]()
+        for row in conference.streams:
+            cohort = int(streams.cohort[row])
+            packets[cohort] = max(packets[cohort], int(streams.under_key[row]))
+        return [self._cohort(conference, cohort, packets[cohort]) for cohort in conference.cohorts_known()]
+
+    def _cohort(self, conference: Conference, cohort: int, packets: int) -> CohortStatus:
         line, legs = conference.line(cohort), self._keying.legs_of(conference, cohort)
         age_s = (self._state.frame - line.since) * self._state.config.tick_ms / 1000
-        streams = self._keying.rows_of(conference, cohort)
         return CohortStatus(
             cohort=cohort,
             suite=line.active.suite if line.active else "",
@@ -91,7 +98,7 @@ class Status:
             prepared=sorted(line.prepared),
             highest=line.highest,
             age_s=age_s if line.active else 0.0,
-            packets=max((int(self._state.streams.under_key[row]) for row in streams), default=0) if line.active else 0,
+            packets=packets if line.active else 0,
             legs=len(legs),
             bridged=int(np.count_nonzero(alone(self._state, legs))),
         )

@@ -68,9 +68,9 @@ class Streams:
         self.sent = np.zeros(rows, np.int64)
         """Packets under the group key and this SSRC."""
         self.under_key = np.zeros(rows, np.int64)
-        """Packets under the active group key, over all SSRCs of the stream."""
+        """Packet times under the active group key, over all SSRCs of the stream, its legs' own ones among them."""
         self.limit = np.zeros(rows, np.int64)
-        """Packets that may be sent under the active group key."""
+        """Packets after which no tick may begin under the active group key: it could send one too many."""
         self.expiry = np.zeros(rows, np.int64)
         """Frame from which nothing more is sent under it."""
         self.reported = np.zeros(rows, np.int64)

@@ -93,6 +93,8 @@ class Uplink:
         # What fails is destroyed: of legs that are changing keys a copy is kept.
         saved = [batch.octets[row, : batch.length[row]].tobytes() for row in rows[locked][changing].tolist()]
         verdict = self._sessions.unprotect(pointers, rows[locked], session[locked])
+        if saved:
+            self._grace.heard(leg[rows[locked][changing[verdict[changing] == 0]]])
         if verdict.any():
             if saved:
                 again, some = verdict[changing], rows[locked][changing]

@@ -86,7 +86,7 @@ class Rooms:
 def can_ratchet(cohort: Cohort) -> bool:
     """A step of the active key would let newcomers in."""
     key = cohort.active
-    clean = key is not None and key.step < STEP_MAX and not key.tainted and not key.stuck
+    clean = key is not None and key.step < STEP_MAX and not key.tainted
     return clean and cohort.plain == 0 and not cohort.sealed
 
 

@@ -29,16 +29,20 @@ class Closing:
     def left(self, now: float) -> None:
         """One has left."""
         self._leaves.append(now)
+        self._forget(now)
 
     def is_near(self, now: float) -> bool:
         """The conference ends: the focus said so, or the leaves of the last while do."""
         if self.told:
             return True
+        self._forget(now)
         leaves, settings = self._leaves, self._settings
-        horizon = now - settings.closing_window
-        while leaves and leaves[0] <= horizon:
-            leaves.popleft()
         return len(leaves) >= settings.closing_leaves and len(leaves) > settings.closing_share * self._peak
+
+    def _forget(self, now: float) -> None:
+        horizon = now - self._settings.closing_window
+        while self._leaves and self._leaves[0] <= horizon:
+            self._leaves.popleft()
 
     def pause(self, now: float) -> float:
         """Seconds between two rekeys of a cohort that leaves cause."""

@@ -17,93 +17,30 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from enum import Enum, auto
-from typing import Any, Final
+from typing import Any
 
-import msgspec
-
-from control.mikey.errors import MikeyError
-from control.mikey.psk import Sender
 from control.rekey import intentions as want
 from control.rekey.epochs import generation_of
 from control.rekey.keychain import Keychain
+from control.rekey.orders import Orders
 from control.rekey.policy import Policy
+from control.rekey.post import Post
+from control.rekey.tickets import Counts, Joiner, NameTaken, Request, Then, Ticket
 from mixer import port
 from mixer.secret import Secret
 
-
-@dataclass(frozen=True, slots=True)
-class Joiner:
-    """Who comes: its leg as the mixer is to be told, and how keys reach it.
-
-    `leg` needs `tx`, its own key: everybody begins on it. Cohort and bridge are filled in here.
-    """
-
-    leg: port.LegAdd
-    psk: Secret
-    """Pre-shared with the focus, for MIKEY."""
-    ratchets: bool = True
-
-    @property
-    def name(self) -> str:
-        return self.leg.leg
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """A key that the KMS is to make. Answer with `made` or `not_made`."""
-
-    cohort: int
-    epoch: int
-
-
-class Then(Enum):
-    """What the reply to a command means."""
-
-    NOTHING = auto()
-    ADDED = auto()
-    PREPARED = auto()
-    SWITCHED = auto()
-
-
-@dataclass(frozen=True, slots=True)
-class Ticket:
-    """A command for the mixer, and what its reply is for. Answer with `replied` or `refused`."""
-
-    command: port.Command
-    then: Then = Then.NOTHING
-    cohort: int = 0
-    epoch: int = 0
-    member: str = ""
+__all__ = ["Conductor", "Counts", "Joiner", "NameTaken", "Request", "Then", "Ticket"]
 
 
 @dataclass(slots=True)
 class _Member:
-    ratchets: bool
-    sender: Sender
-    stream: port.StreamPosition | None = None
-    """What it hears, as the mixer told when its leg was added."""
-    message: bytes = b""
-    """The push on its way, to be sent again as it is."""
-    pushed: tuple[int, int] = (0, 0)
-    """Its epoch and its timestamp."""
-
-
-@dataclass(slots=True)
-class Counts:
-    """What was done, cumulative."""
-
-    messages: int = 0
-    octets: int = 0
-    acks: int = 0
-    bad_acks: int = 0
-    """Forged, replayed, malformed, or from nobody we know."""
-    refusals: int = 0
-    """Commands that the mixer refused."""
-
-
-MAX_LEGS: Final = 500
-"""Legs named in one command: a line of the control protocol holds 65,536 octets."""
+    visit: int
+    """Which one of that name."""
+    leg: port.LegAdd | None
+    """What the mixer is to be told; None once it was."""
+    cohort: int = 0
+    refused: bool = False
+    """The mixer would not have its leg."""
 
 
 class Conductor:
@@ -116,49 +53,46 @@ class Conductor:
         self.counts = Counts()
         self.attention: list[want.Attention] = []
         """Members that wait for a decision of the focus; drained by it."""
-        self._identity = identity.encode()
         self._members: dict[str, _Member] = {}
-        self._joiners: dict[str, Joiner] = {}
-        self._tickets: deque[Ticket] = deque()
+        self._orders = Orders(keychain)
+        self._post = Post(keychain, self.counts, identity=identity.encode())
         self._requests: deque[Request] = deque()
-        self._messages: deque[tuple[str, bytes]] = deque()
-        self._timestamp = 0
+        self._visits = 0
         self._carry: dict[type, Callable[[Any], None]] = {
             want.AddLeg: self._add_leg,
             want.RemoveLeg: self._remove_leg,
-            want.Obtain: self._obtain,
+            want.Obtain: lambda wish: self._requests.append(Request(wish.cohort, wish.epoch)),
             want.Ratchet: self._ratchet,
-            want.Deliver: self._deliver,
-            want.Activate: self._activate,
-            want.Abort: self._abort,
-            want.Retire: self._retire,
-            want.Bridge: self._bridge,
+            want.Deliver: lambda wish: self._post.deliver(wish.cohort, wish.epoch, wish.members, wish.attempt),
+            want.Activate: lambda wish: self._orders.activate(wish.cohort, wish.epoch),
+            want.Abort: lambda wish: self._orders.abort(wish.cohort, wish.epoch),
+            want.Retire: lambda wish: self._orders.retire(wish.cohort, wish.epoch),
+            want.Bridge: lambda wish: self._orders.bridge(wish.cohort, wish.members, wish.on),
             want.Attention: self.attention.append,
         }
 
     # -- who comes and goes -------------------------------------------------------------------
 
     def join(self, joiner: Joiner, now: float) -> None:
-        """Somebody comes. Its name must be free."""
-        self._joiners[joiner.name] = joiner
-        self._members[joiner.name] = self._member(joiner)
+        """Somebody comes.
+
+        Raises:
+            NameTaken: if somebody of that name is there.
+            MikeyError: if its PSK is too short.
+        """
+        if joiner.name in self._members:
+            raise NameTaken(joiner.name)
+        self._enter(joiner, joiner.leg)
         self.policy.join(joiner.name, ratchets=joiner.ratchets, now=now)
         self._conduct()
 
-    def _member(self, joiner: Joiner) -> _Member:
-        sender = Sender(
-            joiner.psk,
-            identity=self._identity,
-            peer=joiner.name.encode(),
-            csb_id=self.keychain.csb_id,
-            rand=self.keychain.rand,
-        )
-        return _Member(joiner.ratchets, sender)
+    def _enter(self, joiner: Joiner, leg: port.LegAdd | None) -> None:
+        self._post.open(joiner)
+        self._visits += 1
+        self._members[joiner.name] = _Member(self._visits, leg)
 
     def leave(self, member: str, now: float, *, evict: bool = False) -> None:
         """Somebody goes, or is made to."""
-        self._members.pop(member, None)
-        self._joiners.pop(member, None)
         self.policy.leave(member, evict=evict, now=now)
         self._conduct()
 
@@ -167,7 +101,23 @@ class Conductor:
         self.policy.closing(now)
         self._conduct()
 
-    def recover(self, shown: port.ConferenceStatus | None, joiners: Iterable[Joiner], now: float) -> None:
+    def close(self) -> None:
+        """The focus ends: forget everybody, and wipe all keys. The mixer goes on with what it has."""
+        self._requests.clear()
+        self._members.clear()
+        self._orders.clear()
+        self._post.clear()
+        self.keychain.clear()
+
+    # -- after a restart ----------------------------------------------------------------------
+
+    def unconfirmed(self) -> set[str]:
+        """Legs that may still be there after they were removed: the mixer has not said that they are not."""
+        return self._orders.unremoved()
+
+    def recover(
+        self, shown: port.ConferenceStatus | None, joiners: Iterable[Joiner], now: float, *, above: int = 0
+    ) -> None:
         """Begin anew: the focus has restarted, or the mixer has (`shown` is None, and the conference made anew).
 
         Whom the mixer has and the focus does not know is removed; all group keys are destroyed, for nobody knows
@@ -175,45 +125,40 @@ class Conductor:
 
         Args:
             shown: the conference as the mixer has it.
-            joiners: who is in it. For a mixer that has restarted each needs a fresh `tx`.
+            joiners: who is in it. For a mixer that has restarted each needs a fresh `tx`; else those do who are among
+                the `unconfirmed`: the leg that the mixer has may be that of their former visit.
+            above: an epoch that the KMS has made; those to come are above it.
         """
-        self._forget()
+        former = set() if shown is None else self.unconfirmed()
+        self.close()
         present = {joiner.name: joiner for joiner in joiners}
         legs = {leg.leg: leg for leg in shown.legs} if shown else {}
-        for name in legs.keys() - present.keys():
-            self._tickets.append(Ticket(port.LegRemove(leg=name)))
-        for cohort in shown.cohorts if shown else ():
-            self._destroy_keys(cohort)
-        here = [name for name in present if name in legs]
-        for name in here:
-            self._members[name] = self._member(present[name])
-        highest = max((generation_of(cohort.highest) for cohort in shown.cohorts), default=0) if shown else 0
-        self.policy.resume(highest, [(name, present[name].ratchets, legs[name].cohort) for name in here], now)
+        cohorts = shown.cohorts if shown else []
+        for name in (legs.keys() - present.keys()) | (legs.keys() & former):
+            self._orders.remove(name, legs.pop(name).cohort)
+        for cohort in cohorts:
+            self._orders.destroy(cohort)
+        here = [joiner for joiner in present.values() if joiner.name in legs]
+        for joiner in here:
+            self._enter(joiner, None)
+            self._settle(joiner.name, legs[joiner.name].cohort)
+        highest = generation_of(max([above, *(cohort.highest for cohort in cohorts)]))
+        placed = [(joiner.name, joiner.ratchets, legs[joiner.name].cohort) for joiner in here]
+        self.policy.resume(highest, placed, now)
         self._conduct()
         for name in present.keys() - legs.keys():
             self.join(present[name], now)
 
-    def _forget(self) -> None:
-        for queue in (self._tickets, self._requests, self._messages):
-            queue.clear()
-        self._members.clear()
-        self._joiners.clear()
-        self.keychain.clear()
-
-    def _destroy_keys(self, cohort: port.CohortStatus) -> None:
-        for epoch in cohort.prepared:
-            self._abort(want.Abort(cohort.cohort, epoch))
-        if cohort.epoch:
-            self._retire(want.Retire(cohort.cohort, cohort.epoch))
-        else:
-            self._bridge(want.Bridge(cohort.cohort, None, True))
+    def _settle(self, member: str, cohort: int) -> None:
+        self._members[member].cohort = cohort
+        self._post.place(member, cohort)
 
     # -- answers ------------------------------------------------------------------------------
 
     def made(self, request: Request, secret: Secret, now: float) -> None:
         """The KMS has made a key."""
         self.keychain.put(request.cohort, request.epoch, secret)
-        self._prepare(request.cohort, request.epoch, Then.PREPARED)
+        self._orders.prepare(request.cohort, request.epoch, Then.PREPARED)
 
     def not_made(self, request: Request, now: float) -> None:
         """The KMS would not, or can't be reached."""
@@ -222,8 +167,9 @@ class Conductor:
 
     def replied(self, ticket: Ticket, reply: port.Reply, now: float) -> None:
         """The mixer has done it."""
-        if ticket.then is Then.ADDED and isinstance(reply, port.LegAdded) and ticket.member in self._members:
-            self._members[ticket.member].stream = reply.stream
+        self._orders.answered(ticket)
+        if self._added(ticket) is not None and isinstance(reply, port.LegAdded):
+            self._post.hears(ticket.member, reply.stream)
         elif ticket.then is Then.PREPARED:
             self.policy.key_ready(ticket.cohort, ticket.epoch, now)
         elif ticket.then is Then.SWITCHED:
@@ -232,17 +178,33 @@ class Conductor:
         self._conduct()
 
     def refused(self, ticket: Ticket, now: float) -> None:
-        """The mixer would not. For a key that is a failure; for the rest the leg or the epoch is gone already."""
+        """The mixer would not. For a key that is a failure; for the rest the leg or the epoch is gone already.
+
+        Whose leg it refuses is in no conference, and leaves at once: it must not be named beside others.
+        """
         self.counts.refusals += 1
+        self._orders.answered(ticket)
+        added = self._added(ticket)
         if ticket.then in (Then.PREPARED, Then.SWITCHED):
             self.keychain.forget(ticket.cohort, ticket.epoch)
             self.policy.key_failed(ticket.cohort, ticket.epoch, now)
-        elif ticket.then is Then.ADDED and ticket.member in self._members:
+        elif added is not None:
+            added.refused = True
             self.attention.append(want.Attention(ticket.member, "the mixer refused its leg"))
+            self.policy.leave(ticket.member, now=now)
+        elif isinstance(ticket.command, port.LegRemove) and ticket.command.bridge:
+            self._orders.bridge(ticket.cohort, None, True)
         self._conduct()
+
+    def _added(self, ticket: Ticket) -> _Member | None:
+        """Whose leg a command was to add, if it is still that one who is there."""
+        known = self._members.get(ticket.member) if ticket.then is Then.ADDED else None
+        return known if known is not None and known.visit == ticket.visit else None
 
     def happened(self, event: port.Event, now: float) -> None:
         """The mixer tells. What it destroys by itself, for its age, is lost to the policy too."""
+        if isinstance(event, port.KeySwitched) and event.conference == self.conference and not event.leg:
+            self._post.switched(event)
         if isinstance(event, port.KeyExpired) and event.conference == self.conference:
             self.keychain.forget(event.cohort, event.epoch)
             self.policy.key_failed(event.cohort, event.epoch, now)
@@ -250,19 +212,9 @@ class Conductor:
 
     def heard(self, member: str, octets: bytes, now: float) -> bool:
         """A message from a member, which should be an acknowledgement. False if it changes nothing."""
-        known = self._members.get(member)
-        try:
-            if known is None:
-                raise MikeyError("nobody of that name is in the conference")
-            timestamp = known.sender.acknowledged(octets)
-        except MikeyError:
-            self.counts.bad_acks += 1
+        epoch = self._post.acknowledged(member, octets)
+        if epoch is None:
             return False
-        epoch, expected = known.pushed
-        if timestamp != expected:
-            self.counts.bad_acks += 1
-            return False
-        self.counts.acks += 1
         useful = self.policy.acked(member, epoch, now)
         self._conduct()
         return useful
@@ -280,15 +232,17 @@ class Conductor:
 
     def tickets(self) -> list[Ticket]:
         """Commands for the mixer, in order, since the last call."""
-        return _drain(self._tickets)
+        return self._orders.drain()
 
     def requests(self) -> list[Request]:
         """Keys for the KMS to make, since the last call."""
-        return _drain(self._requests)
+        asked = list(self._requests)
+        self._requests.clear()
+        return asked
 
     def messages(self) -> list[tuple[str, bytes]]:
         """(member, octets), since the last call."""
-        return _drain(self._messages)
+        return self._post.outgoing()
 
     # -- intentions ---------------------------------------------------------------------------
 
@@ -297,67 +251,21 @@ class Conductor:
             self._carry[type(intention)](intention)
 
     def _add_leg(self, wish: want.AddLeg) -> None:
-        joiner = self._joiners.pop(wish.member, None)
-        if joiner is None:
-            return
-        leg = msgspec.structs.replace(
-            joiner.leg, conference=self.conference, keying="group", cohort=wish.cohort, bridged=True
-        )
-        self._tickets.append(Ticket(leg, Then.ADDED, wish.cohort, member=wish.member))
+        known = self._members[wish.member]
+        self._settle(wish.member, wish.cohort)
+        if known.leg is not None:
+            self._orders.add(known.leg, wish.cohort, known.visit)
+            known.leg = None
 
     def _remove_leg(self, wish: want.RemoveLeg) -> None:
-        self._tickets.append(Ticket(port.LegRemove(leg=wish.member, bridge=wish.bridge)))
-
-    def _obtain(self, wish: want.Obtain) -> None:
-        self._requests.append(Request(wish.cohort, wish.epoch))
+        known = self._members.pop(wish.member)
+        self._post.close(wish.member)
+        if not known.refused:
+            self._orders.remove(wish.member, known.cohort, bridge=wish.bridge)
+        elif wish.bridge:
+            self._orders.bridge(known.cohort, None, True)
 
     def _ratchet(self, wish: want.Ratchet) -> None:
         self.keychain.derive(wish.cohort, wish.epoch)
-        self._prepare(wish.cohort, wish.epoch, Then.NOTHING)
-        self._activate(want.Activate(wish.cohort, wish.epoch))
-
-    def _prepare(self, cohort: int, epoch: int, then: Then) -> None:
-        key = self.keychain.key(cohort, epoch)
-        command = port.KeyPrepare(conference=self.conference, cohort=cohort, key=key)
-        self._tickets.append(Ticket(command, then, cohort, epoch))
-
-    def _activate(self, wish: want.Activate) -> None:
-        command = port.KeyActivate(conference=self.conference, cohort=wish.cohort, epoch=wish.epoch)
-        self._tickets.append(Ticket(command, Then.SWITCHED, wish.cohort, wish.epoch))
-
-    def _abort(self, wish: want.Abort) -> None:
-        self.keychain.forget(wish.cohort, wish.epoch)
-        self._tickets.append(Ticket(port.KeyAbort(conference=self.conference, cohort=wish.cohort, epoch=wish.epoch)))
-
-    def _retire(self, wish: want.Retire) -> None:
-        self.keychain.forget(wish.cohort, wish.epoch)
-        self._tickets.append(Ticket(port.KeyRetire(conference=self.conference, cohort=wish.cohort, epoch=wish.epoch)))
-
-    def _bridge(self, wish: want.Bridge) -> None:
-        names = wish.members
-        for at in range(0, len(names or ()) or 1, MAX_LEGS):
-            some = None if names is None else names[at : at + MAX_LEGS]
-            command = port.KeyBridge(conference=self.conference, cohort=wish.cohort, legs=some, on=wish.on)
-            self._tickets.append(Ticket(command))
-
-    def _deliver(self, wish: want.Deliver) -> None:
-        """Send a key. What is sent again is sent as it was, and its acknowledgement is the same."""
-        if not self.keychain.holds(wish.cohort, wish.epoch):
-            return
-        for name in wish.members:
-            member = self._members[name]
-            if member.pushed[0] != wish.epoch or wish.attempt == 1:
-                self._timestamp += 1
-                streams = [member.stream] if member.stream else []
-                push = self.keychain.push(wish.cohort, wish.epoch, streams, ratchets=member.ratchets)
-                member.message = member.sender.push(push, timestamp=self._timestamp)
-                member.pushed = (wish.epoch, self._timestamp)
-            self.counts.messages += 1
-            self.counts.octets += len(member.message)
-            self._messages.append((name, member.message))
-
-
-def _drain(queue: deque[Any]) -> list[Any]:
-    drained = list(queue)
-    queue.clear()
-    return drained
+        self._orders.prepare(wish.cohort, wish.epoch, Then.NOTHING)
+        self._orders.activate(wish.cohort, wish.epoch)

@@ -54,10 +54,10 @@ class Courier(asyncio.DatagramProtocol):
         self._address[member], self._member[address] = address, member
 
     def forget(self, member: str) -> None:
-        """A member has left."""
+        """A member has left. Its address may be another's by now."""
         address = self._address.pop(member, None)
-        if address is not None:
-            self._member.pop(address, None)
+        if address is not None and self._member.get(address) == member:
+            del self._member[address]
 
     def send(self, member: str, octets: bytes) -> None:
         """Send one message; whether it arrives, an acknowledgement will tell."""

@@ -162,6 +162,14 @@ def forget(book: Book, member: Member) -> None:
         _strike(member, member.delivery)
 
 
+def absolve(book: Book, cohort: Cohort) -> None:
+    """There is no key any more that a member of the cohort could owe a word about."""
+    for member in cohort.members.values():
+        if member.lagging:
+            member.lagging = member.told = False
+            book.laggards -= 1
+
+
 def _strike(member: Member, delivery: Delivery) -> None:
     member.delivery = None
     delivery.unacked.pop(member.name, None)

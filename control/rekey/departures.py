@@ -56,8 +56,8 @@ def respond(book: Book, cohort: Cohort, held: tuple[Generation, ...], evict: boo
     """What the cohort does about keys that a leaver holds."""
     state = cohort.state
     if not held:
-        rekeying.complete_if_done(book, cohort, now)  # nothing may be left to wait for
-    elif state is State.RESTING:
+        return
+    if state is State.RESTING:
         rekeying.schedule(book, cohort, now, urgent=evict)
     elif state is State.OBTAINING:
         cohort.hurried |= evict

@@ -7,89 +7,39 @@
         driver.join(joiner, address)
 
 Everything that decides is in `policy` and `conductor`; here things are only carried. Commands go to the mixer in
-order, as many on their way as there are; a key that the KMS takes long for holds nothing up. When the connection
-to the mixer breaks, conferences go on without us; we connect again, ask what there is, and begin anew with it.
+order, as many on their way as there are; a key that the KMS takes long for, or a reply of the mixer, holds nothing
+up. When the connection to the mixer breaks, conferences go on without us; we connect again, ask what there is, and
+begin anew with it. So we do if the conference is gone, or the KMS has made epochs that we do not know of.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from typing import Final, Protocol, cast
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Final, TypeAlias, cast
 
+import msgspec
 import structlog
 
 from control.client import Disconnected, MixerClient
 from control.errors import ControlError
-from control.kms.client import KmsClient
 from control.messages import NodeInfo
 from control.rekey.conductor import Conductor, Joiner, Request, Ticket
 from control.rekey.courier import Address, Courier
+from control.rekey.keysource import EpochsMade, KeySource, KmsKeys
 from mixer import port
-from mixer.secret import Secret
-from mixer.suites import SuiteName
+
+__all__ = ["Driver", "KeySource", "KmsKeys", "Renew"]
 
 RETRY_S: Final = 0.5
 """From one attempt to reach the mixer to the next."""
 
 
-class KeySource(Protocol):
-    """Who makes group keys: the KMS."""
-
-    async def make(self, conference: str, cohort: int, epoch: int, suite: SuiteName) -> Secret:
-        """The secret of a generation, 32 octets. Raises `ControlError` if there is none."""
-        ...
-
-    async def admit(self, conference: str, member: str) -> None:
-        """A member may have keys made from now on. Raises `ControlError` if it may not."""
-        ...
-
-    async def expel(self, conference: str, member: str) -> None:
-        """A member may have none any more. Raises `ControlError`."""
-        ...
-
-
-class KmsKeys:
-    """A `KeySource` that is a `mrfp kms`. Connects when it is needed, and again after a failure."""
-
-    def __init__(self, client: KmsClient) -> None:
-        self._client = client
-        self._registered: set[str] = set()
-        """Conferences that this connection has made known; empty without one."""
-        self._lock = asyncio.Lock()
-
-    async def make(self, conference: str, cohort: int, epoch: int, suite: SuiteName) -> Secret:
-        async with self._ready(conference) as kms:
-            made = await kms.create_epoch(conference, epoch=epoch, cohort=cohort, suite=suite, kind="secret")
-            return made.secret
-
-    async def admit(self, conference: str, member: str) -> None:
-        async with self._ready(conference) as kms:
-            await kms.admit(conference, member)
-
-    async def expel(self, conference: str, member: str) -> None:
-        async with self._ready(conference) as kms:
-            await kms.expel(conference, member)
-
-    @contextlib.asynccontextmanager
-    async def _ready(self, conference: str) -> AsyncIterator[KmsClient]:
-        try:
-            async with self._lock:
-                if not self._registered:
-                    await self._client.connect()
-                if conference not in self._registered:
-                    await self._client.register(conference)
-                    self._registered.add(conference)
-            yield self._client
-        except Disconnected:
-            self._registered.clear()
-            await self._client.close()
-            raise
-
-
-Renew = Callable[[Iterable[str]], Awaitable[list[Joiner]]]
-"""Signals fresh keys to members whose legs are gone with a mixer, and returns them as they join again."""
+Renew: TypeAlias = Callable[[Iterable[str]], Awaitable[list[Joiner]]]
+"""Signals fresh keys to members whose legs are gone with a mixer, and returns them as they join again. Who is left out
+leaves. May raise `ControlError`, and is asked again then."""
+Calls: TypeAlias = deque[tuple[Ticket, "asyncio.Task[msgspec.Struct]"]]
 
 
 class Driver:
@@ -104,6 +54,9 @@ class Driver:
         self._mixer, self._keys, self._renew = mixer, keys, renew
         self._joiners: dict[str, Joiner] = {}
         self._boot = ""
+        """Life of the mixer that has the conference."""
+        self._above, self._behind = 0, False
+        """The highest epoch that the KMS refused to go below; we are not above it yet."""
         self._work = asyncio.Event()
         self._errands: set[asyncio.Task[None]] = set()
 
@@ -112,10 +65,14 @@ class Driver:
         return await self.courier.open(host, number)
 
     async def run(self) -> None:
-        """Drive until cancelled."""
-        self._boot = (await self._mixer.call(NodeInfo())).boot_id
-        await self._listen()
+        """Drive until cancelled; all keys here are wiped then.
+
+        Raises:
+            ControlError: if the mixer cannot be reached to begin with.
+        """
         try:
+            self._boot = (await self._mixer.call(NodeInfo())).boot_id
+            await self._listen()
             while True:
                 try:
                     await self._drive()
@@ -123,22 +80,29 @@ class Driver:
                     _log.warning("mixer_lost", conference=self.conductor.conference, reason=str(lost))
                     await self._recover()
         finally:
+            self.courier.close()
+            self.conductor.close()
             for errand in self._errands:
                 errand.cancel()
-            self.courier.close()
+            await asyncio.gather(*self._errands, return_exceptions=True)
 
     # -- who comes and goes -------------------------------------------------------------------
 
     def join(self, joiner: Joiner, address: Address) -> None:
-        """A member comes; `address`: where it takes key messages."""
+        """A member comes; `address`: where it takes key messages.
+
+        Raises:
+            NameTaken: if somebody of that name is there.
+            MikeyError: if its PSK is too short.
+        """
+        self.conductor.join(joiner, self._now())
         self._joiners[joiner.name] = joiner
         self.courier.know(joiner.name, address)
         self._run_errand(self._keys.admit(self.conductor.conference, joiner.name))
-        self.conductor.join(joiner, self._now())
         self._flush()
 
     def leave(self, member: str, *, evict: bool = False) -> None:
-        """A member goes."""
+        """A member goes. One whose leg the mixer refused (`Attention`) goes this way too."""
         self._joiners.pop(member, None)
         self.conductor.leave(member, self._now(), evict=evict)
         self.courier.forget(member)
@@ -153,50 +117,62 @@ class Driver:
     # -- the loop -----------------------------------------------------------------------------
 
     async def _drive(self) -> None:
-        """Carry commands to the mixer, and keep time."""
+        """Carry commands to the mixer, and keep time.
+
+        Commands leave in order without waiting for each other's replies, which come in the same order.
+        """
         hearing = asyncio.create_task(self._hear_events())
+        calls: Calls = deque()
         try:
-            while not hearing.done():
+            while not hearing.done() and not self._behind:
+                if self._take(calls):
+                    async with self.changed:
+                        self.changed.notify_all()
                 self.conductor.advance(self._now())
                 self._flush()
-                tickets = self.conductor.tickets()
-                if tickets:
-                    await self._carry(tickets)
-                    continue
+                for ticket in self.conductor.tickets():
+                    calls.append((ticket, asyncio.create_task(self._mixer.call(ticket.command))))
                 self._work.clear()
-                due = self.conductor.due()
-                wait = asyncio.create_task(self._work.wait())
-                await asyncio.wait(
-                    {wait, hearing},
-                    timeout=None if due is None else max(0.0, due - self._now()),
-                    return_when=asyncio.FIRST_COMPLETED,
-                )
-                wait.cancel()
+                await self._wait(hearing, calls)
         finally:
-            hearing.cancel()
-        raise Disconnected("the mixer tells nothing any more")
+            pending = [hearing, *(call for _, call in calls)]
+            for task in pending:
+                task.cancel()
+            ends = await asyncio.gather(*pending, return_exceptions=True)
+        if isinstance(ends[0], Exception):
+            raise ends[0]  # a fault of ours: not to be taken for the end of a connection
+        raise Disconnected("the KMS has gone ahead of us" if self._behind else "the mixer tells nothing any more")
 
-    async def _carry(self, tickets: list[Ticket]) -> None:
-        """Commands leave in order without waiting for each other's replies, which come in the same order."""
-        calls = [asyncio.create_task(self._mixer.call(ticket.command)) for ticket in tickets]
-        try:
-            for ticket, call in zip(tickets, calls, strict=True):
-                try:
-                    reply = await call
-                except Disconnected:
-                    raise
-                except ControlError as error:
-                    _log.warning("command_refused", command=type(ticket.command).__name__, reason=str(error))
-                    self.conductor.refused(ticket, self._now())
-                else:
-                    self.conductor.replied(ticket, cast(port.Reply, reply), self._now())
-                self._flush()
-        finally:
-            for call in calls:
-                call.cancel()
-            await asyncio.gather(*calls, return_exceptions=True)
-        async with self.changed:
-            self.changed.notify_all()
+    async def _wait(self, hearing: asyncio.Task[None], calls: Calls) -> None:
+        """Until there is something to do."""
+        due = self.conductor.due()
+        work = asyncio.create_task(self._work.wait())
+        await asyncio.wait(
+            {work, hearing, *(call for _, call in list(calls)[:1])},
+            timeout=None if due is None else max(0.0, due - self._now()),
+            return_when=asyncio.FIRST_COMPLETED,
+        )
+        work.cancel()
+
+    def _take(self, calls: Calls) -> bool:
+        """Hand on the replies that have come; false if none has."""
+        taken = False
+        while calls and calls[0][1].done():
+            ticket, call = calls.popleft()
+            taken = True
+            try:
+                reply = call.result()
+            except Disconnected:
+                raise
+            except ControlError as error:
+                _log.warning("command_refused", command=type(ticket.command).__name__, reason=str(error))
+                if error.refusal is port.Refusal.UNKNOWN_CONFERENCE:
+                    raise Disconnected("the conference is gone") from None
+                self.conductor.refused(ticket, self._now())
+            else:
+                self.conductor.replied(ticket, cast(port.Reply, reply), self._now())
+            self._flush()
+        return taken
 
     async def _hear_events(self) -> None:
         async for event in self._mixer.events():
@@ -208,7 +184,7 @@ class Driver:
         await self._mixer.subscribe(("key_expired", "key_switched"), conference=self.conductor.conference)
 
     async def _recover(self) -> None:
-        """Reach the mixer again, whichever life of it, and begin anew with what it has."""
+        """Reach the mixer again, whichever life of it, and begin anew with what it has. Goes on until it has."""
         while True:
             await self._mixer.close()
             try:
@@ -217,21 +193,55 @@ class Driver:
                 await self._begin_anew(boot)
                 await self._listen()
                 return
-            except Disconnected:
+            except ControlError as error:
+                _log.warning("not_recovered", conference=self.conductor.conference, reason=str(error))
                 await asyncio.sleep(RETRY_S)
 
     async def _begin_anew(self, boot: str) -> None:
-        name = self.conductor.conference
-        shown = None
-        if boot == self._boot:
-            shown = await self._mixer.call(port.ConferenceShow(conference=name))
-        else:
-            style: port.SwitchStyle = "mki" if self.conductor.keychain.named else "ssrc"
-            await self._mixer.call(port.ConferenceCreate(conference=name, keying="group", style=style))
-            self._joiners = {joiner.name: joiner for joiner in await self._renew(list(self._joiners))}
-        self._boot = boot
-        self.conductor.recover(shown, self._joiners.values(), self._now())
+        shown = await self._shown() if boot == self._boot else None
+        if shown is None:
+            self._boot = ""  # until all is done: what was made must not pass for ours if this is interrupted
+            await self._make_conference()
+        await self._refresh(list(self._joiners) if shown is None else self.conductor.unconfirmed())
+        self._boot, self._behind = boot, False
+        self.conductor.recover(shown, self._joiners.values(), self._now(), above=self._above)
         self._flush()
+
+    async def _shown(self) -> port.ConferenceStatus | None:
+        """The conference, unless somebody else has destroyed it."""
+        try:
+            return await self._mixer.call(port.ConferenceShow(conference=self.conductor.conference))
+        except ControlError as error:
+            if error.refusal is not port.Refusal.UNKNOWN_CONFERENCE:
+                raise
+            return None
+
+    async def _make_conference(self) -> None:
+        """Empty, whatever an attempt before this one has left."""
+        name = self.conductor.conference
+        style: port.SwitchStyle = "mki" if self.conductor.keychain.named else "ssrc"
+        create = port.ConferenceCreate(conference=name, keying="group", style=style)
+        try:
+            await self._mixer.call(create)
+        except ControlError as error:
+            if error.refusal is not port.Refusal.DUPLICATE_CONFERENCE:
+                raise
+            await self._mixer.call(port.ConferenceDestroy(conference=name))
+            await self._mixer.call(create)
+
+    async def _refresh(self, names: Iterable[str]) -> None:
+        """Have members signalled anew. Who comes or goes meanwhile has come or gone."""
+        asked = {name: self._joiners[name] for name in names if name in self._joiners}
+        if not asked:
+            return
+        renewed = {joiner.name: joiner for joiner in await self._renew(list(asked))}
+        for name, former in asked.items():
+            if self._joiners.get(name) is not former:
+                continue
+            if name in renewed:
+                self._joiners[name] = renewed[name]
+            else:
+                self.leave(name)
 
     # -- what leaves --------------------------------------------------------------------------
 
@@ -252,6 +262,8 @@ class Driver:
         try:
             secret = await self._keys.make(conductor.conference, request.cohort, request.epoch, suite)
         except ControlError as error:
+            if isinstance(error, EpochsMade) and error.highest > self._above:
+                self._above, self._behind = error.highest, True
             _log.warning("no_key", conference=conductor.conference, epoch=request.epoch, reason=str(error))
             conductor.not_made(request, self._now())
         else:

@@ -40,7 +40,10 @@ class Obtain(_Value, frozen=True, gc=False):
 
 
 class Ratchet(_Value, frozen=True, gc=False):
-    """Derive this step from the active one, and use it from the next packet on. Nobody is told."""
+    """Derive this step from the active one, and use it from the next packet on. Nobody is told.
+
+    Keep the step before it until the answer: a `Deliver` may still be of that one.
+    """
 
     cohort: int
     epoch: int
@@ -64,14 +67,17 @@ class Activate(_Value, frozen=True, gc=False):
 
 
 class Abort(_Value, frozen=True, gc=False):
-    """Destroy a key that was to be, and was never used. It may not have come yet, or never come."""
+    """Destroy a key that was to be. It may not have come yet, or never come.
+
+    If an `Activate` was refused or not answered it may even be in use; then all legs are on own keys.
+    """
 
     cohort: int
     epoch: int
 
 
 class Retire(_Value, frozen=True, gc=False):
-    """Destroy the active key. It has no successor: the cohort is on own keys now."""
+    """Destroy the active key, at whatever step. It has no successor: the cohort is on own keys now."""
 
     cohort: int
     epoch: int

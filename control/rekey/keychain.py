@@ -85,6 +85,11 @@ class Keychain:
     def holds(self, cohort: int, epoch: int) -> bool:
         return (cohort, epoch) in self._secrets
 
+    def steps(self, cohort: int, epoch: int) -> list[int]:
+        """The epochs held of the generation of this one, in order."""
+        generation = generation_of(epoch)
+        return sorted(held for of, held in self._secrets if of == cohort and generation_of(held) == generation)
+
     def key(self, cohort: int, epoch: int) -> Key:
         """What the mixer gets.
 

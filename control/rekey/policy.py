@@ -90,7 +90,8 @@ class Policy:
         cohort = known.cohort
         if key is cohort.pending:
             rekeying.complete_if_done(book, cohort, now)
-        elif not cohort.sealed and not key.tainted:
+        elif cohort.state is not State.ACTIVATING and not cohort.sealed and not key.tainted:
+            # While the mixer switches, a late word about the key before is of no use: the next would be sent at once.
             bridging.unbridge(book, cohort, (member,))
         return True
 
@@ -119,7 +120,10 @@ class Policy:
         book.bridged = book.laggards = 0
         book.generation = max(book.generation, highest_generation)
         for member, ratchets, number in members:
-            self._rooms.adopt(member, ratchets, number)
+            if member in book.members:
+                book.ignore(Ignored.DUPLICATE_JOIN)
+            else:
+                self._rooms.adopt(member, ratchets, number)
         book.closing.grown(len(book.members))
         book.grouped = self._wanted() == "group"
         if book.grouped:
@@ -150,7 +154,7 @@ class Policy:
             rekeying.failed(book, known, now, tell=False)
             self._after(known, now)
         elif known is not None and known.active is not None and known.active.epoch == epoch:
-            rekeying.lost(book, known, known.active, now)
+            rekeying.lost(book, known, now)
         else:
             book.ignore(Ignored.STRAY_ANSWER)
 
@@ -228,7 +232,7 @@ class Policy:
         self._book.grouped = True
         for cohort in self._book.cohorts.values():
             if cohort.state is State.RESTING:
-                rekeying.begin(self._book, cohort, now)
+                rekeying.schedule(self._book, cohort, now)
 
     def _change_to_unique(self, now: float) -> None:
         self._book.grouped = False

@@ -39,7 +39,7 @@ class Member:
 class Generation:
     """One generation of a cohort's group key: where it stands, and who has it."""
 
-    __slots__ = ("acked", "awaited", "given", "number", "step", "stuck", "tainted")
+    __slots__ = ("acked", "awaited", "given", "number", "step", "tainted")
 
     def __init__(self, number: int) -> None:
         self.number = number
@@ -51,9 +51,7 @@ class Generation:
         self.awaited = 0
         """Members whose word its distribution waits for."""
         self.tainted = False
-        """Someone who left the conference has it, or nobody knows whether it is in use: it must go."""
-        self.stuck = False
-        """The mixer would not ratchet it."""
+        """Someone who left the conference has it: it must go."""
 
     @property
     def epoch(self) -> int:

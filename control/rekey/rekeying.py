@@ -114,7 +114,7 @@ def switched(book: Book, cohort: Cohort, now: float) -> None:
         _step_on(book, cohort, cohort.active, now)
     if cohort.retiring:
         retire(book, cohort, now)
-    elif cohort.active is not None and cohort.active.tainted:
+    elif cohort.sealed or (cohort.active is not None and cohort.active.tainted):
         schedule(book, cohort, now, urgent=cohort.urgent)
     else:
         book.alarms.set_earlier(cohort.rekey, cohort.rotate_at)
@@ -158,24 +158,21 @@ def under_way(cohort: Cohort) -> int | None:
 
 def failed(book: Book, cohort: Cohort, now: float, *, tell: bool) -> None:
     """The KMS or the mixer would not. `tell` the mixer to throw away what it may hold."""
-    unsure = cohort.state is State.ACTIVATING
-    if cohort.state is State.RATCHETING and cohort.active is not None:
-        cohort.active.stuck = True
+    unsure = cohort.state in {State.ACTIVATING, State.RATCHETING}  # which key is in use: nobody stays under any
     cut_short = cohort.pending is not None
     tell = tell or cohort.state in {State.DELIVERING, State.ACTIVATING}
     cohort.move(Move.FAILED)
     cohort.answer.unset()
+    cohort.hurried = False
+    if unsure or (cohort.active is not None and cohort.active.tainted):
+        bridging.seal(book, cohort, now)
     _throw_away(book, cohort, tell=tell)
     cohort.failures += 1
     book.counts.failures += 1
     settings = book.settings
     wait = min(settings.backoff_max, settings.backoff_min * 2.0 ** min(cohort.failures - 1, 32))
     cohort.retry_at = now + wait
-    if unsure and cohort.active is not None:
-        cohort.active.tainted = True  # which key the mixer uses is not known: nobody goes back under either
-    if unsure or (cohort.active is not None and cohort.active.tainted):
-        bridging.seal(book, cohort, now)
-    elif cut_short and cohort.active is not None:
+    if not cohort.sealed and cut_short and cohort.active is not None:
         _resend(book, cohort, cohort.active, now)
     if cohort.retiring:
         retire(book, cohort, now)
@@ -190,10 +187,9 @@ def _resend(book: Book, cohort: Cohort, key: Generation, now: float) -> None:
         delivering.hand_over(book, cohort, key, owing, now)
 
 
-def lost(book: Book, cohort: Cohort, key: Generation, now: float) -> None:
+def lost(book: Book, cohort: Cohort, now: float) -> None:
     """The mixer has destroyed the active key, as it does at a hard age: the cohort is on own keys already."""
     bridging.seal(book, cohort, now)
-    key.tainted = True
     book.counts.failures += 1
     if cohort.state is State.RESTING:
         schedule(book, cohort, now)
@@ -202,6 +198,7 @@ def lost(book: Book, cohort: Cohort, key: Generation, now: float) -> None:
 def retire(book: Book, cohort: Cohort, now: float) -> None:
     """No group key is wanted: own keys at once, and no key is kept, as soon as the mixer has answered."""
     bridging.seal(book, cohort, now)
+    delivering.cancel(cohort)
     if cohort.state in {State.ACTIVATING, State.RATCHETING}:
         cohort.retiring = True
         return
@@ -209,7 +206,7 @@ def retire(book: Book, cohort: Cohort, now: float) -> None:
     _throw_away(book, cohort, tell=True)
     if cohort.active is not None:
         book.say(Retire(cohort.number, cohort.active.epoch))
-    delivering.cancel(cohort)
+    delivering.absolve(book, cohort)
     cohort.active = None
     cohort.waiting = dict.fromkeys(cohort.members)
     cohort.sealed = cohort.retiring = cohort.urgent = False

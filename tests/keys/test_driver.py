@@ -20,7 +20,7 @@ from control.kms.settings import KmsSettings, ListenSettings, StateSettings
 from control.member import Member
 from control.rekey.conductor import Conductor, Joiner
 from control.rekey.courier import Courier
-from control.rekey.driver import Driver, KeySource, KmsKeys
+from control.rekey.driver import Driver, KeySource, KmsKeys, Renew
 from control.rekey.keychain import Keychain
 from control.rekey.policy import Policy
 from control.rekey.settings import RekeySettings
@@ -137,12 +137,17 @@ class World:
         self.server: ControlServer
         self.endpoints: dict[str, Endpoint] = {}
         self.driver: Driver
+        self.signal: Renew = self.signal_at_once
+        self.draining = False
+        """A mixer that starts takes no conference."""
 
     async def start_mixer(self) -> None:
         self.service = Service(
             MixerConfig(host="127.0.0.1", port=0, ledger=str(self.home / "keys.ledger"), max_legs=64)
         )
         await self.service.start()
+        if self.draining:
+            await self.service.drain()
         await self.open_door()
 
     async def open_door(self) -> None:
@@ -174,6 +179,9 @@ class World:
         self._stack.push_async_callback(end)
 
     async def renew(self, names: Iterable[str]) -> list[Joiner]:
+        return await self.signal(names)
+
+    async def signal_at_once(self, names: Iterable[str]) -> list[Joiner]:
         return [self.endpoints[name].joiner() for name in names]
 
     async def join(self, name: str) -> Endpoint:

@@ -333,3 +333,20 @@ def test_a_cohort_without_a_key_can_not_be_unbridged() -> None:
     with pytest.raises(PortError, match="no active group key") as caught:
         room.bridge(on=False)
     assert caught.value.refusal == Refusal.KEY_MISSING
+
+
+@pytest.mark.parametrize("fields", [{"keying": "unique"}, {"clear": True}])
+def test_who_hears_no_group_key_has_nothing_to_bridge(fields: dict[str, object]) -> None:
+    """It is of no cohort: it is not bridged itself, and its leave silences nobody."""
+    room, ears = hall("ssrc")
+    bare = room.join("bare", direction="recvonly", rx=room.key("rx"), tx=None)
+    room.join("solo", **fields)  # type: ignore[arg-type]
+    room.run(100)
+    with pytest.raises(PortError, match="solo") as caught:
+        room.bridge("ear0", "solo")
+    assert caught.value.refusal == Refusal.INVALID
+    room.leave("solo", bridge=True)
+    bare.forget()
+    room.run(100)
+    assert len(bare.heard) == 5
+    assert {ear.heard[-1].key for ear in ears} == {"c/1"}

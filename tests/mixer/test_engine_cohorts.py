@@ -193,3 +193,26 @@ def test_the_mixers_own_hard_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len({heard.packet.ssrc for heard in bare.heard}) == 3
     assert max(heard.packet.seq for heard in bare.heard) == 65_535
     assert [event.epoch for event in room.named(KeyExpired)] == [1]
+
+
+@pytest.mark.parametrize("ptime", [10, 20, 40])
+@pytest.mark.parametrize("listens", [False, True])
+def test_nothing_more_than_its_limit_is_sent_under_a_key(listens: bool, ptime: int) -> None:
+    """Style ssrc: also if nobody hears the common mix, for all talk; and two packets of 10 ms leave in one tick."""
+    room = Room()
+    room.create("ssrc", first_key=False)
+    room.halls["c"].epochs[1] = key = msgspec.structs.replace(room.key("c/1"), max_packets=25)
+    room.halls["c"].current[0] = 1
+    room.apply(KeyPrepare(conference="c", key=key))
+    room.apply(KeyActivate(conference="c", epoch=1))
+    talkers = [room.join(f"t{n}", tone(437.0 + 100 * n), ptime=ptime) for n in range(2)]
+    if listens:
+        talkers.append(room.join("ear", ptime=ptime))
+    room.run(2000)
+    assert len(room.named(KeyExpired)) == 1
+    for phone in talkers:
+        each: dict[int, int] = {}
+        for heard in phone.heard:
+            each[heard.packet.ssrc] = each.get(heard.packet.ssrc, 0) + 1
+        assert max(each.values()) <= 25
+        assert sum(each.values()) >= 24

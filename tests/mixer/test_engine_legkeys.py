@@ -15,6 +15,7 @@ from mixer.port import (
     KeyPrepare,
     KeyRetire,
     KeySwitched,
+    LegAdd,
     PortError,
     Refusal,
 )
@@ -357,6 +358,14 @@ CASES: dict[str, tuple[Refusal, Callable[[Room], object]]] = {
         Refusal.KEY_REUSED,
         lambda r: KeyPrepare(conference="c", leg="ann", key=_of(r, "c/1", epoch=2)),
     ),
+    "tx as rx": (Refusal.KEY_REUSED, lambda r: _prepare_rx(_of(r, "tx:ann", epoch=2))),
+    "group key as rx": (Refusal.KEY_REUSED, lambda r: _prepare_rx(_of(r, "c/1", epoch=2))),
+    "rx as tx": (Refusal.KEY_REUSED, lambda r: KeyPrepare(conference="c", leg="ann", key=_of(r, "rx:ann", epoch=2))),
+    "rx as group key": (Refusal.KEY_REUSED, lambda r: KeyPrepare(conference="c", key=_of(r, "rx:ann", epoch=2))),
+    "rx of a newcomer": (
+        Refusal.KEY_REUSED,
+        lambda r: LegAdd(conference="c", leg="new", rx=_of(r, "c/1", epoch=1)),
+    ),
     "tx with a ROC": (
         Refusal.INVALID,
         lambda r: KeyPrepare(conference="c", leg="ann", key=r.key("k", epoch=2, roc=1)),
@@ -383,6 +392,10 @@ CASES: dict[str, tuple[Refusal, Callable[[Room], object]]] = {
 def _of(room: Room, name: str, **fields: object) -> Key:
     key = room.key("copy", **fields)  # type: ignore[arg-type]
     return Key(secret=type(key.secret)(room.secrets[name]), epoch=key.epoch, mki=key.mki)
+
+
+def _prepare_rx(key: Key) -> KeyPrepare:
+    return KeyPrepare(conference="c", leg="ann", direction="rx", key=key)
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -415,3 +428,11 @@ def test_nobody_else_opens_a_renewed_key() -> None:
             with pytest.raises(Refused):
                 context.unprotect(sent.octets)
     assert len(readable(mine, [key])) == len(mine)
+
+
+def test_a_key_that_is_skipped_frees_its_mki() -> None:
+    room, ann = pair("mki")
+    prepare_tx(room, ann, 2, mki="aaaa")
+    prepare_tx(room, ann, 3, mki="bbbb")
+    room.apply(KeyActivate(conference="c", leg="ann", epoch=3))
+    room.apply(KeyPrepare(conference="c", key=room.key("z", mki="aaaa", epoch=2)))

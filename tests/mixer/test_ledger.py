@@ -9,8 +9,9 @@ import pytest
 
 from mixer.ledger import FINGERPRINT, KeyLedger, LedgerError
 from mixer.ledgerfile import default_path, open_ledger
-from mixer.port import PortError, Refusal
+from mixer.port import ConferenceCreate, PortError, Refusal
 from mixer.secret import Secret
+from tests.mixer.room import Room
 
 
 def secret(first: int = 0) -> Secret:
@@ -113,3 +114,19 @@ def test_where_it_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     monkeypatch.setenv("XDG_STATE_HOME", "/home/someone/state")
     assert default_path() == Path("/home/someone/state/mrfp/keys.ledger")
+
+
+def test_a_conference_that_could_not_be_made_has_used_no_key() -> None:
+    """The same command is taken as soon as there is room on the disk again."""
+    full = True
+
+    def keep(fingerprint: bytes) -> None:
+        if full:
+            raise LedgerError("the disk is full")
+
+    room = Room(ledger=KeyLedger(keep=keep))
+    create = ConferenceCreate(conference="c", keying="group", key=room.key("c/1"), uplink_key=room.key("c/uplink"))
+    with pytest.raises(PortError, match="the disk is full"):
+        room.apply(create)
+    full = False
+    room.apply(create)

@@ -16,7 +16,6 @@ from __future__ import annotations
 import heapq
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from functools import partial
 
 from control.rekey.epochs import generation_of, step_of
@@ -36,67 +35,10 @@ from control.rekey.intentions import (
 )
 from control.rekey.policy import Policy
 from control.rekey.settings import RekeySettings, Style
+from tests.control.rekey.mixer import CohortKeys, Leg, ModelMixer
+from tests.control.rekey.people import Network, Person
 
 SLACK = 1e-9
-
-
-@dataclass(slots=True)
-class Leg:
-    """A leg of the mixer."""
-
-    cohort: int
-    bridged: bool = True
-
-
-@dataclass(slots=True)
-class CohortKeys:
-    """What the mixer holds for a cohort."""
-
-    active: int | None = None
-    prepared: set[int] = field(default_factory=set)
-    highest: int = 0
-    asked: int | None = None
-    """The KMS has been asked for it."""
-
-
-@dataclass(slots=True)
-class Person:
-    """One who is, or was, a member. A name that comes back is another person."""
-
-    name: str
-    joined: float
-    cohort: int = -1
-    sent: dict[int, int] = field(default_factory=dict)
-    """By generation, the lowest step that it was sent."""
-    said: dict[int, int] = field(default_factory=dict)
-    """By generation, the highest step that it acknowledged, and the policy took."""
-    left: float | None = None
-    evicted: bool = False
-    heard: float = 0.0
-    """Until when it could decrypt what its cohort was sent after it left."""
-    hears: bool = False
-    """It still can."""
-    ratchets: bool = True
-    forgotten: bool = False
-    """The focus restarted after it left: nobody keeps its account."""
-
-    def can_decrypt(self, epoch: int | None) -> bool:
-        first = None if epoch is None else self.sent.get(generation_of(epoch))
-        return first is not None and epoch is not None and first <= step_of(epoch)
-
-
-@dataclass(slots=True)
-class Network:
-    """How long things take, in seconds, and what is lost."""
-
-    kms: float = 0.01
-    mixer: float = 0.02
-    rtt: float = 0.1
-    loss: float = 0.0
-    kms_fails: float = 0.0
-    mixer_fails: float = 0.0
-    deaf: set[str] = field(default_factory=set)
-    """Members who never acknowledge anything."""
 
 
 class Stage:
@@ -116,8 +58,7 @@ class Stage:
         self.network = network or Network()
         self.now = 0.0
         self.log: list[tuple[float, Intention]] = []
-        self.legs: dict[str, Leg] = {}
-        self.keys: dict[int, CohortKeys] = {}
+        self.mixer = ModelMixer()
         self.people: dict[str, Person] = {}
         self.gone: list[Person] = []
         self.listening: list[Person] = []
@@ -125,11 +66,7 @@ class Stage:
         self.exposures: list[Exposure] = []
         self.first_used: dict[int, dict[int, float]] = {}
         """By generation and step, when a leg first heard it."""
-        self.obtained: set[int] = set()
-        self.aborted: set[int] = set()
-        self.highest_obtained = 0
         self.attentions: list[str] = []
-        self.dirty: set[int] = set()
         self._random = random.Random(seed)
         self._events: list[tuple[float, int, Callable[[], None]]] = []
         self._count = 0
@@ -145,7 +82,7 @@ class Stage:
     def leave(self, *names: str, evict: bool = False) -> None:
         for name in names:
             person = self.people.pop(name)
-            person.left, person.evicted, person.heard = self.now, evict, self.now
+            person.left = person.heard = self.now
             self.gone.append(person)
             self.listening.append(person)
             self.policy.leave(name, evict=evict, now=self.now)
@@ -158,26 +95,17 @@ class Stage:
 
     def restart(self, *, mixer: bool, settings: RekeySettings | None = None, style: Style = "mki") -> None:
         """The mixer comes back empty, or the focus as a new policy beside the old mixer."""
-        highest = self.highest_obtained
         self._events.clear()
-        if mixer:
-            self.legs.clear()
-            self.keys.clear()
-        else:
+        self.mixer.restart(empty=mixer)
+        if not mixer:
             self.exposures += self.policy.exposures()
             self.policy = Policy(settings or self.settings, style=style)
-            accounted = {exposure.member for exposure in self.exposures}
             for person in self.gone:
-                person.forgotten |= person.name not in accounted
+                person.forgotten = True
         for person in self.people.values():
             person.said.clear()
-        for leg in self.legs.values():
-            leg.bridged = True
-        for keys in self.keys.values():
-            keys.prepared.clear()
-            keys.active = keys.asked = None
         here = [(name, one.ratchets, self.legs[name].cohort) for name, one in self.people.items() if name in self.legs]
-        self.policy.resume(highest, here, self.now)
+        self.policy.resume(self.mixer.highest_obtained, here, self.now)
         for name in self.people.keys() - self.legs.keys():
             self.policy.join(name, ratchets=self.people[name].ratchets, now=self.now)
         self._carry_out()
@@ -220,8 +148,19 @@ class Stage:
 
     def epoch_heard_by(self, name: str) -> int | None:
         """The epoch of the next packet to a leg; None for its own key."""
-        leg = self.legs[name]
-        return None if leg.bridged else self.keys[leg.cohort].active
+        return self.mixer.heard_by(name)
+
+    @property
+    def legs(self) -> dict[str, Leg]:
+        return self.mixer.legs
+
+    @property
+    def keys(self) -> dict[int, CohortKeys]:
+        return self.mixer.keys
+
+    @property
+    def highest_obtained(self) -> int:
+        return self.mixer.highest_obtained
 
     def said(self, kind: type[Intention]) -> list[Intention]:
         return [intention for _, intention in self.log if isinstance(intention, kind)]
@@ -231,6 +170,10 @@ class Stage:
 
     def messages(self) -> int:
         return sum(len(said.members) for _, said in self.log if isinstance(said, Deliver))
+
+    def ignored(self) -> dict[str, int]:
+        """Inputs that changed nothing, by reason."""
+        return self.policy.facts(self.now).ignored
 
     def bound(self, evicted: bool = False) -> float:
         """F of invariant I2 without a bridge: a leave just after a key was sent waits for that one and the next."""
@@ -255,9 +198,9 @@ class Stage:
             assert seconds <= bound + SLACK, f"I2: {person.name} listened for {seconds} s"
             known = told.get(person.name, [])
             if seconds > SLACK and not person.forgotten:
-                assert any(seconds <= value + SLACK <= seconds + answers + 2 * SLACK for value in known)
+                assert any(seconds <= value + SLACK <= seconds + answers + 2 * SLACK for value in known), "accounts"
 
-    # -- The mixer ---------------------------------------------------------------------------
+    # -- What is done ------------------------------------------------------------------------
 
     def _carry_out(self) -> None:
         for intention in self.policy.intentions():
@@ -267,24 +210,19 @@ class Stage:
         self._watch()
 
     def _apply(self, said: Intention) -> None:
+        mixer = self.mixer
         match said:
             case AddLeg(member, cohort):
-                self.legs[member] = Leg(cohort)
+                mixer.add(member, cohort)
                 self.people[member].cohort = cohort
-                self.keys.setdefault(cohort, CohortKeys())
             case RemoveLeg(member, bridge):
-                leg = self.legs.pop(member)
-                if bridge:
-                    self._bridge_all(leg.cohort)
+                mixer.remove(member, bridge)
             case Bridge(cohort, None, on):
                 assert on, "a whole cohort is never taken off its own keys unseen"
-                self._bridge_all(cohort)
+                mixer.bridge_all(cohort)
             case Bridge(cohort, members, on):
-                assert members is not None
-                for member in members:
-                    assert self.legs[member].cohort == cohort
-                    assert self.legs[member].bridged is not on, "a bridge that changes nothing"
-                    self.legs[member].bridged = on
+                assert members
+                mixer.bridge(cohort, members, on)
             case Deliver(cohort, epoch, members, attempt):
                 self._deliver(cohort, epoch, members, attempt)
             case Attention(member, _):
@@ -294,60 +232,29 @@ class Stage:
                 self._change_key(said)
 
     def _change_key(self, said: Obtain | Activate | Ratchet | Abort | Retire) -> None:
-        keys = self.keys[said.cohort]
-        network = self.network
-        self.dirty.add(said.cohort)
+        mixer, network = self.mixer, self.network
         match said:
-            case Obtain(_, epoch):
-                assert step_of(epoch) == 0
-                assert generation_of(epoch) > self.highest_obtained, "I7: a generation twice"
-                assert keys.asked is None, "I13: a backlog of epochs"
-                assert not keys.prepared, "I13: a backlog of epochs"
-                self.highest_obtained, keys.asked = generation_of(epoch), epoch
+            case Obtain(cohort, epoch):
+                mixer.ask(cohort, epoch)
                 fails = self._random.random() < network.kms_fails
-                self._later(network.kms, partial(self._obtained, said.cohort, epoch, fails))
-            case Activate(_, epoch) | Ratchet(_, epoch):
+                self._later(network.kms, partial(self._obtained, cohort, epoch, fails))
+            case Activate(cohort, epoch) | Ratchet(cohort, epoch):
                 fails = self._random.random() < network.mixer_fails
-                self._later(network.mixer / 2, partial(self._switch, said.cohort, epoch, fails))
-            case Abort(_, epoch):
-                assert keys.active != epoch, "I7: aborted while in use"
-                self.aborted.add(epoch)
-                keys.asked = None if keys.asked == epoch else keys.asked
-                keys.prepared.discard(epoch)
-            case Retire(_, epoch):
-                assert keys.active is None or generation_of(keys.active) == generation_of(epoch)
-                assert all(leg.bridged for leg in self.legs.values() if leg.cohort == said.cohort)
-                keys.active = None
-
-    def _bridge_all(self, cohort: int) -> None:
-        for leg in self.legs.values():
-            if leg.cohort == cohort:
-                leg.bridged = True
+                self._later(network.mixer / 2, partial(self._switch, cohort, epoch, fails))
+            case Abort(cohort, epoch):
+                mixer.abort(cohort, epoch)
+            case Retire(cohort, epoch):
+                mixer.retire(cohort, epoch)
 
     def _obtained(self, cohort: int, epoch: int, fails: bool) -> None:
-        keys = self.keys[cohort]
-        keys.asked = None if keys.asked == epoch else keys.asked
-        if fails:
-            self.policy.key_failed(cohort, epoch, self.now)
-        else:
-            self.obtained.add(epoch)
-            keys.prepared.add(epoch)
-            self.policy.key_ready(cohort, epoch, self.now)
+        self.mixer.prepare(cohort, epoch, made=not fails)
+        (self.policy.key_failed if fails else self.policy.key_ready)(cohort, epoch, self.now)
 
     def _switch(self, cohort: int, epoch: int, fails: bool) -> None:
-        keys = self.keys[cohort]
         if fails:
-            self._later(self.network.mixer / 2, partial(self.policy.key_failed, cohort, epoch), timed=True)
-            return
-        assert epoch not in self.aborted, "I7: an aborted epoch is used"
-        if step_of(epoch) == 0:
-            assert epoch in keys.prepared, "I7: activated before it was there"
-            keys.prepared.discard(epoch)
-        else:
-            assert keys.active == epoch - 1, "a ratchet goes step by step"
-        assert epoch > keys.highest, "I7: epochs rise"
-        keys.active = keys.highest = epoch
-        self._later(self.network.mixer / 2, partial(self.policy.switched, cohort, epoch), timed=True)
+            self._later(self.network.mixer / 2, lambda: self.policy.key_failed(cohort, epoch, self.now))
+        elif self.mixer.switch(cohort, epoch):
+            self._later(self.network.mixer / 2, lambda: self.policy.switched(cohort, epoch, self.now))
 
     # -- Members -----------------------------------------------------------------------------
 
@@ -356,6 +263,7 @@ class Stage:
         assert len(set(members)) == len(members)
         assert attempt >= 1
         generation, step = generation_of(epoch), step_of(epoch)
+        assert generation in self.keys[cohort].generations(), "sent, though the mixer does not have it"
         for name in members:
             assert name in self.people, "I4: sent to one who is not a member"
             person = self.people[name]
@@ -378,7 +286,7 @@ class Stage:
     def _watch(self) -> None:
         used: dict[int, int] = {}
         for name, leg in self.legs.items():
-            epoch = None if leg.bridged else self.keys[leg.cohort].active
+            epoch = self.mixer.heard_by(name)
             if epoch is None:
                 continue
             used[leg.cohort] = epoch
@@ -400,13 +308,25 @@ class Stage:
     def _may_hear_again(self, person: Person) -> bool:
         """One of its keys is in use or may come into use."""
         keys = self.keys.get(person.cohort)
-        if keys is None:
-            return False
-        live = {generation_of(epoch) for epoch in [*keys.prepared, *([keys.active] if keys.active else [])]}
-        return bool(live & set(person.sent))
+        return keys is not None and not keys.generations().isdisjoint(person.sent)
 
-    def _later(self, seconds: float, event: Callable[..., None], *, timed: bool = False) -> None:
+    def _later(self, seconds: float, event: Callable[[], None]) -> None:
         self._count += 1
-        when = self.now + seconds
-        call = (lambda: event(self.now)) if timed else event
-        heapq.heappush(self._events, (when, self._count, call))
+        heapq.heappush(self._events, (self.now + seconds, self._count, event))
+
+
+def running(
+    settings: RekeySettings | None = None,
+    count: int = 8,
+    *,
+    ratchets: bool = True,
+    style: Style = "mki",
+    network: Network | None = None,
+) -> Stage:
+    """A conference under group keys, some time after its last rekey, with an empty log."""
+    stage = Stage(settings, style=style, network=network)
+    stage.join(*[f"m{number}" for number in range(count)], ratchets=ratchets)
+    stage.run(10)
+    assert all(stage.epoch_heard_by(name) for name in stage.people)
+    stage.log.clear()
+    return stage

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from control.rekey.intentions import AddLeg, Bridge, Deliver, Obtain, Retire
+from control.rekey.intentions import Activate, AddLeg, Bridge, Deliver, Obtain, Ratchet, Retire
 from control.rekey.settings import RekeySettings
-from tests.control.rekey.stage import Network, Stage
+from tests.control.rekey.people import Network
+from tests.control.rekey.stage import Stage
 
 SMALL = RekeySettings(n_group_on=6, n_group_off=4)
 
@@ -75,6 +76,9 @@ def test_the_mode_may_change_back_in_the_middle_of_a_rekey(wait: float) -> None:
     assert mode(stage) == "unique"
     stage.join("n0")
     assert mode(stage) == "group"
+    stage.run(3)
+    assert all(stage.epoch_heard_by(name) for name in stage.people)
+    stage.run(3)
     stage.leave("n0")
     stage.run(10)
     assert stage.keys[0].active is None
@@ -82,6 +86,37 @@ def test_the_mode_may_change_back_in_the_middle_of_a_rekey(wait: float) -> None:
     stage.join("n1")
     stage.run(10)
     assert all(stage.epoch_heard_by(name) for name in stage.people)
+
+
+def test_when_the_mode_changes_to_and_fro_no_cohort_is_forgotten() -> None:
+    """The newcomer that brings group keys back is in a cohort of its own; the others wait for the mixer."""
+    settings = RekeySettings(n_group_on=6, n_group_off=6, cohort_target=3)
+    stage = Stage(settings, network=Network(mixer=4.0))
+    stage.join(*[f"m{number}" for number in range(6)])
+    stage.run(0.3)
+    assert len(stage.said(Activate)) == 2
+    stage.leave("m0")
+    stage.run(2.5)
+    stage.join("n0", ratchets=False)
+    assert mode(stage) == "group"
+    stage.run(10)
+    assert all(stage.epoch_heard_by(name) for name in stage.people)
+
+
+def test_a_step_is_not_delivered_when_group_keys_are_given_up() -> None:
+    """By leaves in another cohort, so that the key itself is clean."""
+    stage = Stage(RekeySettings(n_group_on=6, n_group_off=6, cohort_target=5), network=Network(mixer=0.5))
+    stage.join(*[f"m{number}" for number in range(6)])
+    stage.run(5)
+    stage.join("n0")
+    stage.run(0.2)
+    assert stage.log[-1][1] == Ratchet(1, 0x201)
+    stage.log.clear()
+    stage.leave("m0", "m1")
+    assert mode(stage) == "unique"
+    stage.run(5)
+    assert stage.said(Deliver) == []
+    assert stage.keys[1].active is None
 
 
 @pytest.mark.parametrize("settings", [RekeySettings(mode="unique"), RekeySettings(cohort_target=1)], ids=str)
@@ -125,6 +160,28 @@ def test_when_the_focus_says_that_it_ends_leaves_rekey_less_often() -> None:
     stage.run(20)
     assert stage.times(Obtain) == pytest.approx([start, start + 5.0])
     assert stage.policy.facts(stage.now).closing
+
+
+def test_when_it_ends_joins_do_not_hurry_what_leaves_have_scheduled() -> None:
+    stage = filled(RekeySettings(mode="group"), 12)
+    stage.log.clear()
+    stage.close()
+    start = stage.now
+    stage.leave("m0")
+    stage.run(1)
+    stage.leave("m1")
+    stage.join("n0")
+    stage.run(20)
+    assert stage.times(Obtain) == pytest.approx([start, start + 5.0])
+
+
+def test_on_own_keys_nobody_is_a_laggard() -> None:
+    stage = filled(RekeySettings(n_group_on=6, n_group_off=6), 6, network=Network(deaf={"m5"}))
+    assert stage.policy.facts(stage.now).laggards == 1
+    stage.leave("m0")
+    assert stage.policy.facts(stage.now).laggards == 0
+    stage.leave("m5")
+    assert stage.policy.facts(stage.now).laggards == 0
 
 
 def test_a_conference_that_ends_does_not_change_to_group_keys_again() -> None:

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from control.rekey.intentions import Activate, AddLeg, Bridge, Deliver, Intention, Obtain, RemoveLeg
 from control.rekey.policy import Policy
 from control.rekey.settings import RekeySettings
-from tests.control.rekey.stage import Network, Stage
+from tests.control.rekey.people import Network
+from tests.control.rekey.stage import Stage
 
 
 class Answers:
