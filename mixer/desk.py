@@ -14,9 +14,8 @@ from mixer.downlink import Downlink
 from mixer.grace import Grace
 from mixer.keydesk import KeyDesk
 from mixer.keying import Keying
-from mixer.ledger import KeyLedger
+from mixer.ledger import KeyLedger, Ledgers
 from mixer.legdesk import LegDesk
-from mixer.legkeys import LegKeys
 from mixer.legs import Leg, Mode
 from mixer.port import (
     Command,
@@ -63,10 +62,10 @@ class Desk:
         self._state = state
         self._conferences = state.conferences
         self._status = Status(state, keying)
-        received = KeyLedger()
-        legkeys = LegKeys(state, grace, ledger, received)
-        self._keys = KeyDesk(state, keying, legkeys, ledger, received)
-        self._legs = LegDesk(state, admission, grace, keying, downlink, reports, self._status, legkeys, ledger)
+        self._keying = keying
+        ledgers = Ledgers(sent=ledger, received=KeyLedger())
+        self._keys = KeyDesk(state, grace, keying, ledgers)
+        self._legs = LegDesk(state, admission, grace, keying, downlink, reports, self._status, self._keys, ledgers)
         self._methods: dict[type[Command], Callable[[Any], Reply]] = {
             ConferenceCreate: self._create,
             ConferenceModify: self._modify,
@@ -127,7 +126,7 @@ class Desk:
         self._keys.check_first(wish.key, wish.uplink_key, wish.style)
         conference = self._conferences.add(wish.conference, wish.rate, wish.keying, wish.style, self._state.frame)
         try:
-            self._keys.hold_first(conference, wish.key, wish.uplink_key)
+            self._keys.begin(conference, wish.key, wish.uplink_key)
         except PortError:
             self._conferences.remove(conference, self._state.frame)
             raise
@@ -180,5 +179,5 @@ class Desk:
         bridge = wish.bridge and self._state.legs.mode[leg.row] >= Mode.GROUP_SSRC
         status = self._legs.remove(leg)
         if bridge:
-            self._keys.bridge_all(conference, cohort)
+            self._keying.bridge(self._keying.legs_of(conference, cohort), True)
         return status

@@ -133,6 +133,15 @@ class Keying:
             cohort=int(streams.cohort[row]),
         )
 
+    def bridge(self, rows: Rows, on: bool) -> None:
+        """Let legs hear under their own keys from the next tick on, or end that."""
+        legs = self._legs
+        changed = rows[legs.bridged[rows] != on]
+        legs.bridged[changed] = on
+        legs.fresh[changed] = True
+        self.forget_minus(changed)
+        self._state.moved = True
+
     # -- minus streams under the group key (style `ssrc`) -------------------------------------
 
     def open_minus(self, leg: int) -> None:

@@ -11,6 +11,7 @@ import hashlib
 import hmac
 import secrets
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Final
 
 from mixer.port import PortError, Refusal
@@ -71,3 +72,17 @@ class KeyLedger:
 
     def _fingerprint(self, secret: Secret) -> bytes:
         return hmac.new(self._salt, secret.reveal(), hashlib.sha256).digest()[:FINGERPRINT]
+
+
+@dataclass(frozen=True, slots=True)
+class Ledgers:
+    """The keys of our own packets, on disk, and in memory those of legs' packets: SSRCs are unique in one conference
+    only, so a key must not serve both directions, nor two conferences."""
+
+    sent: KeyLedger
+    received: KeyLedger
+
+    def check_unused(self, secret: Secret) -> None:
+        """Refuse a key that has served for anything. Raises `PortError` KEY_REUSED."""
+        self.sent.check(secret)
+        self.received.check(secret)

@@ -13,9 +13,9 @@ from mixer.admission import Admission
 from mixer.conferences import Conference
 from mixer.downlink import Downlink
 from mixer.grace import Grace
+from mixer.keydesk import KeyDesk
 from mixer.keying import Keying
-from mixer.ledger import KeyLedger
-from mixer.legkeys import LegKeys
+from mixer.ledger import Ledgers
 from mixer.legs import Leg, Mode
 from mixer.plans import alone
 from mixer.port import (
@@ -51,14 +51,14 @@ class LegDesk:
         downlink: Downlink,
         reports: Reports,
         status: Status,
-        legkeys: LegKeys,
-        sent: KeyLedger,
+        keys: KeyDesk,
+        ledgers: Ledgers,
     ) -> None:
         self._state, self._admission, self._grace, self._keying = state, admission, grace, keying
-        self._downlink, self._reports, self._legkeys = downlink, reports, legkeys
+        self._downlink, self._reports, self._keys = downlink, reports, keys
         self._legs, self._sessions, self._streams = state.legs, state.sessions, state.streams
         self._status = status
-        self._sent_under = sent
+        self._ledgers = ledgers
         self.goodbyes: list[Packet] = []
         """RTCP BYEs that the next tick takes along."""
 
@@ -76,7 +76,7 @@ class LegDesk:
         plan = wishes.plan_leg(wish, conference)
         for key in (wish.rx, wish.tx):
             if key:
-                self._sent_under.check(key.secret)
+                self._ledgers.sent.check(key.secret)
         if wish.ssrc and not self._may_claim(conference, wish.ssrc):
             raise PortError(Refusal.SSRC_CONFLICT, f"SSRC {wish.ssrc} is in use in {conference.name!r}; take another")
         leg = self._legs.add(wishes.without_keys(wish), conference.row, plan.suite, self._state.frame)
@@ -85,12 +85,12 @@ class LegDesk:
         conference.legs.add(leg.row)
         if plan.mode >= Mode.GROUP_SSRC:
             conference.cohort_legs[wish.cohort].add(leg.row)
-        self._legkeys.begin(leg, plan.uplink, wish.tx)
+        self._begin_keys(leg, plan, wish.tx, conference)
         self._join_stream(leg, conference, plan.form)
         self._describe(leg, plan)
         self._open_uplink(leg, plan.uplink)
         if wish.uplink == "group":
-            self._legkeys.begin_uplink(leg, conference)
+            self._keys.uplink(conference).join(leg)
         self._open_downlink(leg, wish.tx, conference, plan.mode)
         if plan.remote is not None:
             self._admission.locate(leg.row, self._hash(leg, plan.remote), plan.remote)
@@ -99,10 +99,16 @@ class LegDesk:
         self._downlink.reserve(len(self._legs) + len(conference.streams))
         return self._added(leg)
 
+    def _begin_keys(self, leg: Leg, plan: LegPlan, tx: Key | None, conference: Conference) -> None:
+        if plan.uplink:
+            self._keys.rx(leg).begin(plan.uplink)
+        if tx:
+            self._keys.tx(conference, leg).begin(tx)
+
     def _record(self, leg: Leg, tx: Key) -> None:
         """Keep a key's fingerprint before it is used; if that fails, the leg was never there."""
         try:
-            self._sent_under.record(tx.secret)
+            self._ledgers.sent.record(tx.secret)
         except PortError:
             self._legs.remove(leg, self._state.frame)
             raise
@@ -154,7 +160,7 @@ class LegDesk:
             legs.tx_session[row] = self._sessions.open(SUITES[tx.suite], tx.secret, bytes.fromhex(tx.mki), ssrc=ssrc)
         if tx and mode == Mode.GROUP_MKI:
             conference.shape = (tx.suite, len(tx.mki))
-            conference.own_mkis[tx.mki] += 1
+            self._keys.tx(conference, leg).name(tx)
         if mode >= Mode.GROUP_SSRC and self._streams.session[stream] < 0:
             self._keying.key_stream(stream)
 
@@ -256,9 +262,7 @@ class LegDesk:
 
     def _forget_keys(self, leg: Leg, conference: Conference) -> None:
         self._grace.leave(leg)
-        for key in leg.tx.held():
-            self._legkeys.forget_mki(leg, conference, key)
-        leg.tx.wipe()
+        self._keys.tx(conference, leg).leave()
 
     def _leave_stream(self, conference: Conference, row: int) -> None:
         self._streams.members[row] -= 1

@@ -1,12 +1,14 @@
-"""Keys of single legs: the renewal of what a leg alone hears or sends under."""
+"""Keys of single legs: the renewal of what a leg alone hears under, and of what it alone sends under."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 from mixer import wishes
 from mixer.conferences import Conference
 from mixer.epochs import Life, check_key
 from mixer.grace import Grace
-from mixer.ledger import KeyLedger
+from mixer.ledger import Ledgers
 from mixer.legs import Leg, Mode
 from mixer.port import Key, KeySwitched, PortError, Refusal, StreamPosition
 from mixer.state import State
@@ -14,163 +16,170 @@ from mixer.streams import first_index
 from mixer.suites import SUITES
 
 
-class LegKeys:
-    """Prepares, activates, retires and aborts keys of legs."""
+@dataclass(frozen=True, slots=True)
+class LegRxKeys:
+    """What one leg sends under. Every verb raises `PortError`, and then nothing has changed."""
 
-    def __init__(self, state: State, grace: Grace, sent: KeyLedger, received: KeyLedger) -> None:
-        self._state, self._grace = state, grace
-        self._sent_under, self._received_under = sent, received
-        self._legs, self._sessions, self._streams = state.legs, state.sessions, state.streams
+    state: State
+    grace: Grace
+    ledgers: Ledgers
+    leg: Leg
 
-    def begin(self, leg: Leg, rx: Key | None, tx: Key | None) -> None:
-        """The keys that a leg came with are the first of its lines."""
-        for line, key in ((leg.rx, rx), (leg.tx, tx)):
-            if key is not None:
-                line.active, line.highest, line.since = wishes.nameplate(key), key.epoch, self._state.frame
-        if rx is not None:
-            self._received_under.record(rx.secret)
+    def begin(self, key: Key) -> None:
+        """The key that a leg comes with; it has been checked."""
+        line = self.leg.rx
+        line.active, line.highest, line.since = wishes.nameplate(key), key.epoch, self.state.frame
+        self.ledgers.received.record(key.secret)
 
-    def begin_uplink(self, leg: Leg, conference: Conference) -> None:
-        """A leg under the conference's uplink key may begin under one that is prepared."""
-        for _, key in sorted(conference.uplink.prepared.items()):
-            self.hear_also(leg, wishes.copy_of(key))
+    def prepare(self, key: Key) -> None:
+        """Accept what the leg sends under this key, too."""
+        check_key(key, "rx")
+        _check_keyed(self.state, self.leg)
+        self._check_alone()
+        if self.leg.rx.active is None:
+            raise PortError(Refusal.KEY_MISSING, "this leg was added without `rx` and cannot speak; add it anew")
+        self.leg.rx.check(key)
+        self.ledgers.sent.check(key.secret)
+        self.ledgers.received.record(key.secret)
+        self.grace.prepare(self.leg, wishes.copy_of(key))
 
-    def prepare(self, leg: Leg, conference: Conference, key: Key, direction: str) -> None:
-        """Hold the next key of a leg. Raises `PortError`, and then nothing has changed."""
-        check_key(key, direction)
-        if self._legs.mode[leg.row] == Mode.CLEAR:
-            raise PortError(Refusal.INVALID, f"leg {leg.name!r} is clear; it has no keys")
-        self._check_alone(leg, direction)
-        if direction == "rx":
-            self._check_rx(leg)
-            leg.rx.check(key)
-            self._sent_under.check(key.secret)
-            self._received_under.record(key.secret)
-            self._grace.prepare(leg, wishes.copy_of(key))
-            return
-        self._check_tx(leg, conference, key)
-        leg.tx.check(key)
-        self._sent_under.check(key.secret)
-        self._received_under.check(key.secret)
-        self._sent_under.record(key.secret)
-        leg.tx.prepare(wishes.copy_of(key))
-        self._count_mki(leg, conference, key, 1)
+    def activate(self, epoch: int) -> None:
+        """Switch, whether a packet has come under it or not."""
+        self._check_alone()
+        if self.leg.rx.state(epoch) is not Life.PREPARED:
+            raise PortError(Refusal.UNKNOWN_EPOCH, f"epoch {epoch} is not prepared")
+        self.grace.activate(self.leg, epoch)
 
-    def _check_alone(self, leg: Leg, direction: str) -> None:
+    def retire(self, epoch: int) -> None:
+        """Accept nothing more under the key before."""
+        self._check_alone()
+        active = self.leg.rx.active
+        if self.leg.former is None or active is None or epoch >= active.epoch:
+            raise PortError(Refusal.UNKNOWN_EPOCH, f"epoch {epoch} is not one that is still accepted")
+        self.grace.end(self.leg)
+
+    def abort(self, epoch: int) -> None:
+        """Forget a prepared key."""
+        self._check_alone()
+        self.leg.rx.abort(epoch)
+        self.grace.forget(self.leg)
+
+    def _check_alone(self) -> None:
         """What all legs under the uplink key do, none does by itself: it would never follow the others again."""
-        if direction == "rx" and self._legs.group_uplink[leg.row]:
+        if self.state.legs.group_uplink[self.leg.row]:
             raise PortError(Refusal.INVALID, "this leg sends under the conference's `uplink_key`: leave `leg` away")
 
-    def _check_rx(self, leg: Leg) -> None:
-        if leg.rx.active is None:
-            raise PortError(Refusal.KEY_MISSING, "this leg was added without `rx` and cannot speak; add it anew")
 
-    def _check_tx(self, leg: Leg, conference: Conference, key: Key) -> None:
-        if leg.tx.active is None:
+@dataclass(frozen=True, slots=True)
+class LegTxKeys:
+    """What one leg alone hears under. Every verb raises `PortError`, and then nothing has changed."""
+
+    state: State
+    ledgers: Ledgers
+    conference: Conference
+    leg: Leg
+
+    def begin(self, key: Key) -> None:
+        """The key that a leg comes with; it has been checked, and is in the ledger."""
+        line = self.leg.tx
+        line.active, line.highest, line.since = wishes.nameplate(key), key.epoch, self.state.frame
+
+    def prepare(self, key: Key) -> None:
+        """Hold the next key."""
+        check_key(key, "tx")
+        _check_keyed(self.state, self.leg)
+        if self.leg.tx.active is None:
             raise PortError(Refusal.KEY_MISSING, "this leg was added without `tx`; add it anew")
         if key.roc:
             raise PortError(Refusal.INVALID, "a tx key has no `roc`: the mixer goes on where the stream stands")
-        if self._legs.mode[leg.row] == Mode.GROUP_MKI:
-            wishes.check_beside_group(key, conference)
+        if self._joined():
+            wishes.check_beside_group(key, self.conference)
+        self.leg.tx.check(key)
+        self.ledgers.check_unused(key.secret)
+        self.ledgers.sent.record(key.secret)
+        self.leg.tx.prepare(wishes.copy_of(key))
+        self.name(key)
 
-    def activate(self, leg: Leg, conference: Conference, epoch: int, direction: str) -> None:
-        """Switch to a prepared key of a leg."""
-        self._check_alone(leg, direction)
-        if direction == "rx":
-            self._must_be_prepared(leg, epoch)
-            self._grace.activate(leg, epoch)
-            return
-        before = [key for key in leg.tx.held() if key.epoch < epoch]
-        key = leg.tx.activate(epoch, self._state.frame)
+    def activate(self, epoch: int) -> None:
+        """Switch: at the same place in style `mki`, on a fresh SSRC otherwise."""
+        line = self.leg.tx
+        before = [key for key in line.held() if key.epoch < epoch]
+        key = line.activate(epoch, self.state.frame)
         for gone in before:
-            self.forget_mki(leg, conference, gone)
-        self._open(leg, conference, key)
-        leg.tx.spend()
-        self._state.events.append(
-            KeySwitched(conference=conference.name, epoch=epoch, leg=leg.name, streams=[self._position(leg, epoch)])
+            self.unname(gone)
+        self._open(key)
+        line.spend()
+        self.state.events.append(
+            KeySwitched(
+                conference=self.conference.name, epoch=epoch, leg=self.leg.name, streams=[self._position(epoch)]
+            )
         )
 
-    def retire(self, leg: Leg, epoch: int, direction: str) -> None:
-        """Accept nothing more under the key before."""
-        self._check_alone(leg, direction)
-        if direction == "tx":
-            raise PortError(Refusal.INVALID, "a leg hears nothing without its key: activate another, or remove it")
-        if leg.former is None or leg.rx.active is None or epoch >= leg.rx.active.epoch:
-            raise PortError(Refusal.UNKNOWN_EPOCH, f"epoch {epoch} is not one that is still accepted")
-        self._grace.end(leg)
+    def retire(self, epoch: int) -> None:
+        """There is no such thing."""
+        raise PortError(Refusal.INVALID, "a leg hears nothing without its key: activate another, or remove it")
 
-    def abort(self, leg: Leg, epoch: int, direction: str) -> None:
-        """Forget a prepared key of a leg."""
-        self._check_alone(leg, direction)
-        if direction == "rx":
-            leg.rx.abort(epoch)
-            self._grace.forget(leg)
-            return
-        key = leg.tx.prepared.get(epoch)
-        leg.tx.abort(epoch)
+    def abort(self, epoch: int) -> None:
+        """Forget a prepared key."""
+        key = self.leg.tx.prepared.get(epoch)
+        self.leg.tx.abort(epoch)
         if key is not None:
-            self.forget_mki(leg, self._state.conference_of(leg.row), key)
+            self.unname(key)
 
-    # -- a leg under the conference's uplink key ----------------------------------------------
+    def leave(self) -> None:
+        """The leg goes, and all these keys with it."""
+        for key in self.leg.tx.held():
+            self.unname(key)
+        self.leg.tx.wipe()
 
-    def hear_also(self, leg: Leg, key: Key) -> None:
-        """Accept the conference's next uplink key from a leg. Its line follows the conference's."""
-        self._grace.prepare(leg, key)
+    def name(self, key: Key) -> None:
+        """Style `mki`: no group key may have the MKI of a leg's own key."""
+        if self._joined():
+            self.conference.own_mkis[key.mki] += 1
 
-    def follow(self, leg: Leg, what: str, epoch: int) -> None:
-        """Do for a leg what was done with the conference's uplink key, if it has not been done by a packet."""
-        if what == "retire":
-            self._grace.end(leg)
-        elif leg.rx.state(epoch) is Life.PREPARED:
-            if what == "activate":
-                self._grace.activate(leg, epoch)
-            else:
-                leg.rx.abort(epoch)
-                self._grace.forget(leg)
+    def unname(self, key: Key) -> None:
+        """A key is gone, and its name free, if no other leg has it."""
+        if self._joined():
+            names = self.conference.own_mkis
+            names[key.mki] -= 1
+            if names[key.mki] <= 0:
+                del names[key.mki]
 
-    # -- what a leg hears ---------------------------------------------------------------------
+    def _joined(self) -> bool:
+        """It is on the common stream's SSRC, beside the group key."""
+        return bool(self.state.legs.mode[self.leg.row] == Mode.GROUP_MKI)
 
-    def _open(self, leg: Leg, conference: Conference, key: Key) -> None:
+    def _open(self, key: Key) -> None:
         """A session under the new key: at the same place in style `mki`, on a fresh SSRC otherwise."""
-        legs, row = self._legs, leg.row
+        legs, row, sessions = self.state.legs, self.leg.row, self.state.sessions
         former = int(legs.tx_session[row])
         joined = legs.mode[row] == Mode.GROUP_MKI
-        if conference.style == "ssrc":
-            ssrc = self._state.registry.allocate(conference.row)
+        if self.conference.style == "ssrc":
+            ssrc = self.state.registry.allocate(self.conference.row)
             legs.own_ssrc[row], legs.own_index[row], legs.own_sent[row] = ssrc, first_index(), 0
             legs.fresh[row] = True
-        ssrc = int(self._streams.ssrc[legs.stream[row]] if joined else legs.own_ssrc[row])
-        session = self._sessions.open(SUITES[key.suite], key.secret, bytes.fromhex(key.mki), ssrc=ssrc)
-        if conference.style == "mki":
-            self._sessions.continue_rtcp(session, self._sessions.rtcp_index(former))
-        self._sessions.close(former)
+        ssrc = int(self.state.streams.ssrc[legs.stream[row]] if joined else legs.own_ssrc[row])
+        session = sessions.open(SUITES[key.suite], key.secret, bytes.fromhex(key.mki), ssrc=ssrc)
+        if self.conference.style == "mki":
+            sessions.continue_rtcp(session, sessions.rtcp_index(former))
+        sessions.close(former)
         legs.tx_session[row] = session
 
-    def _position(self, leg: Leg, epoch: int) -> StreamPosition:
-        legs, row = self._legs, leg.row
+    def _position(self, epoch: int) -> StreamPosition:
+        legs, row, streams = self.state.legs, self.leg.row, self.state.streams
         stream = int(legs.stream[row])
         joined = legs.mode[row] == Mode.GROUP_MKI
-        index = int(self._streams.index[stream] if joined else legs.own_index[row])
+        index = int(streams.index[stream] if joined else legs.own_index[row])
         return StreamPosition(
-            ssrc=int(self._streams.ssrc[stream] if joined else legs.own_ssrc[row]),
+            ssrc=int(streams.ssrc[stream] if joined else legs.own_ssrc[row]),
             roc=index >> 16,
             seq=index & 0xFFFF,
-            payload_type=int(self._streams.payload_type[stream]),
+            payload_type=int(streams.payload_type[stream]),
             epoch=epoch,
             cohort=int(legs.cohort[row]),
         )
 
-    def forget_mki(self, leg: Leg, conference: Conference, key: Key) -> None:
-        """A key of a leg is gone, and its name free."""
-        self._count_mki(leg, conference, key, -1)
 
-    def _count_mki(self, leg: Leg, conference: Conference, key: Key, count: int) -> None:
-        if self._legs.mode[leg.row] == Mode.GROUP_MKI:
-            conference.own_mkis[key.mki] += count
-            if conference.own_mkis[key.mki] <= 0:
-                del conference.own_mkis[key.mki]
-
-    @staticmethod
-    def _must_be_prepared(leg: Leg, epoch: int) -> None:
-        if leg.rx.state(epoch) is not Life.PREPARED:
-            raise PortError(Refusal.UNKNOWN_EPOCH, f"epoch {epoch} is not prepared")
+def _check_keyed(state: State, leg: Leg) -> None:
+    if state.legs.mode[leg.row] == Mode.CLEAR:
+        raise PortError(Refusal.INVALID, f"leg {leg.name!r} is clear; it has no keys")

@@ -137,11 +137,12 @@ def test_i6_a_late_word_about_the_old_key_while_the_new_one_is_being_activated()
     policy.acked("b", first, 0.21)
     policy.advance(1.3)  # c lags
     policy.switched(0, first, 1.3)
-    second: list[int] = []
+    second, now = list[int](), 1.3
     while not second:
         policy.intentions()
-        now = policy.due()
-        assert now is not None
+        due = policy.due()
+        assert due is not None
+        now = due
         policy.advance(now)
         second = [each.epoch for each in policy.intentions() if isinstance(each, Obtain)]
     policy.key_ready(0, second[0], now)
