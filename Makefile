@@ -7,7 +7,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
-.PHONY: help demo test test-all bench lint clients clean
+.PHONY: help demo test test-all bench rekeying lint clients clean
 .DEFAULT_GOAL := help
 
 help:
@@ -15,6 +15,7 @@ help:
 	@echo 'make test      lint, then every test, real clients included'
 	@echo 'make test-all  the same, then the core on each further Python at hand'
 	@echo 'make bench     capacity of this machine: curves and a table'
+	@echo 'make rekeying  what a change of keys costs on this machine: ten minutes'
 	@echo 'make lint      ruff and mypy'
 	@echo 'make clean     remove what these made'
 
@@ -23,6 +24,10 @@ demo: $(VENV)/.ready
 
 bench: $(VENV)/.ready-dev
 	$(BIN)/python -m bench.sweep
+
+rekeying: $(VENV)/.ready-dev
+	$(BIN)/python -m bench.rekey
+	$(BIN)/python -m bench.rekey.live --publish
 
 lint: $(VENV)/.ready-dev
 	$(BIN)/ruff check .
