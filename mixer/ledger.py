@@ -7,7 +7,6 @@ before the key is taken.
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import secrets
 from collections.abc import Callable, Iterable
@@ -71,7 +70,7 @@ class KeyLedger:
         return len(self._seen)
 
     def _fingerprint(self, secret: Secret) -> bytes:
-        return hmac.new(self._salt, secret.reveal(), hashlib.sha256).digest()[:FINGERPRINT]
+        return hmac.digest(self._salt, secret.reveal(), "sha256")[:FINGERPRINT]
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mixer.batch import SOCKADDR
 from mixer.epochs import KeyLine
@@ -18,6 +19,8 @@ from mixer.port import LegAdd, PortError, Refusal
 from mixer.rows import Rows
 from mixer.secret import Secret
 from mixer.suites import Suite
+
+Kind = TypeVar("Kind", bound=np.generic)
 
 
 class Mode(IntEnum):
@@ -90,76 +93,94 @@ class Legs:
         self.top = 0
         """Rows in use are below this."""
 
-        self.used = np.zeros(rows, bool)
-        self.conference = np.zeros(rows, np.int64)
-        # What it sends.
-        self.codec = np.zeros(rows, np.int64)
-        self.clock = np.zeros(rows, np.int64)
-        self.payload_type = np.zeros(rows, np.int64)
-        self.speaks = np.zeros(rows, bool)
-        self.muted = np.zeros(rows, bool)
-        self.gain = np.ones(rows, np.float32)
-        self.rx_session = np.full(rows, -1, np.int64)
-        self.changing_key = np.zeros(rows, bool)
+        self._starts: list[tuple[NDArray[Any], int]] = []
+        """Every column, and what it begins with."""
+        self.used = self._column(np.bool_)
+        self.conference = self._column(np.int64)
+        self._what_it_sends()
+        self._where_it_is()
+        self._what_it_hears()
+        self._how_it_sounds()
+
+    def _what_it_sends(self) -> None:
+        self.codec = self._column(np.int64)
+        self.clock = self._column(np.int64)
+        self.payload_type = self._column(np.int64)
+        self.speaks = self._column(np.bool_)
+        self.muted = self._column(np.bool_)
+        self.gain = self._column(np.float32, 1)
+        self.rx_session = self._column(np.int64, -1)
+        self.changing_key = self._column(np.bool_)
         """Other keys than its session's may open what it sends (`grace`)."""
-        self.awaited = np.zeros(rows, bool)
+        self.awaited = self._column(np.bool_)
         """Its session was activated by control, and has opened nothing yet."""
-        self.group_uplink = np.zeros(rows, bool)
-        self.declared = np.zeros(rows, bool)
-        self.ssrc = np.zeros(rows, np.int64)
+        self.group_uplink = self._column(np.bool_)
+        self.declared = self._column(np.bool_)
+        self.ssrc = self._column(np.int64)
         """SSRC it sends with, 0 if not known yet."""
-        self.level_in = np.zeros(rows, np.uint8)
-        self.claimed_silent = np.zeros(rows, bool)
+        self.level_in = self._column(np.uint8)
+        self.claimed_silent = self._column(np.bool_)
         """Its last packet said so (RFC 6464)."""
-        self.heard = np.zeros(rows, np.int64)
+        self.heard = self._column(np.int64)
         """Frame of its last authentic packet."""
-        self.moves = np.zeros(rows, np.int64)
+        self.moves = self._column(np.int64)
         """How often its SSRC or address changed."""
-        self.moved = np.zeros(rows, np.int64)
+        self.moved = self._column(np.int64)
         """Frame of the last such change."""
-        self.latched = np.zeros(rows, bool)
+        self.latched = self._column(np.bool_)
         """An authentic packet has come."""
-        self.auth_failures = np.zeros(rows, np.int64)
-        # Where it is.
-        self.located = np.zeros(rows, bool)
-        self.address = np.zeros((rows, SOCKADDR), np.uint8)
-        self.rtcp_address = np.zeros((rows, SOCKADDR), np.uint8)
-        self.local = np.zeros(rows, np.int32)
-        self.rtcp_local = np.zeros(rows, np.int32)
-        # What it hears.
-        self.mode = np.zeros(rows, np.int64)
-        self.cohort = np.zeros(rows, np.int64)
-        self.listens = np.zeros(rows, bool)
-        self.stream = np.zeros(rows, np.int64)
+        self.auth_failures = self._column(np.int64)
+
+    def _where_it_is(self) -> None:
+        self.located = self._column(np.bool_)
+        self.address = self._column(np.uint8, width=SOCKADDR)
+        self.rtcp_address = self._column(np.uint8, width=SOCKADDR)
+        self.local = self._column(np.int32)
+        self.rtcp_local = self._column(np.int32)
+
+    def _what_it_hears(self) -> None:
+        self.mode = self._column(np.int64)
+        self.cohort = self._column(np.int64)
+        self.listens = self._column(np.bool_)
+        self.stream = self._column(np.int64)
         """Row of the common stream of its format."""
-        self.bridged = np.zeros(rows, bool)
+        self.bridged = self._column(np.bool_)
         """Group modes: it hears under its own key, or nothing."""
         # Under its own key: `tx_session`; in style `mki` on the SSRC and sequence of the common stream.
-        self.tx_session = np.full(rows, -1, np.int64)
-        self.own_ssrc = np.zeros(rows, np.int64)
-        self.own_index = np.zeros(rows, np.int64)
-        self.own_sent = np.zeros(rows, np.int64)
-        self.fresh = np.zeros(rows, bool)
+        self.tx_session = self._column(np.int64, -1)
+        self.own_ssrc = self._column(np.int64)
+        self.own_index = self._column(np.int64)
+        self.own_sent = self._column(np.int64)
+        self.fresh = self._column(np.bool_)
         """The next packet on `own_ssrc` begins something new for the receiver."""
         # Style `ssrc`: its minus mix under the group key.
-        self.minus_session = np.full(rows, -1, np.int64)
-        self.minus_ssrc = np.zeros(rows, np.int64)
-        self.minus_index = np.zeros(rows, np.int64)
-        self.minus_sent = np.zeros(rows, np.int64)
-        self.hopped = np.zeros(rows, bool)
+        self.minus_session = self._column(np.int64, -1)
+        self.minus_ssrc = self._column(np.int64)
+        self.minus_index = self._column(np.int64)
+        self.minus_sent = self._column(np.int64)
+        self.hopped = self._column(np.bool_)
         """Its last packet was its own minus mix."""
-        self.sent = np.zeros(rows, np.int64)
-        self.next_report = np.zeros(rows, np.int64)
-        self.timeout = np.zeros(rows, np.int64)
-        self.timed_out = np.zeros(rows, bool)
-        # How it sounds.
-        self.loudness = np.zeros(rows, np.float32)
-        self.level = np.full(rows, 127, np.int64)
-        self.sounded = np.zeros(rows, np.int64)
+        self.sent = self._column(np.int64)
+        self.next_report = self._column(np.int64)
+        self.timeout = self._column(np.int64)
+        self.timed_out = self._column(np.bool_)
+
+    def _how_it_sounds(self) -> None:
+        self.loudness = self._column(np.float32)
+        self.level = self._column(np.int64, 127)
+        self.sounded = self._column(np.int64)
         """Frame in which `level` was measured."""
-        self.talking = np.zeros(rows, bool)
-        self.talked = np.zeros(rows, np.int64)
+        self.talking = self._column(np.bool_)
+        self.talked = self._column(np.int64)
         """Frame in which it was last mixed."""
+
+    def _column(self, kind: type[Kind], start: int = 0, *, width: int = 0) -> NDArray[Kind]:
+        """One fact of every leg; each new leg begins with `start`."""
+        column = np.zeros((self.rows, width) if width else self.rows, kind)
+        if start:  # zeros take no memory before they are used
+            column[:] = start
+        self._starts.append((column, start))
+        return column
 
     def add(self, wish: LegAdd, conference: int, suite: Suite | None, frame: int) -> Leg:
         """Take a row; every column starts anew.
@@ -170,37 +191,8 @@ class Legs:
         row = self._free.take(frame)
         if row < 0:
             raise PortError(Refusal.LIMIT, f"all {self.rows} legs are in use; raise max_legs")
-        for column in (
-            self.muted,
-            self.latched,
-            self.located,
-            self.claimed_silent,
-            self.bridged,
-            self.changing_key,
-            self.awaited,
-            self.hopped,
-            self.talking,
-            self.timed_out,
-        ):
-            column[row] = False
-        for numbers in (
-            self.ssrc,
-            self.moves,
-            self.auth_failures,
-            self.sent,
-            self.own_ssrc,
-            self.own_sent,
-            self.minus_ssrc,
-            self.minus_sent,
-            self.talked,
-            self.local,
-            self.rtcp_local,
-        ):
-            numbers[row] = 0
-        for session in (self.rx_session, self.tx_session, self.minus_session):
-            session[row] = -1
-        self.address[row] = self.rtcp_address[row] = 0
-        self.loudness[row], self.level[row] = 0, 127
+        for column, start in self._starts:
+            column[row] = start
         self.used[row], self.conference[row] = True, conference
         leg = Leg(wish.leg, row, wish, suite)
         self._by_name[wish.leg] = self._by_row[row] = leg
