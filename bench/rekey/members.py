@@ -27,8 +27,9 @@ import numpy as np
 from bench import uplink
 from bench.plan import TICK_NS
 from bench.rekey.crowd import Crowd
-from bench.rekey.judging import Capture, Happened, Message, judge
+from bench.rekey.judging import Capture, Happened, judge
 from bench.rekey.liveplan import CONFERENCE, FOCUS, Live
+from bench.rekey.replay import Message
 from bench.sockets import Inbox, Loopback, Outbox
 from control.member import Member
 

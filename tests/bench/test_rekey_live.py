@@ -13,9 +13,10 @@ from bench.plan import FIRST_ADDRESS
 from bench.processes import BenchError
 from bench.rekey import live as bench_live
 from bench.rekey.focus import Rekey
-from bench.rekey.judging import Capture, Happened, LiveVerdict, Message, judge
+from bench.rekey.judging import Capture, Happened, LiveVerdict, judge
 from bench.rekey.live import Run, complaints, run
 from bench.rekey.liveplan import CONFERENCE, FOCUS, Live
+from bench.rekey.replay import Message
 from bench.srtp import PacketSession
 from control.mikey.psk import Sender
 from control.rekey.keychain import Keychain
