@@ -27,7 +27,7 @@ class RekeySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """`unique`: every leg under its own key, nothing is ever rekeyed. `group`: one key a cohort, from the first
     member to the last. `auto`: unique while the conference is small."""
     n_group_on: Annotated[int, msgspec.Meta(ge=1)] = 256
-    """`auto`: with so many members, change to group keys. 256 legs, each encrypted for alone, cost 4 % of a core."""
+    """`auto`: with so many members, change to group keys. 256 legs, each encrypted for alone, cost 1 % of a core."""
     n_group_off: Count = 192
     """`auto`: with fewer members than this, change back. The gap keeps the mode from flapping."""
     cohort_target: Count = 256
@@ -52,8 +52,9 @@ class RekeySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     laggard_retry: Wait = 2.0
     """Meanwhile the key is sent to it so often."""
     bridge_max: Count = 1500
-    """Legs on own keys at a time, up to which a leave may bridge its cohort: 1500 are a quarter of a core. Beyond,
-    a leave is covered by the rekey alone. A failing KMS asks nobody."""
+    """Legs on own keys at a time, up to which a leave may bridge its cohort. Beyond, a leave is covered by the
+    rekey alone. 1500 are 6 % of a core (measured in docs/rekeying.md): raise it where cores are idle. A failing KMS
+    asks nobody."""
     join_coalesce: Seconds = 0.1
     """Joins within this time share one ratchet step. A generation has 255; members follow 8 at a time."""
     promote_legs: Count = 64
