@@ -102,26 +102,16 @@ class Model:
         self._exposed.clear()
 
     def _outcome(self, strategy: str, series: bool) -> Outcome:
-        meter, trace = self.meter, self.trace
-        return Outcome(
-            strategy=strategy,
-            people=0,
-            seed=self.seed,
+        return self.meter.outcome(
+            strategy,
+            self.seed,
+            self.end,
+            series=series,
             how="model",
-            joins=trace.stays,
-            leaves=trace.stays,
+            joins=self.trace.stays,
+            leaves=self.trace.stays,
             epochs=self.epochs,
-            deliveries=meter.deliveries,
-            repeats=meter.repeats,
             multicast=self.multicast,
-            peak=meter.peak,
-            behind_s=meter.behind_s,
-            exposed=meter.exposures(),
-            steady=meter.exposures(self.end),
-            most_legs=meter.most_legs,
-            leg_s=meter.leg_s,
-            cohort_s=meter.cohort_s,
-            series=meter.series() if series else None,
         )
 
 

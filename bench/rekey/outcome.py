@@ -6,7 +6,7 @@ Knows: counts, exposures and seconds. Must never know: where they come from, wha
 from __future__ import annotations
 
 from math import inf
-from typing import Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
 import numpy as np
@@ -160,3 +160,22 @@ class Meter:
             self._bridged.append(0.0)
             self._exposure.append(0.0)
         return step
+
+    def outcome(self, strategy: str, seed: int, end: float, *, series: bool, **counted: Any) -> Outcome:
+        """All of it. `end`: of the conference, s; `counted`: what only the run itself knows."""
+        return Outcome(
+            strategy=strategy,
+            people=0,
+            seed=seed,
+            deliveries=self.deliveries,
+            repeats=self.repeats,
+            peak=self.peak,
+            behind_s=self.behind_s,
+            exposed=self.exposures(),
+            steady=self.exposures(end),
+            most_legs=self.most_legs,
+            leg_s=self.leg_s,
+            cohort_s=self.cohort_s,
+            series=self.series() if series else None,
+            **counted,
+        )

@@ -198,25 +198,16 @@ class Simulation:
 
     def _outcome(self, strategy: str, series: bool) -> Outcome:
         facts = self.policy.facts(float(self.trace.time[-1]) + AFTER_S)
-        meter, counts = self.meter, facts.counts
-        return Outcome(
-            strategy=strategy,
-            people=0,
-            seed=self.seed,
+        counts = facts.counts
+        return self.meter.outcome(
+            strategy,
+            self.seed,
+            self.end,
+            series=series,
             how="policy",
             joins=counts.joins,
             leaves=counts.leaves,
             epochs=counts.epochs,
-            deliveries=meter.deliveries,
-            repeats=meter.repeats,
-            peak=meter.peak,
-            behind_s=meter.behind_s,
-            exposed=meter.exposures(),
-            steady=meter.exposures(self.end),
-            most_legs=meter.most_legs,
-            leg_s=meter.leg_s,
-            cohort_s=meter.cohort_s,
             policy_cpu_s=self._cpu_ns / 1e9,
             policy_calls=self._calls,
-            series=meter.series() if series else None,
         )
