@@ -174,8 +174,9 @@ class Downlink:
         legs.own_index[mine] += 1
         legs.own_sent[mine] += 1
         minus = written.leg[written.minus]
-        # A stream that all its listeners hear without themselves is under the key, too.
-        streams.under_key[np.union1d(written.group, legs.stream[minus])] += 1
+        # A stream that all its listeners hear without themselves is under the key, too. Indexing adds one to a
+        # stream however often it is named.
+        streams.under_key[np.concatenate([written.group, legs.stream[minus]])] += 1
         legs.minus_index[minus] += 1
         legs.minus_sent[minus] += 1
         legs.sent[plan.leg] += 1
