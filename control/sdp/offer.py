@@ -1,0 +1,163 @@
+"""The offerer's side of RFC 3264: write an offer, first or further, and judge the answer to it.
+
+Knows what we offer. Must never know when to offer it, nor who answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import count
+from typing import Final, Literal
+
+from control.sdp.agreed import Agreed, Local
+from control.sdp.crypto import CryptoError, CryptoLine, format_crypto
+from control.sdp.direction import direction_of, meet, reverse
+from control.sdp.extensions import LEVEL_IN, LEVEL_OUT, extensions_of
+from control.sdp.formats import TELEPHONE_EVENT, Format, formats_of
+from control.sdp.model import Media, Session, parse
+from control.sdp.protection import answered_protection
+from control.sdp.reading import read
+from control.sdp.refusal import Unacceptable, Warn
+from control.sdp.terms import Codec, Terms
+from control.sdp.writing import audio_lines, dtls_lines, refused_line, session_lines, stream_lines, to_octets
+
+FIRST_DYNAMIC: Final = 96
+"""The lowest payload type whose meaning an SDP gives (RFC 3551 section 6)."""
+
+
+def write_offer(
+    terms: Terms,
+    local: Local,
+    *,
+    agreed: Agreed | None = None,
+    security: Literal["sdes", "dtls"] = "sdes",
+    crypto: Sequence[CryptoLine] = (),
+    previous: Session | None = None,
+) -> bytes:
+    """An offer. Without `agreed` it is the first one, with all that the terms have, and `crypto` are its lines, each
+    with a key of its own. With `agreed` all stays as it is but for what is new in `local`, such as its keys, and
+    `previous` is the SDP before it (either end's): its other m-lines stay refused.
+
+    Raises:
+        CryptoError: if the keys do not fit.
+        ValueError: if something else is missing.
+    """
+    if agreed is None:
+        media = _first(terms, local, security, crypto)
+        return to_octets(session_lines(local) + media)
+    lines = session_lines(local)
+    shape = previous.media if previous is not None else ()
+    if agreed.index and agreed.index >= len(shape):
+        raise ValueError("the m-lines before ours must keep their places: give the SDP before this one")
+    for index in range(max(len(shape), 1)):
+        lines += _further(agreed, local) if index == agreed.index else [refused_line(shape[index])]
+    return to_octets(lines)
+
+
+def agree_answer(offer: bytes | Session, answer: Session, terms: Terms) -> Agreed:
+    """What an answer to our offer agrees to.
+
+    Raises:
+        Unacceptable: if it is not an answer to it, or takes what was not offered. The call must end.
+    """
+    offer = parse(offer) if isinstance(offer, bytes) else offer
+    index, ours = _offered(offer)
+    media = _counterpart(offer, index, answer)
+    codec, payload_types = _answered_codec(ours, media, terms)
+    protection = answered_protection(ours, answer, media, terms)
+    agreed = read(answer, index, codec, payload_types, protection, terms)
+    offered = {each.uri: each.id for each in extensions_of(offer, ours)}
+    return replace(
+        agreed,
+        direction=meet(agreed.direction, reverse(direction_of(offer, ours))),
+        rtcp_mux=agreed.rtcp_mux and ours.attribute("rtcp-mux") is not None,
+        level_in=agreed.level_in if agreed.level_in == offered.get(LEVEL_IN) else None,
+        level_out=agreed.level_out if agreed.level_out == offered.get(LEVEL_OUT) else None,
+    )
+
+
+def _first(terms: Terms, local: Local, security: str, crypto: Sequence[CryptoLine]) -> list[str]:
+    kind = "UDP/TLS/" if security == "dtls" else "RTP/SAVP"
+    profile = next((profile for profile in terms.profiles if profile.startswith(kind)), None)
+    if profile is None:
+        raise ValueError(f"the terms have no profile for {security}; give them one that begins with {kind}")
+    formats = _formats(terms)
+    return [
+        *audio_lines(local.port, profile, formats),
+        *stream_lines(local, ptime=terms.ptime, direction=local.direction, rtcp_mux=True),
+        *(_level_lines(1, 2) if terms.levels else ()),
+        *(dtls_lines(local, "actpass") if security == "dtls" else _crypto_lines(crypto)),
+    ]
+
+
+def _further(agreed: Agreed, local: Local) -> list[str]:
+    formats = [Format(agreed.payload_type_in, agreed.codec, agreed.rate)]
+    if agreed.telephone_event not in (None, agreed.payload_type_in):
+        formats.append(Format(agreed.telephone_event, TELEPHONE_EVENT, agreed.rate))
+    lines = [
+        *audio_lines(local.port, agreed.profile, formats),
+        *stream_lines(local, ptime=agreed.ptime, direction=local.direction, rtcp_mux=agreed.rtcp_mux),
+        *_level_lines(agreed.level_in, agreed.level_out),
+    ]
+    if agreed.security == "dtls":
+        return lines + dtls_lines(local, "actpass")  # RFC 8842 section 5.5: the roles stay all the same
+    if agreed.crypto is None:
+        return lines
+    return lines + _crypto_lines([CryptoLine(agreed.crypto.tag, agreed.crypto.suite, local.keys)])
+
+
+def _formats(terms: Terms) -> list[Format]:
+    """All codecs, and telephone-event once for each clock rate."""
+    dynamic = count(FIRST_DYNAMIC)
+    rates = dict.fromkeys(codec.rate for codec in terms.codecs) if terms.dtmf else {}
+    return [
+        *(Format(next(dynamic) if each.static is None else each.static, each.name, each.rate) for each in terms.codecs),
+        *(Format(next(dynamic), TELEPHONE_EVENT, rate) for rate in rates),
+    ]
+
+
+def _level_lines(level_in: int | None, level_out: int | None) -> list[str]:
+    lines = []
+    if level_in is not None:
+        lines.append(f"a=extmap:{level_in}/recvonly {LEVEL_IN}")
+    if level_out is not None:
+        lines.append(f"a=extmap:{level_out}/sendonly {LEVEL_OUT}")
+    return lines
+
+
+def _crypto_lines(crypto: Sequence[CryptoLine]) -> list[str]:
+    """RFC 4568 sections 4.1 and 6.1: no tag twice, and no key twice in one SDP."""
+    secrets = [key.secret for line in crypto for key in line.keys]
+    again = any(secret == other for index, secret in enumerate(secrets) for other in secrets[:index])
+    if not crypto or again or len({line.tag for line in crypto}) < len(crypto):
+        raise CryptoError("an offer needs crypto lines, each with a tag and a key of its own")
+    return [f"a=crypto:{format_crypto(line)}" for line in crypto]
+
+
+def _offered(offer: Session) -> tuple[int, Media]:
+    for index, media in enumerate(offer.media):
+        if media.kind == "audio" and media.port:
+            return index, media
+    raise ValueError("our offer has no m-line of audio")
+
+
+def _counterpart(offer: Session, index: int, answer: Session) -> Media:
+    if len(answer.media) != len(offer.media):
+        raise Unacceptable(Warn.MISCELLANEOUS, f"The answer must have {len(offer.media)} m-lines")
+    ours, media = offer.media[index], answer.media[index]
+    if media.kind != ours.kind or media.port == 0:
+        raise Unacceptable(Warn.MEDIA_TYPE, "The answer refuses audio")
+    if media.profile != ours.profile:
+        raise Unacceptable(Warn.TRANSPORT, f"The profile of the answer must be {ours.profile}")
+    return media
+
+
+def _answered_codec(ours: Media, media: Media, terms: Terms) -> tuple[Codec, tuple[int, int]]:
+    """The codec that the answer has first, of those we offered, and its payload types: to the peer, from the peer."""
+    offered = {(each.name, each.rate): each.payload_type for each in formats_of(ours)}
+    for each in formats_of(media):
+        for codec in terms.codecs:
+            if each.is_of(codec) and (each.name, each.rate) in offered:
+                return codec, (each.payload_type, offered[each.name, each.rate])
+    raise Unacceptable(Warn.MEDIA_FORMAT, "The answer has no codec that was offered")

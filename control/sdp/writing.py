@@ -1,0 +1,68 @@
+"""The lines that we write, for offers and answers alike.
+
+Knows how each line looks. Must never decide what stands in it. Here keys leave, in a=crypto.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable, Sequence
+
+from control.sdp.agreed import Local
+from control.sdp.formats import TELEPHONE_EVENT, Format
+from control.sdp.model import Media
+
+
+def session_lines(local: Local, times: str = "0 0") -> list[str]:
+    """The session level."""
+    address = _address(local.host)
+    origin = f"o=- {local.session_id} {local.version} {address}"
+    return ["v=0", origin, "s=-", f"c={address}", f"t={times}"]
+
+
+def audio_lines(port: int, profile: str, formats: Sequence[Format]) -> list[str]:
+    """An m-line of audio, with what its payload types mean."""
+    numbers = " ".join(str(each.payload_type) for each in formats)
+    lines = [f"m=audio {port} {profile} {numbers}"]
+    for each in formats:
+        is_event = each.name == TELEPHONE_EVENT
+        lines.append(f"a=rtpmap:{each.payload_type} {each.name.lower() if is_event else each.name}/{each.rate}")
+        if is_event:
+            lines.append(f"a=fmtp:{each.payload_type} 0-15")
+    return lines
+
+
+def stream_lines(local: Local, *, ptime: int, direction: str, rtcp_mux: bool) -> list[str]:
+    """How our stream is sent."""
+    lines = [f"a=ptime:{ptime}", f"a={direction}"]
+    if rtcp_mux:
+        lines.append("a=rtcp-mux")
+    if local.ssrc is not None:
+        lines.append(f"a=ssrc:{local.ssrc} cname:{local.cname or '-'}")
+    return lines
+
+
+def dtls_lines(local: Local, setup: str) -> list[str]:
+    """Who connects, and which certificate we show.
+
+    Raises:
+        ValueError: if we have none.
+    """
+    if local.fingerprint is None:
+        raise ValueError("DTLS needs the fingerprint of our certificate: give Local one")
+    name, octets = local.fingerprint
+    return [f"a=setup:{setup}", f"a=fingerprint:{name} {octets}"]
+
+
+def refused_line(media: Media) -> str:
+    """The m-line of a medium that is not taken, which keeps its place (RFC 3264 section 6)."""
+    return f"m={media.kind} 0 {media.profile} {' '.join(media.formats)}"
+
+
+def to_octets(lines: Iterable[str]) -> bytes:
+    """The SDP of these lines."""
+    return "".join(f"{line}\r\n" for line in lines).encode("latin-1")
+
+
+def _address(host: str) -> str:
+    return f"IN IP{ipaddress.ip_address(host).version} {host}"
