@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from control.sdp.crypto import CryptoLine, InlineKey
-from control.sdp.direction import Direction
 from control.sdp.dtls import Fingerprint, Setup
 from control.sdp.terms import Security
+from mixer.port import CodecName, Direction, Ptime, Rate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,15 +17,14 @@ class Agreed:
     index: int
     """Of the m-line."""
     profile: str
-    codec: str
-    """`PCMU`, `PCMA` or `L16`."""
-    rate: int
+    codec: CodecName
+    rate: Rate
     """The clock rate, Hz."""
     payload_type: int
     """What the peer wants to receive."""
     payload_type_in: int
     """What the peer sends. Another than `payload_type` only if the peer answered so (RFC 3264 section 5.1)."""
-    ptime: int
+    ptime: Ptime
     """Milliseconds in each packet for the peer."""
     direction: Direction
     """As the peer sees it."""

@@ -5,11 +5,10 @@ Knows what they mean seen from either end. Must never know an SDP beyond them.
 
 from __future__ import annotations
 
-from typing import Final, Literal, TypeAlias
+from typing import Final
 
 from control.sdp.model import Media, Session
-
-Direction: TypeAlias = Literal["sendrecv", "sendonly", "recvonly", "inactive"]
+from mixer.port import Direction
 
 DIRECTIONS: Final[tuple[Direction, ...]] = ("inactive", "sendonly", "recvonly", "sendrecv")
 """By what they are as bits: 1 sends, 2 listens."""

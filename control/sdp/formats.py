@@ -13,11 +13,12 @@ from typing import Final
 from control.sdp.model import Media
 from control.sdp.refusal import Unacceptable, Warn
 from control.sdp.terms import KNOWN_CODECS, Codec, Terms
+from mixer.port import Ptime
 
 TELEPHONE_EVENT: Final = "TELEPHONE-EVENT"
 
-PTIMES: Final = (10, 20, 30, 40, 60)
-"""Milliseconds that the mixer can put into a packet."""
+PTIMES: Final[tuple[Ptime, ...]] = (10, 20, 30, 40, 60)
+"""Milliseconds that the mixer can put into a packet, and the most that it takes in one."""
 
 MAX_PAYLOAD: Final = 1400
 """Octets of audio in a packet that is not to be fragmented: an MTU of 1500 less headers, tag and MKI."""
@@ -78,7 +79,7 @@ def telephone_event_of(formats: list[Format], rate: int) -> int | None:
     return next(wanted, None)
 
 
-def ptime_of(media: Media, codec: Codec, terms: Terms) -> int:
+def ptime_of(media: Media, codec: Codec, terms: Terms) -> Ptime:
     """Milliseconds to put into each packet for the peer: what it asks for, as far as the mixer and the MTU allow."""
     wanted = _milliseconds(media.attribute("ptime")) or terms.ptime
     most = min(_milliseconds(media.attribute("maxptime")) or terms.max_ptime, terms.max_ptime)

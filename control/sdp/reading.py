@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from control.sdp.address import is_held, remote_of, rtcp_port_of
 from control.sdp.agreed import Agreed
-from control.sdp.direction import Direction, deaf, direction_of
+from control.sdp.direction import deaf, direction_of
 from control.sdp.extensions import level_ids, ssrcs_of
 from control.sdp.formats import formats_of, ptime_of, telephone_event_of
 from control.sdp.model import Media, Session
 from control.sdp.protection import Protection
 from control.sdp.terms import Codec, Terms
+from mixer.port import Direction
 
 
 def read(

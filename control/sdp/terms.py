@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
+from mixer.port import CodecName, Rate
 from mixer.suites import SuiteName
 
 Security: TypeAlias = Literal["sdes", "dtls", "clear"]
@@ -17,8 +18,8 @@ Security: TypeAlias = Literal["sdes", "dtls", "clear"]
 class Codec:
     """A codec of one channel, by its name in a=rtpmap."""
 
-    name: str
-    rate: int
+    name: CodecName
+    rate: Rate
     """The clock rate, Hz."""
     width: int
     """Octets a sample."""
@@ -32,7 +33,7 @@ class Codec:
 
 PCMU: Final = Codec("PCMU", 8000, 1, static=0)
 PCMA: Final = Codec("PCMA", 8000, 1, static=8)
-L16: Final = tuple(Codec("L16", rate, 2) for rate in (16000, 8000, 48000))
+L16: Final = (Codec("L16", 16000, 2), Codec("L16", 8000, 2), Codec("L16", 48000, 2))
 
 KNOWN_CODECS: Final = (PCMU, PCMA, *L16)
 """A new codec is one line here. Clients send L16 rarely, and it is dear: it comes last."""

@@ -9,7 +9,7 @@ import ipaddress
 from collections.abc import Iterable, Sequence
 
 from control.sdp.agreed import Local
-from control.sdp.formats import TELEPHONE_EVENT, Format
+from control.sdp.formats import PTIMES, TELEPHONE_EVENT, Format
 from control.sdp.model import Media
 
 
@@ -34,7 +34,7 @@ def audio_lines(port: int, profile: str, formats: Sequence[Format]) -> list[str]
 
 def stream_lines(local: Local, *, ptime: int, direction: str, rtcp_mux: bool) -> list[str]:
     """How our stream is sent."""
-    lines = [f"a=ptime:{ptime}", f"a={direction}"]
+    lines = [f"a=ptime:{ptime}", f"a=maxptime:{PTIMES[-1]}", f"a={direction}"]
     if rtcp_mux:
         lines.append("a=rtcp-mux")
     if local.ssrc is not None:
