@@ -8,18 +8,26 @@ it first, the newcomers are sent it after, and the others follow by the MKI. Oth
 for the next epoch; if too many wait, or for too long, there is one for their sake. A cohort without a
 key has nobody to disturb: it gets its first one at once.
 
+With `admission: current`, newcomers who cannot ratchet are not kept waiting: they get the key in use at once, in the
+signalling by which they come (`offered`), or by a message. They can decrypt what was sent since it came into use.
+
 Members who can ratchet and who cannot are kept apart, because one who cannot stops the ratchet for all.
 Cohorts are never merged, since a leg cannot change its cohort: a newcomer fills a gap instead.
 """
 
 from __future__ import annotations
 
-from control.rekey import bridging, rekeying
+from typing import TypeAlias
+
+from control.rekey import bridging, delivering, rekeying
 from control.rekey.book import Book
 from control.rekey.cohort import Cohort, State
 from control.rekey.epochs import STEP_MAX
 from control.rekey.intentions import AddLeg
-from control.rekey.records import Member
+from control.rekey.records import Generation, Member
+
+Holding: TypeAlias = tuple[int, int]
+"""Cohort and epoch of a key that a newcomer was told in the signalling."""
 
 
 class Rooms:
@@ -32,18 +40,32 @@ class Rooms:
         self._next = 0
         self._open: dict[bool, dict[int, Cohort]] = {False: {}, True: {}}
 
-    def place(self, name: str, ratchets: bool) -> Member:
-        """Give a newcomer a place in a cohort with room, or in a new one, on its own key."""
+    def place(self, name: str, ratchets: bool, one_key: bool, holding: Holding | None) -> Member:
+        """Give a newcomer a place, in a cohort with room or a new one; on its own key, unless it has the cohort's."""
         ratchets = ratchets and self._book.style == "mki"
         rooms = self._open[self._kind(ratchets)]
-        cohort = next(iter(rooms.values()), None)
+        cohort = rooms.get(holding[0]) if holding is not None else None
+        if cohort is None:
+            cohort = next(iter(rooms.values()), None)
         if cohort is None:
             cohort = rooms[self._next] = self._book.cohorts[self._next] = Cohort(self._next)
             self._next += 1
-        self._book.say(AddLeg(name, cohort.number))
-        return self._enter(cohort, name, ratchets)
+        held = _held(cohort, holding)
+        welcome = held is not None and is_quiet(cohort)
+        self._book.say(AddLeg(name, cohort.number, not welcome))
+        member = self._enter(cohort, name, ratchets, one_key)
+        if held is not None:
+            _note_held(self._book, member, held, welcome)
+        return member
 
-    def adopt(self, name: str, ratchets: bool, number: int) -> Member:
+    def offered(self) -> Cohort | None:
+        """A cohort with room whose key in use may be told to one who cannot ratchet, and that is about to join."""
+        if self._book.settings.admission != "current" or not self._book.grouped:
+            return None
+        rooms = self._open[False].values()
+        return next((cohort for cohort in rooms if is_quiet(cohort) and cohort.state is not State.DELIVERING), None)
+
+    def adopt(self, name: str, ratchets: bool, one_key: bool, number: int) -> Member:
         """A member whose leg the mixer has already: it stays in its cohort, on its own key."""
         ratchets = ratchets and self._book.style == "mki"
         cohort = self._book.cohorts.get(number)
@@ -51,10 +73,10 @@ class Rooms:
             cohort = self._book.cohorts[number] = Cohort(number)
             self._open[self._kind(ratchets)][number] = cohort
             self._next = max(self._next, number + 1)
-        return self._enter(cohort, name, ratchets)
+        return self._enter(cohort, name, ratchets, one_key)
 
-    def _enter(self, cohort: Cohort, name: str, ratchets: bool) -> Member:
-        member = cohort.members[name] = self._book.members[name] = Member(name, ratchets, cohort)
+    def _enter(self, cohort: Cohort, name: str, ratchets: bool, one_key: bool) -> Member:
+        member = cohort.members[name] = self._book.members[name] = Member(name, ratchets, one_key, cohort)
         cohort.waiting[name] = None
         cohort.plain += not ratchets
         if len(cohort.members) >= self._book.settings.room:
@@ -83,6 +105,29 @@ class Rooms:
         return ratchets and self._book.settings.cohort_target != 0
 
 
+def is_quiet(cohort: Cohort) -> bool:
+    """There is a key in use that nobody who left has, and the mixer has not been told to use another."""
+    key = cohort.active
+    clean = key is not None and not key.tainted and not cohort.sealed
+    return clean and cohort.state not in {State.ACTIVATING, State.RATCHETING}
+
+
+def _held(cohort: Cohort, holding: Holding | None) -> Generation | None:
+    """The key in use, if that is what a newcomer was told."""
+    key = cohort.active
+    return key if key is not None and holding == (cohort.number, key.epoch) else None
+
+
+def _note_held(book: Book, member: Member, key: Generation, welcome: bool) -> None:
+    """It has the key, whatever becomes of that; it hears it unless another is about to follow."""
+    cohort, name = member.cohort, member.name
+    key.given[name] = key.step
+    if welcome:
+        key.acked[name] = None
+        del cohort.waiting[name]
+        bridging.forget(book, cohort, name)
+
+
 def can_ratchet(cohort: Cohort) -> bool:
     """A step of the active key would let newcomers in."""
     key = cohort.active
@@ -99,6 +144,11 @@ def attend(book: Book, cohort: Cohort, now: float) -> None:
         return  # a rekey is coming; it will take them along
     if can_ratchet(cohort):
         book.alarms.set_earlier(cohort.ratchet, now + settings.join_coalesce)
+        return
+    if key is not None and cohort.plain and settings.admission == "current":
+        names = tuple(cohort.waiting)
+        cohort.waiting.clear()
+        delivering.hand_over(book, cohort, key, names, now)
         return
     if key is None or cohort.plain == 0:
         soon = max(now + settings.join_coalesce, cohort.fired + settings.t_leave_min, cohort.retry_at)

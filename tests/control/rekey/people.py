@@ -14,6 +14,9 @@ class Person:
     name: str
     joined: float
     ratchets: bool = True
+    one_key: bool = False
+    hand: int = 0
+    """Generation of the key that it took last: all that one has who holds one key. 0 is its own."""
     cohort: int = -1
     sent: dict[int, int] = field(default_factory=dict)
     """By generation, the lowest step that it was sent."""
@@ -26,6 +29,16 @@ class Person:
     """It still can."""
     forgotten: bool = False
     """The focus restarted after it left: nobody keeps its account."""
+
+    def take(self, epoch: int) -> None:
+        """It was told a key before it came."""
+        self.sent[generation_of(epoch)] = step_of(epoch)
+        self.say(epoch)
+
+    def say(self, epoch: int) -> None:
+        """It has acknowledged a key."""
+        generation = generation_of(epoch)
+        self.said[generation] = max(self.said.get(generation, 0), step_of(epoch))
 
     def can_decrypt(self, epoch: int | None) -> bool:
         """With what it was sent, and every step that follows."""
