@@ -22,9 +22,9 @@ from typing import TypeAlias
 from control.rekey import bridging, delivering, rekeying
 from control.rekey.book import Book
 from control.rekey.cohort import Cohort, State
-from control.rekey.epochs import STEP_MAX
+from control.rekey.epochs import STEP_MAX, generation_of, step_of
 from control.rekey.intentions import AddLeg
-from control.rekey.records import Generation, Member
+from control.rekey.records import Member
 
 Holding: TypeAlias = tuple[int, int]
 """Cohort and epoch of a key that a newcomer was told in the signalling."""
@@ -42,28 +42,43 @@ class Rooms:
 
     def place(self, name: str, ratchets: bool, one_key: bool, holding: Holding | None) -> Member:
         """Give a newcomer a place, in a cohort with room or a new one; on its own key, unless it has the cohort's."""
+        told = self._told(holding)
+        if holding is not None and told is not None:
+            welcome = is_quiet(told) and holding == _key_of(told)
+            self._book.say(AddLeg(name, told.number, not welcome))
+            member = self._enter(told, name, False, one_key)
+            _note_held(self._book, member, holding, welcome)
+            return member
         ratchets = ratchets and self._book.style == "mki"
+        cohort = self._roomy(ratchets)
+        self._book.say(AddLeg(name, cohort.number))
+        return self._enter(cohort, name, ratchets, one_key)
+
+    def _told(self, holding: Holding | None) -> Cohort | None:
+        """The cohort whose key a newcomer was told, if it is in use: there it must be, be there room or not."""
+        cohort = self._book.cohorts.get(holding[0]) if holding is not None else None
+        if cohort is None or cohort.active is None or holding is None:
+            return None
+        return cohort if cohort.active.number == generation_of(holding[1]) else None
+
+    def _roomy(self, ratchets: bool) -> Cohort:
         rooms = self._open[self._kind(ratchets)]
-        cohort = rooms.get(holding[0]) if holding is not None else None
-        if cohort is None:
-            cohort = next(iter(rooms.values()), None)
+        cohort = next(iter(rooms.values()), None)
         if cohort is None:
             cohort = rooms[self._next] = self._book.cohorts[self._next] = Cohort(self._next)
             self._next += 1
-        held = _held(cohort, holding)
-        welcome = held is not None and is_quiet(cohort)
-        self._book.say(AddLeg(name, cohort.number, not welcome))
-        member = self._enter(cohort, name, ratchets, one_key)
-        if held is not None:
-            _note_held(self._book, member, held, welcome)
-        return member
+        return cohort
 
-    def offered(self) -> Cohort | None:
-        """A cohort with room whose key in use may be told to one who cannot ratchet, and that is about to join."""
+    def offered(self) -> Holding | None:
+        """A key in use, of a cohort with room, that one may be told who is about to join and cannot ratchet.
+
+        None while the next is delivered: who is told this one then is not sent that, and would miss the switch.
+        """
         if self._book.settings.admission != "current" or not self._book.grouped:
             return None
         rooms = self._open[False].values()
-        return next((cohort for cohort in rooms if is_quiet(cohort) and cohort.state is not State.DELIVERING), None)
+        ready = (cohort for cohort in rooms if is_quiet(cohort) and cohort.state is not State.DELIVERING)
+        return next(map(_key_of, ready), None)
 
     def adopt(self, name: str, ratchets: bool, one_key: bool, number: int) -> Member:
         """A member whose leg the mixer has already: it stays in its cohort, on its own key."""
@@ -91,10 +106,10 @@ class Rooms:
         cohort.waiting.pop(member.name, None)
         cohort.plain -= not member.ratchets
         rooms = self._open[self._kind(member.ratchets)]
-        if cohort.members:
-            rooms.setdefault(cohort.number, cohort)
-        else:
+        if not cohort.members:
             rooms.pop(cohort.number, None)
+        elif len(cohort.members) < self._book.settings.room:
+            rooms[cohort.number] = cohort
 
     def close_all(self) -> None:
         """Forget all cohorts; their numbers never return."""
@@ -112,16 +127,16 @@ def is_quiet(cohort: Cohort) -> bool:
     return clean and cohort.state not in {State.ACTIVATING, State.RATCHETING}
 
 
-def _held(cohort: Cohort, holding: Holding | None) -> Generation | None:
-    """The key in use, if that is what a newcomer was told."""
-    key = cohort.active
-    return key if key is not None and holding == (cohort.number, key.epoch) else None
+def _key_of(cohort: Cohort) -> Holding | None:
+    return (cohort.number, cohort.active.epoch) if cohort.active is not None else None
 
 
-def _note_held(book: Book, member: Member, key: Generation, welcome: bool) -> None:
-    """It has the key, whatever becomes of that; it hears it unless another is about to follow."""
-    cohort, name = member.cohort, member.name
-    key.given[name] = key.step
+def _note_held(book: Book, member: Member, holding: Holding, welcome: bool) -> None:
+    """It has the key in use, whatever becomes of that; it hears it unless another is about to follow."""
+    cohort, name, key = member.cohort, member.name, member.cohort.active
+    if key is None:
+        return
+    key.given[name] = step_of(holding[1])
     if welcome:
         key.acked[name] = None
         del cohort.waiting[name]

@@ -239,8 +239,7 @@ class Policy:
 
     def offered(self) -> admission.Holding | None:
         """Cohort and epoch of a key that may be told to one who is about to join, if there is such a key."""
-        cohort = self._rooms.offered()
-        return (cohort.number, cohort.active.epoch) if cohort is not None and cohort.active is not None else None
+        return self._rooms.offered()
 
     @property
     def grouped(self) -> bool:

@@ -17,6 +17,8 @@ class Person:
     one_key: bool = False
     hand: int = 0
     """Generation of the key that it took last: all that one has who holds one key. 0 is its own."""
+    busy: float = 0.0
+    """Until then the signalling tells it a key: one at a time, in order."""
     cohort: int = -1
     sent: dict[int, int] = field(default_factory=dict)
     """By generation, the lowest step that it was sent."""
@@ -32,7 +34,8 @@ class Person:
 
     def take(self, epoch: int) -> None:
         """It was told a key before it came."""
-        self.sent[generation_of(epoch)] = step_of(epoch)
+        self.hand = generation_of(epoch)
+        self.sent[self.hand] = step_of(epoch)
         self.say(epoch)
 
     def say(self, epoch: int) -> None:

@@ -209,6 +209,13 @@ class Stage:
             if seconds > SLACK and not person.forgotten:
                 assert any(seconds <= value + SLACK <= seconds + answers + 2 * SLACK for value in known), "accounts"
 
+    def check_hands(self) -> None:
+        """Who holds one key, and is sent what is under a group key, holds that key."""
+        for name, person in self.people.items():
+            epoch = self.epoch_heard_by(name)
+            if person.one_key and epoch is not None:
+                assert person.hand == generation_of(epoch), f"{name} took another key after it"
+
     # -- What is done ------------------------------------------------------------------------
 
     def _carry_out(self) -> None:
@@ -278,14 +285,17 @@ class Stage:
             person = self.people[name]
             assert person.cohort == cohort, "I4: sent to another cohort"
             used = [time for at, time in self.first_used.get(generation, {}).items() if at >= step]
-            free = self.settings.admission == "current" and not person.ratchets
+            free = self.settings.admission == "current"
             assert free or all(time >= person.joined - SLACK for time in used), "I3: it could decrypt what was before"
             person.sent[generation] = min(step, person.sent.get(generation, step))
             lost = self._random.random() < self.network.loss or name in self.network.deaf
             if not lost:
-                self._later(self.network.rtt * (0.5 + self._random.random()), partial(self._acked, person, epoch))
+                arrives = max(self.now, person.busy) + self.network.rtt * (0.5 + self._random.random())
+                person.busy = arrives if person.one_key else 0.0
+                self._later(arrives - self.now, partial(self._acked, person, epoch))
 
     def _acked(self, person: Person, epoch: int) -> None:
+        person.hand = generation_of(epoch)
         if self.people.get(person.name) is person:
             self.ack(person.name, epoch)
         else:
