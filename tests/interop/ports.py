@@ -1,6 +1,6 @@
 """Ports of 127.0.0.1 for programs that must be told theirs before they start.
 
-Knows: sockets. Must never know: who will bind the ports. They are taken below the range from which the
+Knows: sockets. Must never know: who will bind the ports. They are taken from outside the range from which the
 kernel hands out its own, so that no passing client takes one between the look and the use.
 """
 
@@ -10,22 +10,29 @@ import itertools
 import os
 import random
 import socket
+from collections.abc import Iterator
 from typing import Final
 
-_FIRST: Final = 10000
-_END: Final = 32000
-_STEP: Final = 20
-"""What one `free_block` may ask for; a phone with one call needs less."""
+BLOCK: Final = 20
+"""Ports in a block; a telephone with one call needs fewer."""
 
-_order = random.Random(os.getpid())
-_blocks = itertools.cycle(_order.sample(range(_FIRST, _END, _STEP), (_END - _FIRST) // _STEP))
+_BLOCKS: Final = range(10000, 32000, BLOCK)
+_SPANS: Final = range(61000, 65000, 4)
 
 
-def free_block(size: int = _STEP) -> int:
-    """The first (even) of `size` ports, free at this moment for UDP and TCP; no other call gets them soon."""
-    if size > _STEP:
-        raise ValueError(f"a block has {_STEP} ports: ask for no more")
-    return next(first for first in _blocks if all(_is_free(port) for port in range(first, first + size)))
+def free_block() -> int:
+    """The first (even) of `BLOCK` ports, free at this moment for UDP and TCP; no other call gets them soon."""
+    return next(first for first in _blocks if all(_is_free(port) for port in range(first, first + BLOCK)))
+
+
+def free_span() -> int:
+    """Where many ports begin whose packets are forged, so that they need not be free: only the first three are."""
+    return next(first for first in _spans if all(_is_free(port) for port in range(first, first + 3)))
+
+
+def _shuffled(choices: range) -> Iterator[int]:
+    """Each in turn, in an order that differs from process to process."""
+    return itertools.cycle(random.Random(os.getpid()).sample(choices, len(choices)))
 
 
 def _is_free(port: int) -> bool:
@@ -36,3 +43,7 @@ def _is_free(port: int) -> bool:
             except OSError:
                 return False
     return True
+
+
+_blocks = _shuffled(_BLOCKS)
+_spans = _shuffled(_SPANS)
