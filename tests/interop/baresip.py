@@ -26,6 +26,7 @@ Transport = Literal["udp", "tcp", "tls"]
 
 _RATE: Final = 8000
 _PATIENCE_S: Final = 10.0
+_GOODBYE_S: Final = 1.0
 _CALL_PORTS: Final = 16
 _MODULES: Final = Path("/usr/lib/baresip/modules")
 
@@ -74,13 +75,13 @@ class Baresip:
     async def dial(self, uri: str) -> None:
         await self.command("dial", uri)
 
-    async def established(self, timeout: float = _PATIENCE_S) -> None:
+    async def established(self, seconds: float = _PATIENCE_S) -> None:
         """Wait until a call is up."""
-        await self.wait_for("CALL_ESTABLISHED", timeout)
+        await self.wait_for("CALL_ESTABLISHED", seconds)
 
-    async def closed(self, timeout: float = _PATIENCE_S) -> str:
+    async def closed(self, seconds: float = _PATIENCE_S) -> str:
         """Wait until a call has ended. Returns the reason that baresip gives, such as "486 Busy Here"."""
-        return str((await self.wait_for("CALL_CLOSED", timeout)).get("param", ""))
+        return str((await self.wait_for("CALL_CLOSED", seconds)).get("param", ""))
 
     async def answer(self) -> None:
         await self.command("accept")
@@ -109,9 +110,9 @@ class Baresip:
         """The events of a kind (CALL_RINGING, CALL_ESTABLISHED, CALL_MENC, CALL_RTCP, CALL_CLOSED ...)."""
         return [event for event in self.events if event.get("type") == kind]
 
-    async def wait_for(self, kind: str, timeout: float = _PATIENCE_S) -> dict[str, Any]:
+    async def wait_for(self, kind: str, seconds: float = _PATIENCE_S) -> dict[str, Any]:
         """The first event of a kind, once it is there."""
-        await self._until(lambda: bool(self.of(kind)), timeout, f"{kind} of {self.name}")
+        await self._until(lambda: bool(self.of(kind)), seconds, f"{kind} of {self.name}")
         return self.of(kind)[0]
 
     def words(self) -> str:
@@ -146,9 +147,18 @@ class Baresip:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        await self._say_goodbye()
         await self._stack.aclose()
         if error is not None:
             print(f"--- baresip {self.name}\n{self.words()}")
+
+    async def _say_goodbye(self) -> None:
+        """The first signal ends its calls, which takes an answer to each BYE; the second, of `running`, insists."""
+        process = self._program.process
+        with contextlib.suppress(ProcessLookupError, TimeoutError):
+            process.terminate()
+            async with asyncio.timeout(_GOODBYE_S):
+                await process.wait()
 
     @property
     def _sip_port(self) -> int:
@@ -228,11 +238,11 @@ class Baresip:
                 elif (reply := self._replies.pop(message.get("token", ""), None)) is not None:
                     reply.set_result(message)
 
-    async def _until(self, holds: Callable[[], bool], timeout: float, what: str) -> None:
+    async def _until(self, holds: Callable[[], bool], seconds: float, what: str) -> None:
         try:
-            async with asyncio.timeout(timeout):
+            async with asyncio.timeout(seconds):
                 while not holds():
                     assert self._program.process.returncode is None, self.words()
                     await asyncio.sleep(0.02)
         except TimeoutError:
-            raise AssertionError(f"no {what} in {timeout:g} s:\n{self.words()}") from None
+            raise AssertionError(f"no {what} in {seconds:g} s:\n{self.words()}") from None

@@ -75,32 +75,32 @@ class Linphone:
     # -- calls --------------------------------------------------------------------------------
 
     async def dial(self, uri: str) -> None:
-        self.type(f"call {uri}")
+        self.enter(f"call {uri}")
 
-    async def established(self, timeout: float = _PATIENCE_S) -> None:
+    async def established(self, seconds: float = _PATIENCE_S) -> None:
         """Wait until a call is up."""
-        await self.wait_for("LinphoneCallStreamsRunning", timeout)
+        await self.wait_for("LinphoneCallStreamsRunning", seconds)
 
-    async def closed(self, timeout: float = _PATIENCE_S) -> None:
+    async def closed(self, seconds: float = _PATIENCE_S) -> None:
         """Wait until a call has ended; what was heard is whole then."""
-        await self.wait_for("LinphoneCallReleased", timeout)
+        await self.wait_for("LinphoneCallReleased", seconds)
 
     async def answer(self) -> None:
-        self.type("answer")
+        self.enter("answer")
 
     async def hang_up(self) -> None:
-        self.type("terminate")
+        self.enter("terminate")
 
     async def hold(self) -> None:
-        self.type("pause")
+        self.enter("pause")
 
     async def resume(self) -> None:
-        self.type("resume")
+        self.enter("resume")
 
     async def press(self, digits: str) -> None:
         """Send digits as RFC 4733 events."""
         for digit in digits:
-            self.type(digit)
+            self.enter(digit)
             await asyncio.sleep(0.3)
 
     # -- what it tells ------------------------------------------------------------------------
@@ -114,15 +114,15 @@ class Linphone:
         """What it decoded, and the rate."""
         return read_wav(self.heard())
 
-    async def wait_for(self, words: str, timeout: float = _PATIENCE_S) -> None:
+    async def wait_for(self, words: str, seconds: float = _PATIENCE_S) -> None:
         """Wait until it has said these words."""
         try:
-            async with asyncio.timeout(timeout):
+            async with asyncio.timeout(seconds):
                 while words not in self.words():
                     assert self._process.returncode is None, self.words()
                     await asyncio.sleep(0.05)
         except TimeoutError:
-            raise AssertionError(f"no {words} of {self.name} in {timeout:g} s:\n{self.words()}") from None
+            raise AssertionError(f"no {words} of {self.name} in {seconds:g} s:\n{self.words()}") from None
 
     def log(self) -> str:
         """Its debug log: every SIP message, every change of a key."""
@@ -133,7 +133,7 @@ class Linphone:
         """What it printed, and its log."""
         return (self._folder / "console").read_text(errors="replace") + self.log()
 
-    def type(self, line: str) -> None:
+    def enter(self, line: str) -> None:
         """Type a line at its console."""
         assert self._process.stdin is not None
         self._process.stdin.write(line.encode() + b"\n")
@@ -145,16 +145,21 @@ class Linphone:
         tone = write_tone(self._folder / "tone.wav", self.settings.tone_hz, rate=_RATE)
         (self._folder / "rc").write_text(self._config())
         command = ["linphonec", *(["-a"] if self.settings.auto_answer else [])]
-        command += ["-c", str(self._folder / "rc"), "-d", "6", "-l", str(self._folder / "log")]
+        command += ["-c", "rc", "-d", "6", "-l", "log"]
         with (self._folder / "console").open("wb") as sink:
             self._process = await asyncio.create_subprocess_exec(
-                *command, stdin=asyncio.subprocess.PIPE, stdout=sink, stderr=sink, env={"HOME": str(self._folder)}
+                *command,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=sink,
+                stderr=sink,
+                cwd=self._folder,
+                env={"HOME": str(self._folder)},
             )
         try:
-            self.type("soundcard use files")
-            self.type(f"play {tone}")
-            self.type(f"record {self._recording}")
-            await self._ready()
+            self.enter("soundcard use files")
+            self.enter(f"play {tone.name}")
+            self.enter(f"record {self._recording.name}")
+            await self.wait_for(f"record {self._recording.name}")
         except BaseException:
             await self._stop()
             raise
@@ -167,14 +172,11 @@ class Linphone:
         if error is not None:
             print(f"--- linphone {self.name}\n{self.words()}")
 
-    async def _ready(self) -> None:
-        await self.wait_for(str(self._recording))
-
     async def _stop(self) -> None:
         """Ask it to end; insist after a while."""
         if self._process.returncode is None:
             with contextlib.suppress(ConnectionError):
-                self.type("quit")
+                self.enter("quit")
         try:
             async with asyncio.timeout(_PATIENCE_S):
                 await self._process.wait()
@@ -185,7 +187,7 @@ class Linphone:
     def _config(self) -> str:
         settings, transport = self.settings, self.settings.transport
         port = {kind: self._ports if kind == transport else 0 for kind in ("udp", "tcp", "tls")}
-        sip = {
+        sip: dict[str, object] = {
             "sip_port": port["udp"],
             "sip_tcp_port": port["tcp"],
             "sip_tls_port": port["tls"],
@@ -202,7 +204,7 @@ class Linphone:
         }
         if settings.cafile is not None:
             sip |= {"root_ca": str(settings.cafile), "verify_server_certs": 1}
-        sections = {
+        sections: dict[str, dict[str, object]] = {
             "sip": sip,
             "rtp": {"audio_rtp_port": self._ports + 4, "bind_address": "127.0.0.1"},
             "net": {"dns_srv_enabled": 0},

@@ -26,6 +26,7 @@ NEXT_KEY: Final = bytes(range(31, 61))
 
 _SCENARIOS: Final = Path(__file__).resolve().parent / "sipp"
 
+
 @dataclass(frozen=True)
 class Result:
     """How a run ended. `response_times_s`: from request to final answer, sorted. `errors`: what SIPp did not expect."""
@@ -70,7 +71,16 @@ class Sipp:
         folder = self._own_folder(scenario)
         switches = {"-s": user, "-m": calls, "-r": rate, "-l": limit or calls, "-d": round(hold_s * 1000)}
         switches["-recv_timeout"] = round(timeout_s * 1000)
-        command = [target, *_command(scenario, free_block()), "-trace_stat", "-stf", "statistics", "-trace_rtt", "-rtt_freq", "1"]
+        command = [
+            target,
+            *_command(scenario, free_block()),
+            "-trace_stat",
+            "-stf",
+            "statistics",
+            "-trace_rtt",
+            "-rtt_freq",
+            "1",
+        ]
         command += [str(word) for pair in switches.items() for word in pair]
         async with self._running(folder, command) as program:
             await program.process.wait()
