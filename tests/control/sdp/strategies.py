@@ -33,21 +33,26 @@ _ATTRIBUTES = st.sampled_from(
     ]
 )
 
-_PROFILES = st.sampled_from(["RTP/SAVP", "RTP/SAVPF", "UDP/TLS/RTP/SAVP", "UDP/TLS/RTP/SAVPF", "RTP/AVP", "udptl"])
+_PROFILES = st.sampled_from(
+    ["RTP/SAVP", "RTP/SAVP", "RTP/SAVPF", "UDP/TLS/RTP/SAVP", "UDP/TLS/RTP/SAVPF", "RTP/AVP", "udptl"]
+)
 
 
 @st.composite
 def _media(draw: st.DrawFn) -> list[str]:
+    """Half of them could well be agreed to, but for what else is drawn."""
     kind = draw(st.sampled_from(["audio", "audio", "audio", "video"]))
-    port = draw(st.sampled_from(["4000", "4000/2", "0", "9", "65535"]))
-    formats = draw(st.lists(st.sampled_from(["0", "8", "97", "98", "101", "18", "x"]), min_size=1, max_size=5))
+    port = draw(st.sampled_from(["4000", "4000", "4000", "4000/2", "0", "9", "65535"]))
+    formats = draw(st.permutations(["0", "8", "97", "98", "101", "18", "x"]))[: draw(st.integers(1, 7))]
+    base = [crypto(4, seed=4), "a=rtpmap:97 PCMA/8000"] if draw(st.booleans()) else []
     first = f"m={kind} {port} {draw(_PROFILES)} {' '.join(formats)}"
-    return [first, *draw(st.lists(_ATTRIBUTES, max_size=12))]
+    return [first, *base, *draw(st.lists(_ATTRIBUTES, max_size=8))]
 
 
 @st.composite
-def offers(draw: st.DrawFn) -> bytes:
+def offers(draw: st.DrawFn, most: int = 4) -> bytes:
+    """An SDP with up to so many m-lines."""
     lines = draw(st.lists(_ATTRIBUTES, max_size=3))
-    for media in draw(st.lists(_media(), min_size=1, max_size=4)):
+    for media in draw(st.lists(_media(), min_size=1, max_size=most)):
         lines += media
     return bodies.sdp(*lines)

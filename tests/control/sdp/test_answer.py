@@ -293,9 +293,24 @@ def test_all_fingerprints_that_are_good_enough_are_kept() -> None:
 
 def test_clear_only_if_allowed_and_only_if_nothing_better_is_offered() -> None:
     both = parse(sdp("m=audio 4000 RTP/AVP 0", "m=audio 4002 RTP/SAVP 0", crypto()))
-    assert warning(offer(profile="RTP/AVP")) == 302
-    assert judged(offer(profile="RTP/AVP"), Terms(allow_clear=True)).security == "clear"
+    bare = parse(sdp("m=audio 4000 RTP/AVP 0"))
+    assert warning(bare) == 305
+    assert warning(bare, Terms(profiles=("RTP/AVP",))) == 305
+    assert warning(bare, Terms(opportunistic=False)) == 302
+    assert judged(bare, Terms(allow_clear=True)).security == "clear"
     assert judged(both, Terms(allow_clear=True)).index == 1
+
+
+@pytest.mark.parametrize("profile", ["RTP/AVP", "RTP/AVPF"])
+def test_optional_srtp_is_taken_up(profile: str) -> None:
+    """RFC 8643: protected under the profile of what is not."""
+    session = offer(profile=profile)
+    agreed = judged(session)
+    assert (agreed.security, agreed.profile) == ("sdes", profile)
+    (answered,) = parse(write_answer(session, agreed, local())).media
+    assert (answered.profile, answered.attributes("crypto")) == (profile, [crypto(seed=100).removeprefix("a=crypto:")])
+    assert judged(session, Terms(allow_clear=True)).security == "sdes"
+    assert warning(session, Terms(opportunistic=False)) == 302
 
 
 @pytest.mark.parametrize("profile", ["RTP/AVPX", "TCP/RTP/SAVP", "UDP/TLS/UDPTL", "rtp/savp"])
@@ -424,7 +439,7 @@ def test_hold_and_resume() -> None:
 @pytest.mark.parametrize(
     ("media", "code"),
     [
-        (("m=audio 4000 RTP/AVP 0",), 302),
+        (("m=audio 4000 RTP/AVP 0",), 305),
         (("m=audio 0 RTP/SAVP 0", "m=audio 4000 RTP/SAVP 0", crypto()), 304),
         (("m=video 4000 RTP/SAVP 0", crypto()), 304),
         ((), 304),
