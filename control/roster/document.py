@@ -116,7 +116,7 @@ def _add_endpoint(user: Element, endpoint: Endpoint) -> None:
     _tell(element, "status", endpoint.status)
     _tell(element, "joining-method", endpoint.joining_method)
     if endpoint.joined:
-        _tell(_add(element, "joining-info"), "when", endpoint.joined.strftime("%Y-%m-%dT%H:%M:%SZ"))
+        _tell(_add(element, "joining-info"), "when", endpoint.joined.isoformat())
     _tell(element, "disconnection-method", endpoint.disconnection_method)
     if endpoint.disconnection_reason:
         _tell(_add(element, "disconnection-info"), "reason", endpoint.disconnection_reason)

@@ -13,13 +13,12 @@ The contract: call an input with the time, then send what `notices()` gives; cal
 
 from __future__ import annotations
 
-import heapq
 from collections import Counter
 from collections.abc import Hashable
 from dataclasses import dataclass
-from math import inf
 from typing import Final
 
+from control.roster.alarms import Alarms
 from control.roster.document import Document, deleted
 from control.roster.drafts import Drafts
 from control.roster.errors import Refusal, SubscriptionRefused
@@ -51,8 +50,6 @@ class _Subscription:
     """Of the document sent last: counted for each subscription apart (RFC 4575 section 5.2)."""
     told: int
     """The version of the roster that the subscriber knows."""
-    wake: float
-    """When there is something to do: the quiet is over, or the subscription."""
 
 
 class Subscriptions:
@@ -66,8 +63,8 @@ class Subscriptions:
         self._quiet: dict[Hashable, _Subscription] = {}
         """Those that are told of a change at once."""
         self._held = Counter[str]()
-        self._alarms: list[tuple[float, int, _Subscription]] = []
-        self._alarms_set = 0
+        self._alarms = Alarms()
+        """One for each: when its quiet is over, or itself."""
         self._notices: list[Notice] = []
         self._closed = False
 
@@ -89,7 +86,7 @@ class Subscriptions:
         if known is not None:
             self._forget(known)
         version = known.version if known is not None else 0
-        subscription = _Subscription(name, viewer, now + granted, version, self._roster.version, wake=-inf)
+        subscription = _Subscription(name, viewer, now + granted, version, self._roster.version)
         everything = self._drafts.full(viewer.sight)
         if granted:
             self._subscriptions[name] = subscription
@@ -107,10 +104,8 @@ class Subscriptions:
 
     def advance(self, now: float) -> None:
         """Do what is due."""
-        while self._alarms and self._alarms[0][0] <= now:
-            when, _, subscription = heapq.heappop(self._alarms)
-            if not self._is_current(when, subscription):
-                continue
+        for name in self._alarms.ringing(now):
+            subscription = self._subscriptions[name]
             if subscription.expires_at <= now:
                 self._forget(subscription)
                 self._tell_last(subscription, self._drafts.full(subscription.viewer.sight), "timeout")
@@ -143,9 +138,7 @@ class Subscriptions:
 
     def due(self) -> float | None:
         """When to call `advance`; None if nothing is to come."""
-        while self._alarms and not self._is_current(self._alarms[0][0], self._alarms[0][2]):
-            heapq.heappop(self._alarms)
-        return self._alarms[0][0] if self._alarms else None
+        return self._alarms.due()
 
     def notices(self) -> list[Notice]:
         """What is to be sent now, in this order. Each is given once."""
@@ -171,7 +164,7 @@ class Subscriptions:
             return
         subscription.told = self._roster.version
         self._quiet[subscription.name] = subscription
-        self._wake(subscription, subscription.expires_at)
+        self._alarms.set(subscription.name, subscription.expires_at)
 
     def _tell(self, subscription: _Subscription, document: Document, now: float) -> None:
         subscription.version += 1
@@ -179,7 +172,7 @@ class Subscriptions:
         body, left = document.numbered(subscription.version), int(subscription.expires_at - now)
         self._notices.append(Notice(subscription.name, body, f"active;expires={left}"))
         self._quiet.pop(subscription.name, None)
-        self._wake(subscription, min(now + self._quiet_s, subscription.expires_at))
+        self._alarms.set(subscription.name, min(now + self._quiet_s, subscription.expires_at))
 
     def _tell_last(self, subscription: _Subscription, document: Document | None, reason: str) -> None:
         body = document.numbered(subscription.version + 1) if document is not None else b""
@@ -188,19 +181,7 @@ class Subscriptions:
     def _forget(self, subscription: _Subscription) -> None:
         del self._subscriptions[subscription.name]
         self._quiet.pop(subscription.name, None)
+        self._alarms.unset(subscription.name)
         self._held[subscription.viewer.entity] -= 1
         if not self._held[subscription.viewer.entity]:
             del self._held[subscription.viewer.entity]
-
-    def _wake(self, subscription: _Subscription, when: float) -> None:
-        if subscription.wake == when:
-            return
-        subscription.wake = when
-        self._alarms_set += 1
-        heapq.heappush(self._alarms, (when, self._alarms_set, subscription))
-        if len(self._alarms) > 4 * len(self) + 64:  # many refreshes, and each has left an alarm behind
-            self._alarms = [alarm for alarm in self._alarms if self._is_current(alarm[0], alarm[2])]
-            heapq.heapify(self._alarms)
-
-    def _is_current(self, when: float, subscription: _Subscription) -> bool:
-        return subscription.wake == when and self._subscriptions.get(subscription.name) is subscription

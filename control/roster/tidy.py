@@ -24,12 +24,25 @@ ANONYMOUS: Final = "anonymous.invalid"
 _UNFIT: Final = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
 """Control characters, what turns the direction of writing, and what is no character in XML."""
 
+_SCHEME: Final = re.compile("[A-Za-z][A-Za-z0-9+.-]*")
 _LONE_PERCENT: Final = re.compile("%(?![0-9A-Fa-f]{2})")
+_ADDRESS: Final = re.compile("(^|@)%5B([0-9A-Fa-f]*:[0-9A-Fa-f:.]+)%5D")
 
 
 def uri(given: str) -> str:
-    """A URI of it: what may not stand in one is escaped. The same again changes nothing."""
-    return quote(_LONE_PERCENT.sub("%25", given), safe="%:/?@!$&'()*+,;=[]-._~", errors="replace")
+    """A URI of it: what may not stand in one is escaped. A URI stays as it is."""
+    scheme, colon, rest = given.partition(":")
+    if not colon or not _SCHEME.fullmatch(scheme):
+        scheme, rest = "sip", given
+    if rest.startswith("//"):  # would begin a host with a port, which a user part of SIP may not be
+        rest = f"%2F{rest[1:]}"
+    escaped = quote(_LONE_PERCENT.sub("%25", rest), safe="%:/?@!$&'()*+,;=-._~", errors="replace")
+    return f"{scheme}:{_ADDRESS.sub(_bracketed, escaped)}"
+
+
+def _bracketed(address: re.Match[str]) -> str:
+    """IPv6 as RFC 3261 writes it, although RFC 3986, and so some validators, want no bracket there."""
+    return f"{address[1]}[{address[2]}]"
 
 
 def text(given: str) -> str:
