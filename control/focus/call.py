@@ -13,6 +13,7 @@ import secrets
 from typing import Final
 
 import structlog
+from sipmessage import Response
 
 from control.focus import media
 from control.focus.identity import Identity
@@ -47,6 +48,8 @@ class Call:
         """With which it takes keys by MIKEY; None if it is an SDES phone."""
         self.agent = ""
         """Its User-Agent."""
+        self.updates = False
+        """It takes UPDATE."""
         self.joined_by = "dialed-in"
         self.ssrc = 0
         """It sends with, once heard."""
@@ -132,8 +135,27 @@ class Call:
             self.held, self.agreed, self._sdp = key, answered, sdp
             return True
 
-    async def reoffered(self, incoming: Incoming) -> Agreed | None:
+    async def refresh(self, fields: list[tuple[str, str]]) -> Response | None:
+        """Say that we are still here, and hear whether the phone is (RFC 4028); None if it does not answer.
+
+        An UPDATE says nothing of media (RFC 3311). Phones that have none get an offer of what holds already.
+        """
+        dialog, agreed = self.dialog, self.agreed
+        if dialog is None or agreed is None or self.ending:
+            return None
+        try:
+            if self.updates:
+                return await dialog.request("UPDATE", headers=fields)
+            async with self._turn:
+                offer = write_offer(self.terms, self._local(self.held), agreed=agreed, previous=self._sdp)
+                return await dialog.request("INVITE", headers=fields, body=offer)
+        except SipError:
+            return None
+
+    async def reoffered(self, incoming: Incoming, fields: list[tuple[str, str]]) -> Agreed | None:
         """The phone offers anew: hold, resume, another address, another key of its own. None if nothing changes.
+
+        `fields`: to be added to our answer.
 
         Raises:
             SdpError, Unacceptable: if it is refused; the call goes on as it was.
@@ -142,12 +164,13 @@ class Call:
         async with self._turn:
             if not incoming.body:  # a refresh, or it wants an offer of ours: what holds already
                 offer = write_offer(self.terms, self._local(self.held), agreed=self.agreed, previous=self._sdp)
-                incoming.respond(200, body=offer)
+                incoming.respond(200, headers=fields, body=offer)
                 return None
             sdp = model.parse(incoming.body)
             agreed = agree(sdp, self.terms, before=self.agreed)
             self._same_codec(agreed)
-            incoming.respond(200, body=write_answer(sdp, agreed, self._local(self.held, agreed)))
+            answer = write_answer(sdp, agreed, self._local(self.held, agreed))
+            incoming.respond(200, headers=fields, body=answer)
             self.agreed, self._sdp = agreed, sdp
             return agreed
 

@@ -80,7 +80,7 @@ class Gate:
         if identity.proves(needed):
             return identity
         if needed == "digest" and self._digest is not None:
-            raise Challenge(self._digest.challenge())
+            raise Challenge(self._digest.challenge(now))
         raise Refused(403, "this room takes callers with a TLS certificate of its authority only")
 
     def _certified(self, flow: Flow, claimed: Identity) -> Identity | None:
@@ -108,14 +108,12 @@ class Gate:
         return flow.remote[0] in self._trust.peers or bool(flow.identities & set(self._trust.peers))
 
     def _digested(self, incoming: Incoming, claimed: Identity, now: float) -> Identity | None:
-        if self._digest is None:
+        if self._digest is None or incoming.header("Authorization") is None:
             return None
         try:
             user = self._digest.verify(incoming.request, now)
         except Unauthenticated as failure:
-            raise Challenge(self._digest.challenge(stale=failure.stale)) from None
-        if user is None:
-            return None
+            raise Challenge(self._digest.challenge(now, stale=failure.stale)) from None
         if claimed.uri.partition(":")[2].partition("@")[0] not in (user, "anonymous"):
             raise Refused(403, "the From line is not of the user whose password this is")
         return Identity(f"sip:{user}@{self._domain}", claimed.display, "digest", claimed.anonymous)

@@ -28,6 +28,7 @@ from control.sdp.model import SdpError
 from control.sip.dialogs import Dialog
 from control.sip.errors import SipError
 from control.sip.incoming import Incoming
+from control.sip.session_timer import IntervalTooSmall
 from mixer.port import Refusal
 
 ALLOW: Final = ("INVITE", "ACK", "BYE", "CANCEL", "OPTIONS", "UPDATE", "INFO", "PRACK", "SUBSCRIBE", "NOTIFY", "REFER")
@@ -97,6 +98,8 @@ class Reception:
         except Unacceptable as refusal:
             warning = f'{refusal.warning} {self._settings.domain} "{refusal.text}"'
             self._refuse(incoming, 488, "Not Acceptable Here", ("Warning", warning))
+        except IntervalTooSmall as refusal:
+            self._refuse(incoming, 422, "", *refusal.fields)
         except SdpError as error:
             self._refuse(incoming, 400, f"Bad SDP: {error}")
         except ControlError as error:
@@ -111,7 +114,7 @@ class Reception:
 
     async def _invite(self, incoming: Incoming) -> None:
         if incoming.dialog is not None:
-            await self._reoffer(incoming)
+            await self._switchboard.reoffered(incoming)
             return
         limits, switchboard = self._settings.limits, self._switchboard
         if switchboard.joining >= limits.joining or len(switchboard.calls) >= limits.calls:
@@ -136,21 +139,10 @@ class Reception:
             raise Refused(403, "this room is for others")
         return called, identity
 
-    async def _reoffer(self, incoming: Incoming) -> None:
-        assert incoming.dialog is not None
-        room, call = self._switchboard.room_of(incoming.dialog)
-        before = call.agreed
-        changed = await call.reoffered(incoming)
-        if changed is not None and before is not None:
-            await room.modify(call, before)
-
     async def _update(self, incoming: Incoming) -> None:
         if incoming.dialog is None:
             raise Refused(481, "there is no such call")
-        if incoming.body:
-            await self._reoffer(incoming)
-        else:
-            incoming.respond(200)
+        await self._switchboard.reoffered(incoming)
 
     async def _bye(self, incoming: Incoming) -> None:
         if incoming.dialog is None:

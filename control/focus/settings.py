@@ -68,7 +68,7 @@ class TrustSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """What a caller must show: nothing, a password (digest) or a TLS certificate. Who shows more is believed more."""
     realm: str = "mrfp"
     users_file: str = ""
-    """File (mode 0600) with one user a line: `name password`, or `name algorithm:HA1`."""
+    """File (mode 0600) with one user a line: `name password`."""
     psks_file: str = ""
     """File (mode 0600) with one `identity base64-key` a line: who can take keys by MIKEY, in SIP INFO."""
     peers: tuple[str, ...] = ()
@@ -136,6 +136,8 @@ class LimitSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """Calls being set up at a time."""
     call_s: Annotated[float, msgspec.Meta(gt=0)] = 86_400.0
     """No call lasts longer."""
+    session_s: Annotated[int, msgspec.Meta(ge=90)] = 1800
+    """Calls are refreshed within this time (RFC 4028), so that one whose phone has died on hold ends, too."""
     retry_after_s: Count = 5
     subscriptions: Count = 1000
 

@@ -20,6 +20,7 @@ import structlog
 from control.errors import ControlError
 from control.focus import media
 from control.focus.call import Call
+from control.focus.clock import Clock
 from control.focus.identity import Identity, Refused, bare
 from control.focus.media import Place
 from control.focus.room import PACKAGE, House, Room
@@ -27,10 +28,13 @@ from control.focus.rooms import Rooms
 from control.rekey.signals import Current
 from control.sdp.answer import Unacceptable
 from control.sdp.model import SdpError
+from control.sip import session_timer
 from control.sip.agent import Agent
 from control.sip.dialogs import Dialog
 from control.sip.errors import CallRefused, SipError
 from control.sip.incoming import Incoming
+from control.sip.session_timer import Terms
+from control.sip.values import tokens
 from mixer import port
 from mixer.secret import Secret
 
@@ -46,6 +50,8 @@ class Switchboard:
     def __init__(self, house: House, rooms: Rooms, place: Place, psks: Mapping[str, Secret], domain: str) -> None:
         self._house, self._rooms, self._place, self._psks, self._domain = house, rooms, place, psks, domain
         self.agent: Agent
+        self._wish = session_timer.Wish(house.settings.limits.session_s)
+        self.clock = Clock(self._refresh, self.hang_up, house.settings.limits.call_s)
         self.calls: dict[str, tuple[Room, Call]] = {}
         """By leg."""
         self.joining = 0
@@ -63,7 +69,9 @@ class Switchboard:
         """
         room = await self._rooms.opened(name)
         with self._expected(room):
+            terms = session_timer.answer(incoming.request.headers, self._wish)
             call = self._new_call(room, identity, incoming.header("User-Agent") or "")
+            call.updates = "update" in tokens(incoming.all("Allow"))
             self._take_mikey(incoming, room, call)
             try:
                 if incoming.body:
@@ -72,7 +80,8 @@ class Switchboard:
                 else:  # RFC 3261 section 13.2.1: our offer in the 200, its answer in the ACK
                     self.calls[call.name] = room, call
                     body = call.offer()
-                self._came_up(call, incoming.respond(200, headers=self._headers(room, call), body=body))
+                headers = [*self._headers(room, call), *(terms.fields(we_asked=False) if terms else ())]
+                self._came_up(call, incoming.respond(200, headers=headers, body=body), terms)
             except BaseException:
                 await self.hang_up(call, "no call has come of it")
                 raise
@@ -98,11 +107,36 @@ class Switchboard:
         except (SdpError, Unacceptable, ControlError) as error:
             await self.hang_up(call, str(error))
 
-    def _came_up(self, call: Call, dialog: Dialog | None) -> None:
+    def _came_up(self, call: Call, dialog: Dialog | None, terms: Terms | None) -> None:
         call.dialog = dialog
         if dialog is not None:
             dialog.owner = call
             self.set_up += 1
+            self.clock.set(call, terms)
+
+    async def reoffered(self, incoming: Incoming) -> None:
+        """A phone offers anew in its call, or refreshes it.
+
+        Raises:
+            SdpError, Unacceptable, Refused, ControlError, IntervalTooSmall: if it is to be told so.
+        """
+        assert incoming.dialog is not None
+        room, call = self.room_of(incoming.dialog)
+        terms = session_timer.answer(incoming.request.headers, self._wish)
+        fields = terms.fields(we_asked=False) if terms else []
+        before = call.agreed
+        if incoming.method == "UPDATE" and not incoming.body:
+            incoming.respond(200, headers=fields)
+        elif (await call.reoffered(incoming, fields)) is not None and before is not None:
+            await room.modify(call, before)
+        self.clock.set(call, terms)
+
+    async def _refresh(self, call: Call) -> None:
+        response = await call.refresh(self._wish.fields())
+        if response is None or response.code in (408, 481):
+            await self.hang_up(call, "the phone does not answer any more")
+        elif response.code < 300:
+            self.clock.set(call, session_timer.agreed(response.headers, self._wish))
 
     def _first_key(self, room: Room, call: Call) -> tuple[port.Key | None, Current | None]:
         """The key that a phone begins on: the group's if the policy lets it, or one of its own."""
@@ -129,13 +163,15 @@ class Switchboard:
         with self._expected(room):
             call = self._new_call(room, Identity(bare(uri)), "")
             call.joined_by = "dialed-out"
-            outgoing = self.agent.invite(uri, from_uri=f"sip:{room.name}@{self._domain}", body=call.offer())
+            me, fields = f"sip:{room.name}@{self._domain}", self._wish.fields()
+            outgoing = self.agent.invite(uri, from_uri=me, headers=fields, body=call.offer())
             try:
                 dialog, response = await outgoing.answered()
             except (CallRefused, SipError):
                 await self._rooms.close_if_empty(room)
                 raise
-            self._came_up(call, dialog)
+            call.updates = "update" in tokens(response.headers.getlist("Allow"))
+            self._came_up(call, dialog, session_timer.agreed(response.headers, self._wish))
             self.calls[call.name] = room, call
             call.agent = response.user_agent or response.server or ""
             try:
@@ -177,6 +213,7 @@ class Switchboard:
     def _over(self, call: Call, *, evict: bool = False) -> Room | None:
         room, _ = self.calls.pop(call.name, (None, call))
         call.ending = True
+        self.clock.stop(call)
         if room is not None:
             room.leave(call, evict=evict)
         return room
