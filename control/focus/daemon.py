@@ -124,7 +124,7 @@ def _keys(settings: FocusSettings, stack: AsyncExitStack) -> KeySource:
 
 
 async def _place(settings: FocusSettings, trunk: Trunk) -> Place:
-    node = await trunk.info()
+    node = await trunk.client.node_info()
     name, _, value = node.dtls_fingerprint.partition(" ")
     return Place(settings.mixer.media_host, settings.mixer.media_host6, node.port, (name, value) if value else None)
 

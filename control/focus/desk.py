@@ -136,7 +136,7 @@ def of_call(room: Room, call: Call) -> messages.CallStatus:
         agent=call.agent,
         codec=agreed.codec if agreed else "",
         security=agreed.security if agreed else "",
-        keying=room.driver.keying_of(call.name),
+        keying=room.driver.conductor.policy.keying_of(call.name),
         direction=agreed.direction if agreed else "",
         ssrc=call.ssrc,
     )

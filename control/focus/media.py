@@ -8,6 +8,8 @@ from __future__ import annotations
 import secrets
 from dataclasses import dataclass
 
+import msgspec
+
 from control.focus.settings import FocusSettings, RoomSettings
 from control.sdp.answer import Agreed, Local
 from control.sdp.crypto import InlineKey
@@ -118,5 +120,5 @@ def moved(place: Place, number: int) -> Place:
 
 def _dtls(agreed: Agreed) -> port.Dtls:
     assert agreed.setup is not None
-    prints = tuple(port.Fingerprint(hash=name, value=value) for name, value in agreed.fingerprints)
-    return port.Dtls(role=agreed.setup, fingerprints=prints)
+    prints = [{"hash": name, "value": value} for name, value in agreed.fingerprints]
+    return msgspec.convert({"role": agreed.setup, "fingerprints": prints}, port.Dtls)

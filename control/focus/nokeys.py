@@ -18,3 +18,6 @@ class NoKeys:
 
     async def expel(self, conference: str, member: str) -> None:
         """Nobody is to be told."""
+
+    async def close(self, conference: str) -> None:
+        """Nothing is to be closed."""

@@ -24,6 +24,7 @@ from control.focus.settings import FocusSettings, RoomSettings
 from control.focus.trunk import Trunk
 from control.rekey.conductor import Conductor
 from control.rekey.driver import Driver, KeySource
+from control.rekey.errands import Errands
 from control.rekey.keychain import Keychain, Limits
 from control.rekey.policy import Policy
 from control.rekey.signals import Current, Signal
@@ -56,64 +57,72 @@ class Room:
     def __init__(self, name: str, settings: RoomSettings, house: House) -> None:
         self.name, self.settings = name, settings
         self.calls: dict[str, Call] = {}
+        self.identity = f"focus@{name}"
+        """What the focus is called in MIKEY messages."""
         self.expected = 0
         """Calls on their way in."""
         self.hang_up: HangUp
         self.changed: Callable[[Room], None]
         """Called when somebody came, went, or is another than before."""
         self._house = house
-        self._errands: set[asyncio.Task[None]] = set()
-        self._line = house.trunk.line(name, self._happened)
-        policy = Policy(settings.policy(kms=house.has_kms), style=settings.style)
-        limits = Limits(max_age_s=house.settings.keys.max_age_s)
-        keychain = Keychain(name, settings.suite, style=settings.style, limits=limits)
-        conductor = Conductor(policy, keychain, identity=f"focus@{name}")
-        self.driver = Driver(conductor, self._line, house.keys, renew=self._renew, carrier=self)
+        self._errands = Errands(name)
+        self.driver = self._new_driver()
         self._driving: asyncio.Task[None] | None = None
         uri = f"sip:{name}@{house.settings.domain}"
-        self.roll = Roll(uri, settings, self.driver.keying_of, watchers=house.settings.limits.subscriptions)
+        self.roll = Roll(
+            uri, settings, self.driver.conductor.policy.keying_of, watchers=house.settings.limits.subscriptions
+        )
+
+    def _new_driver(self) -> Driver:
+        settings, house = self.settings, self._house
+        policy = Policy(settings.policy(kms=house.has_kms), style=settings.style)
+        limits = Limits(max_age_s=house.settings.keys.max_age_s)
+        keychain = Keychain(self.name, settings.suite, style=settings.style, limits=limits)
+        create = port.ConferenceCreate(
+            conference=self.name,
+            rate=settings.rate,
+            keying="group",
+            style=settings.style,
+            max_talkers=settings.max_talkers,
+        )
+        return Driver(
+            Conductor(policy, keychain, identity=self.identity),
+            house.trunk.line(self.name, self._happened),
+            house.keys,
+            renew=self._renew,
+            carrier=self,
+            create=create,
+        )
 
     async def open(self) -> None:
-        """Make the conference. One of that name is left from a former life of ours: nobody knows its calls any more.
+        """Have the conference made, and driven. One of that name may be left of a former life of ours, with calls that
+        nobody knows any more: they are removed, and its keys destroyed.
 
         Raises:
             ControlError: if the mixer will not, or cannot be reached.
         """
-        create = port.ConferenceCreate(
-            conference=self.name,
-            rate=self.settings.rate,
-            keying="group",
-            style=self.settings.style,
-            max_talkers=self.settings.max_talkers,
-        )
-        try:
-            await self._house.trunk.call(create)
-        except ControlError as error:
-            if error.refusal is not port.Refusal.DUPLICATE_CONFERENCE:
-                raise
-            await self._house.trunk.call(port.ConferenceDestroy(conference=self.name))
-            await self._house.trunk.call(create)
+        self.driver.adopt()
         self._driving = asyncio.create_task(self.driver.run())
+        begun = asyncio.create_task(self.driver.begun())
+        await asyncio.wait({self._driving, begun}, return_when=asyncio.FIRST_COMPLETED)
+        if not begun.done():
+            begun.cancel()
+            self._house.trunk.drop(self.name)
+            await self._driving
 
     async def close(self) -> None:
         """Remove the conference; every call in it has been hung up."""
+        await self._errands.close()
         if self._driving is not None:
-            self._driving.cancel()
+            self.driver.close_conference()
             await asyncio.gather(self._driving, return_exceptions=True)
-        for errand in list(self._errands):
-            errand.cancel()
-        await asyncio.gather(*self._errands, return_exceptions=True)
         self._house.trunk.drop(self.name)
-        try:
-            await self._house.trunk.call(port.ConferenceDestroy(conference=self.name))
-        except ControlError as error:
-            _log.warning("not_destroyed", conference=self.name, reason=str(error))
 
     # -- who comes and goes -------------------------------------------------------------------
 
     def current(self, call: Call) -> Current | None:
         """The group key that a newcomer may have at once, if the policy lets it and it could use it."""
-        return self.driver.current() if self._may_follow(call) else None
+        return self.driver.admit() if self._may_follow(call) else None
 
     async def enter(self, call: Call, held: port.Key | None, holding: Current | None) -> port.LegAdded:
         """Have the mixer add the leg of a call.
@@ -163,13 +172,13 @@ class Room:
         """Carry a key to an SDES phone."""
         call = self.calls.get(signal.member)
         if call is not None:
-            self._run(self._rekey(call, signal))
+            self._errands.run(self._rekey(call, signal))
 
     def send(self, member: str, octets: bytes) -> None:
         """Carry a MIKEY message."""
         call = self.calls.get(member)
         if call is not None:
-            self._run(self._inform(call, octets))
+            self._errands.run(self._inform(call, octets))
 
     async def _rekey(self, call: Call, signal: Signal) -> None:
         before = call.agreed
@@ -205,7 +214,7 @@ class Room:
         assert agreed is not None
         silence_s = media.timeout(agreed.direction, self._house.settings.media.silence_s)
         change = port.LegModify(leg=call.name, direction=agreed.direction, remote=agreed.remote, timeout_s=silence_s)
-        await self._house.trunk.call(change)
+        await self._house.trunk.client.call(change)
         await self._expect(call, call.fresh_keys(before))
         self.tell(call)
 
@@ -214,7 +223,7 @@ class Room:
         for key in keys:
             command = port.KeyPrepare(conference=self.name, leg=call.name, direction="rx", key=key)
             try:
-                await self._house.trunk.call(command)
+                await self._house.trunk.client.call(command)
             except ControlError as error:
                 _log.warning("key_refused", leg=call.name, reason=str(error))
 
@@ -226,11 +235,11 @@ class Room:
 
     async def _renewed(self, call: Call) -> Joiner | None:
         if call.agreed is None or call.agreed.crypto is None or call.held is None or not self._may_follow(call):
-            self._run(self.hang_up(call, "the mixer has restarted"))
+            self._errands.run(self.hang_up(call, "the mixer has restarted"))
             return None
         key = port.Key(suite=call.held.suite, secret=media.fresh_key(call.held.suite), mki=call.held.mki)
         if not await call.rekey(key):
-            self._run(self.hang_up(call, "the mixer has restarted"))
+            self._errands.run(self.hang_up(call, "the mixer has restarted"))
             return None
         return self._joiner(call, key)
 
@@ -244,24 +253,13 @@ class Room:
             call.ssrc = event.ssrc
             self.tell(call)
         elif isinstance(event, port.LegTimeout):
-            self._run(self.hang_up(call, f"no media for {event.silent_s:.0f} s"))
+            self._errands.run(self.hang_up(call, f"no media for {event.silent_s:.0f} s"))
         elif isinstance(event, port.SsrcConflict):
-            self._run(self.hang_up(call, f"SSRC {event.ssrc} belongs to another"))
+            self._errands.run(self.hang_up(call, f"SSRC {event.ssrc} belongs to another"))
         elif isinstance(event, port.LegInsecure):
-            self._run(self.hang_up(call, event.reason))
+            self._errands.run(self.hang_up(call, event.reason))
         elif isinstance(event, port.AuthFailures):
             _log.info("auth_failures", leg=call.name, failures=event.failures)
-
-    def _run(self, errand: Awaitable[None]) -> None:
-        async def run() -> None:
-            try:
-                await errand
-            except (ControlError, SipError) as error:
-                _log.warning("errand_failed", conference=self.name, reason=str(error))
-
-        task = asyncio.create_task(run())
-        self._errands.add(task)
-        task.add_done_callback(self._errands.discard)
 
 
 _log: structlog.typing.FilteringBoundLogger = structlog.get_logger("focus")

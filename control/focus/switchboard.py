@@ -253,7 +253,7 @@ class Switchboard:
     def _headers(self, room: Room, call: Call) -> list[tuple[str, str]]:
         if call.psk is None:
             return []
-        names = f"{call.name} {room.driver.conductor.identity} {room.name}"
+        names = f"{call.name} {room.identity} {room.name}"
         return [("Recv-Info", PACKAGE), (MEMBER_HEADER, names)]
 
     @contextlib.contextmanager

@@ -16,8 +16,9 @@ from typing import Final
 import msgspec
 import structlog
 
+from control.api import Method
 from control.client import Disconnected, MixerClient
-from control.messages import EventName, Missed, NodeStatus
+from control.messages import EventName, Missed
 from mixer import port
 
 EVENTS: Final[tuple[EventName, ...]] = (
@@ -37,7 +38,8 @@ class Trunk:
     """The connection. Made unconnected; `connect` before the first line is used."""
 
     def __init__(self, client: MixerClient) -> None:
-        self._client = client
+        self.client = client
+        """For commands that belong to no line."""
         self._lines: dict[str, Line] = {}
         self._lock = asyncio.Lock()
         self._hearing: asyncio.Task[None] | None = None
@@ -52,9 +54,9 @@ class Trunk:
         """
         async with self._lock:
             if self.generation <= after or self._hearing is None or self._hearing.done():
-                await self._client.close()
-                await self._client.connect()
-                await self._client.subscribe(EVENTS)
+                await self.client.close()
+                await self.client.connect()
+                await self.client.subscribe(EVENTS)
                 self.generation += 1
                 self._hearing = asyncio.create_task(self._hear())
             return self.generation
@@ -65,7 +67,7 @@ class Trunk:
             self._hearing.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._hearing
-        await self._client.close()
+        await self.client.close()
 
     def line(self, conference: str, hear: Callable[[port.Event], None]) -> Line:
         """A line for one conference; `hear` is told its events as they come."""
@@ -76,17 +78,9 @@ class Trunk:
         """A conference needs its line no more."""
         self._lines.pop(conference, None)
 
-    async def call(self, command: msgspec.Struct) -> msgspec.Struct:
-        """See `MixerClient.call`."""
-        return await self._client.call(command)  # type: ignore[call-overload, no-any-return]
-
-    async def info(self) -> NodeStatus:
-        """What the mixer is, and how it is doing."""
-        return await self._client.node_info()
-
     async def _hear(self) -> None:
         try:
-            async for event in self._client.events():
+            async for event in self.client.events():
                 self._tell(event)
         finally:
             for line in list(self._lines.values()):
@@ -101,11 +95,11 @@ class Trunk:
             line.told(event)
 
 
-class Line:
-    """What a `Driver` takes for its mixer client."""
+class Line(MixerClient):
+    """A client of the mixer on somebody else's connection: what a `Driver` takes for one of its own."""
 
     def __init__(self, trunk: Trunk, conference: str, hear: Callable[[port.Event], None]) -> None:
-        self._trunk, self._conference, self._hear = trunk, conference, hear
+        self._trunk, self._conference, self._listener = trunk, conference, hear
         self._generation = trunk.generation
         self._events: asyncio.Queue[port.Event | None] = asyncio.Queue()
 
@@ -117,17 +111,19 @@ class Line:
     async def close(self) -> None:
         """The others go on; `connect` finds out whether there is anything to mend."""
 
-    async def call(self, command: msgspec.Struct) -> msgspec.Struct:
-        """See `MixerClient.call`."""
+    async def request(self, method: Method, params: msgspec.Struct) -> msgspec.Struct:
+        """See `Client.request`."""
         if self._generation != self._trunk.generation:
             raise Disconnected("the connection that this line was on is gone")
-        return await self._trunk.call(command)
+        return await self._trunk.client.request(method, params)
 
     async def subscribe(self, events: Sequence[EventName] = (), conference: str | None = None) -> None:
         """The trunk has subscribed already."""
 
-    async def events(self) -> AsyncIterator[port.Event]:
-        """Events of the conference; ends with the connection."""
+    async def events(
+        self, events: Sequence[EventName] | None = None, conference: str | None = None
+    ) -> AsyncIterator[port.Event | Missed]:
+        """Those that a driver needs; ends with the connection."""
         queue = self._events
         while (event := await queue.get()) is not None:
             yield event
@@ -136,7 +132,7 @@ class Line:
         """Hand on an event."""
         if isinstance(event, port.KeySwitched | port.KeyExpired):
             self._events.put_nowait(event)
-        self._hear(event)
+        self._listener(event)
 
     def broken(self) -> None:
         """The connection is gone."""

@@ -29,6 +29,7 @@ import structlog
 
 from control.client import Disconnected, MixerClient
 from control.errors import ControlError
+from control.rekey.arrivals import Arrivals
 from control.rekey.carrier import Carrier
 from control.rekey.conductor import Conductor, Current, Joiner, Request, Ticket
 from control.rekey.courier import Address, Courier
@@ -41,6 +42,8 @@ __all__ = ["Carrier", "Driver", "KeySource", "KmsKeys", "Renew"]
 
 RETRY_S: Final = 0.5
 """From one attempt to reach the mixer to the next."""
+ENTER_S: Final = 5.0
+"""So long may the mixer take to add a leg."""
 
 
 Renew: TypeAlias = Callable[[Iterable[str]], Awaitable[list[Joiner]]]
@@ -69,17 +72,25 @@ class Driver:
         *,
         renew: Renew,
         carrier: Carrier | None = None,
+        create: port.ConferenceCreate | None = None,
     ) -> None:
-        """`mixer`: a client of its own, connected; the conference is on it already. `carrier`: UDP if omitted."""
+        """`mixer`: a client of its own, connected; the conference is on it already, unless `adopt` is called.
+
+        Args:
+            carrier: UDP if omitted.
+            create: how the conference is made when it has to be, with group keying.
+        """
         self.conductor = conductor
         self.courier = Courier(self.heard)
         self.changed = asyncio.Condition()
         """Notified whenever something was carried out, for those who wait for a state."""
         self._carrier: Carrier = carrier or self.courier
         self._mixer, self._keys, self._renew = mixer, keys, renew
-        self._venue = Venue(mixer, conductor.conference, "mki" if conductor.keychain.named else "ssrc")
+        self._venue = Venue(mixer, create or _plain(conductor))
+        self._arrivals = Arrivals()
         self._joiners: dict[str, Joiner] = {}
         self._adopting = False
+        self._begun = asyncio.Event()
         self._end: _End | None = None
         self._boot = ""
         """Life of the mixer that has the conference."""
@@ -123,6 +134,10 @@ class Driver:
             self.conductor.close()
             await self._errands.close()
 
+    async def begun(self) -> None:
+        """Return when the conference is there; after `adopt` nobody may join before."""
+        await self._begun.wait()
+
     def stop(self) -> None:
         """Let `run` return. The mixer goes on with the conference."""
         self._end = self._end or _End.STOP
@@ -156,6 +171,27 @@ class Driver:
             self.courier.know(joiner.name, address)
         self._errands.run(self._keys.admit(self.conductor.conference, joiner.name))
         self._flush()
+
+    async def enter(self, joiner: Joiner, *, holding: Current | None = None) -> port.LegAdded:
+        """A member comes (`join`); returns when the mixer has added its leg.
+
+        Raises:
+            ControlError: if the mixer will not have it, or cannot be reached now; it has left again then.
+            NameTaken, MikeyError: as `join` does.
+        """
+        added = self._arrivals.expect(joiner.name)
+        try:
+            self.join(joiner, holding=holding)
+            async with asyncio.timeout(ENTER_S):
+                return await added
+        except TimeoutError:
+            self.leave(joiner.name)
+            raise Disconnected("the mixer does not answer now") from None
+        except ControlError:
+            self.leave(joiner.name)
+            raise
+        finally:
+            self._arrivals.forget(joiner.name)
 
     def leave(self, member: str, *, evict: bool = False) -> None:
         """A member goes. One whose leg the mixer refused (`Attention`) goes this way too."""
@@ -196,6 +232,7 @@ class Driver:
                 self._errands.run(self._keys.admit(self.conductor.conference, name))
             await self._begin_anew(self._boot)
         await self._venue.listen()
+        self._begun.set()
 
     async def _drive(self) -> None:
         """Carry commands to the mixer, and keep time, until we are to end.
@@ -252,7 +289,9 @@ class Driver:
                 if error.refusal is port.Refusal.UNKNOWN_CONFERENCE:
                     raise Disconnected("the conference is gone") from None
                 self.conductor.refused(ticket, self._now())
+                self._arrivals.answered(ticket.command, error)
             else:
+                self._arrivals.answered(ticket.command, cast(port.Reply, reply))
                 self.conductor.replied(ticket, cast(port.Reply, reply), self._now())
             self._flush()
         return taken
@@ -343,6 +382,11 @@ class Driver:
     @staticmethod
     def _now() -> float:
         return asyncio.get_running_loop().time()
+
+
+def _plain(conductor: Conductor) -> port.ConferenceCreate:
+    style: port.SwitchStyle = "mki" if conductor.keychain.named else "ssrc"
+    return port.ConferenceCreate(conference=conductor.conference, keying="group", style=style)
 
 
 _log: structlog.typing.FilteringBoundLogger = structlog.get_logger("rekey")

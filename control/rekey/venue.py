@@ -14,8 +14,9 @@ from mixer import port
 class Venue:
     """A conference on a mixer that may go and come back. Every word may raise `ControlError`."""
 
-    def __init__(self, mixer: MixerClient, conference: str, style: port.SwitchStyle) -> None:
-        self._mixer, self._conference, self._style = mixer, conference, style
+    def __init__(self, mixer: MixerClient, create: port.ConferenceCreate) -> None:
+        """`create`: how it is made."""
+        self._mixer, self._create, self._conference = mixer, create, create.conference
 
     async def boot(self) -> str:
         """Which life of the mixer this is."""
@@ -42,14 +43,13 @@ class Venue:
 
     async def make(self) -> None:
         """Empty, whatever an attempt before this one has left."""
-        create = port.ConferenceCreate(conference=self._conference, keying="group", style=self._style)
         try:
-            await self._mixer.call(create)
+            await self._mixer.call(self._create)
         except ControlError as error:
             if error.refusal is not port.Refusal.DUPLICATE_CONFERENCE:
                 raise
             await self.destroy()
-            await self._mixer.call(create)
+            await self._mixer.call(self._create)
 
     async def destroy(self) -> None:
         """With all its legs and keys. It may be gone already."""
