@@ -58,6 +58,8 @@ class NodeCollector(Collector):
             ("mrfp_common_encrypts", "Packets encrypted for all listeners together.", status.common_encrypts),
             ("mrfp_packets_sent", "Packets sent.", status.packets_sent),
             ("mrfp_packets_unsent", "Packets that the kernel did not take.", status.unsent),
+            ("mrfp_dtls_handshakes", "DTLS handshakes that gave a leg its keys.", status.handshakes),
+            ("mrfp_dtls_handshakes_failed", "DTLS handshakes that did not.", status.handshakes_failed),
             ("mrfp_faults", "Errors of our own in the media path.", status.faults),
             ("mrfp_control_faults", "Control requests that ended in an error of our own.", self._faults()),
         ):

@@ -14,6 +14,8 @@ from mixer.port import CohortStatus, Identifier, StreamPosition
 EventName: TypeAlias = Literal[
     "talking",
     "leg_latched",
+    "leg_secured",
+    "leg_insecure",
     "leg_timeout",
     "leg_bye",
     "ssrc_conflict",
@@ -113,6 +115,12 @@ class NodeStatus(_Message, frozen=True, kw_only=True):
     """Mean microseconds a tick, by step of the packet's way."""
     granted_rcvbuf: int = 0
     """Octets of socket receive buffer that the kernel granted."""
+    dtls_fingerprint: str = ""
+    """Of the mixer's certificate, as it stands in SDP behind `a=fingerprint:`."""
+    handshakes: int = 0
+    """DTLS handshakes that gave a leg its keys."""
+    handshakes_failed: int = 0
+    """DTLS handshakes that did not, whoever began them."""
 
 
 class AuditedLeg(_Message, frozen=True, kw_only=True):

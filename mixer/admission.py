@@ -246,6 +246,19 @@ class Admission:
         self.nameless.discard(row)
         self.latch(row)
 
+    def direct(self, leg: Leg, direction: str) -> None:
+        """Let a leg speak and hear, or not."""
+        self._legs.speaks[leg.row] = direction in ("sendrecv", "sendonly")
+        self._legs.listens[leg.row] = direction in ("sendrecv", "recvonly")
+        self.expect_by_key(leg.row)
+        self._state.moved = True
+
+    def place(self, row: int, source: NDArray[np.uint8]) -> None:
+        """A leg was shown or said to be at this address, uint8[SOCKADDR], by other than its packets."""
+        local = self._legs.local[row : row + 1]
+        self.locate(row, int(self._routes.hash_addresses(source.reshape(1, -1), local)[0]), source)
+        self.expect(row)
+
     def expect(self, row: int) -> None:
         """A leg whose address and SSRC were both signalled needs no admission: its key will tell."""
         legs = self._legs
@@ -288,6 +301,12 @@ class Admission:
         if not legs.at(row).wish.rtcp_mux:
             self._routes.know_address(self._hash(row, rtcp=True), row)
         self._state.moved = True
+
+    def locate_rtcp(self, row: int, source: NDArray[np.uint8]) -> None:
+        """A leg that was located has its RTCP there, and not one port above."""
+        self._routes.forget_address(self._hash(row, rtcp=True), row)
+        self._legs.rtcp_address[row] = source
+        self._routes.know_address(self._hash(row, rtcp=True), row)
 
     def forget_address(self, row: int) -> None:
         """Stop expecting the leg where it was."""

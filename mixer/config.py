@@ -42,3 +42,9 @@ class MixerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """File that keeps fingerprints of all keys ever sent under, so that none is taken twice, also after `kill -9`.
     `auto`: `keys.ledger` in `$STATE_DIRECTORY`, `/var/lib/mrfp` for root, or `~/.local/state/mrfp`; if that can't be
     written, a warning is logged and keys are remembered for this life only, as with `none`."""
+    dtls_certificate: str = ""
+    """PEM file of the certificate for DTLS-SRTP; empty: a fresh one at each start. Not a secret, but its key is."""
+    dtls_key: str = ""
+    """PEM file of its private key, EC or RSA, without a passphrase."""
+    dtls_timeout_s: Annotated[float, msgspec.Meta(gt=0.0, le=120.0)] = 10.0
+    """How long a DTLS handshake may take, and how long a leg waits for one before `leg_insecure`."""

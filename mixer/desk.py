@@ -12,6 +12,7 @@ from typing import Any
 from mixer.admission import Admission
 from mixer.downlink import Downlink
 from mixer.grace import Grace
+from mixer.handshakes import Handshakes
 from mixer.keydesk import KeyDesk
 from mixer.keying import Keying
 from mixer.ledger import KeyLedger, Ledgers
@@ -57,6 +58,7 @@ class Desk:
         keying: Keying,
         downlink: Downlink,
         reports: Reports,
+        handshakes: Handshakes,
         ledger: KeyLedger,
     ) -> None:
         self._state = state
@@ -65,7 +67,9 @@ class Desk:
         self._keying = keying
         ledgers = Ledgers(sent=ledger, received=KeyLedger())
         self._keys = KeyDesk(state, grace, keying, ledgers)
-        self._legs = LegDesk(state, admission, grace, keying, downlink, reports, self._status, self._keys, ledgers)
+        self._legs = LegDesk(
+            state, admission, grace, keying, downlink, reports, handshakes, self._status, self._keys, ledgers
+        )
         self._methods: dict[type[Command], Callable[[Any], Reply]] = {
             ConferenceCreate: self._create,
             ConferenceModify: self._modify,

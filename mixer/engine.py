@@ -22,11 +22,14 @@ from numpy.typing import NDArray
 from mixer import mixing, window
 from mixer.admission import Admission
 from mixer.batch import Batch, Fanout
+from mixer.certificate import Identity, self_signed
 from mixer.config import MixerConfig
 from mixer.desk import Desk
 from mixer.downlink import Counters, Downlink, fanout_of
 from mixer.drops import Tally
+from mixer.dtls import Endpoint
 from mixer.grace import Grace
+from mixer.handshakes import Handshakes
 from mixer.keying import Keying
 from mixer.ledger import KeyLedger
 from mixer.mixing import Mix
@@ -34,6 +37,7 @@ from mixer.plans import Plan, make_plans
 from mixer.port import Command, Event, Reply
 from mixer.reports import Reports
 from mixer.state import State
+from mixer.takeover import Takeover
 from mixer.uplink import Uplink
 from mixer.voices import Voices
 from mixer.watch import Watch
@@ -46,12 +50,19 @@ class Engine:
         config: sizes and the length of a tick.
         lap: called with the name of each step when it is done, to time the steps.
         ledger: remembers every key ever sent under; of this life only if omitted.
+        identity: the certificate for DTLS; one of its own if omitted.
     """
 
     def __init__(
-        self, config: MixerConfig, *, lap: Callable[[str], None] | None = None, ledger: KeyLedger | None = None
+        self,
+        config: MixerConfig,
+        *,
+        lap: Callable[[str], None] | None = None,
+        ledger: KeyLedger | None = None,
+        identity: Identity | None = None,
     ) -> None:
         self.config = config
+        self.identity = identity or self_signed()
         self.tally = Tally()
         self._lap = lap or (lambda step: None)
         self._state = State(config)
@@ -62,6 +73,8 @@ class Engine:
         self._keying = Keying(self._state)
         self._downlink = Downlink(self._state, self._keying)
         self._reports = Reports(self._state, self._admission, self._grace)
+        takeover = Takeover(self._state, self._admission, self._grace)
+        self.handshakes = Handshakes(self._state, Endpoint(self.identity), takeover)
         self._desk = Desk(
             self._state,
             self._admission,
@@ -69,6 +82,7 @@ class Engine:
             self._keying,
             self._downlink,
             self._reports,
+            self.handshakes,
             KeyLedger() if ledger is None else ledger,
         )
         self._watch = Watch(self._state, self._desk.remove)
@@ -84,6 +98,7 @@ class Engine:
             return
         fate, rtcp, address = self._uplink.receive(batch, self._lap)
         self._reports.receive(batch, np.flatnonzero(rtcp), address, fate)
+        self.handshakes.receive(batch, fate)
         self.tally.settle(fate)
         self._lap("rtcp")
 
@@ -101,7 +116,7 @@ class Engine:
         self._keying.expire()
         fanouts = self._serve()
         self._state.frame += 1
-        packets = self._desk.goodbyes() + self._reports.due()
+        packets = self.handshakes.step() + self._desk.goodbyes() + self._reports.due()
         self._watch.look()
         self._lap("rtcp")
         return [*fanouts, fanout_of(packets)] if packets else fanouts

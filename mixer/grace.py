@@ -101,6 +101,14 @@ class Grace:
         legs.awaited[row] = False
         self._note(leg)
 
+    def renew(self, leg: Leg, session: int) -> None:
+        """A session under keys that came otherwise takes over; it stands at ROC 0, whatever stood before."""
+        self.end(leg)
+        leg.former = Former(int(self._legs.rx_session[leg.row]), self._state.frame + self._ticks())
+        self._changing.add(leg.row)
+        self._legs.rx_session[leg.row] = session
+        self._note(leg)
+
     def heard(self, rows: Rows) -> None:
         """The sessions of these legs, int64[n], have opened packets."""
         for row in set(rows[self._legs.awaited[rows]].tolist()):

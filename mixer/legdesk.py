@@ -13,6 +13,7 @@ from mixer.admission import Admission
 from mixer.conferences import Conference
 from mixer.downlink import Downlink
 from mixer.grace import Grace
+from mixer.handshakes import Handshakes
 from mixer.keydesk import KeyDesk
 from mixer.keying import Keying
 from mixer.ledger import Ledgers
@@ -50,12 +51,13 @@ class LegDesk:
         keying: Keying,
         downlink: Downlink,
         reports: Reports,
+        handshakes: Handshakes,
         status: Status,
         keys: KeyDesk,
         ledgers: Ledgers,
     ) -> None:
         self._state, self._admission, self._grace, self._keying = state, admission, grace, keying
-        self._downlink, self._reports, self._keys = downlink, reports, keys
+        self._downlink, self._reports, self._handshakes, self._keys = downlink, reports, handshakes, keys
         self._legs, self._sessions, self._streams = state.legs, state.sessions, state.streams
         self._status = status
         self._ledgers = ledgers
@@ -92,9 +94,10 @@ class LegDesk:
         if wish.uplink == "group":
             self._keys.uplink(conference).join(leg)
         self._open_downlink(leg, wish.tx, conference, plan.mode)
-        if plan.remote is not None:
-            self._admission.locate(leg.row, self._hash(leg, plan.remote), plan.remote)
-            self._admission.expect(leg.row)
+        if wish.dtls:
+            self._handshakes.expect(leg, plan.remote)
+        elif plan.remote is not None:
+            self._admission.place(leg.row, plan.remote)
         self._reports.schedule(leg.row)
         self._downlink.reserve(len(self._legs) + len(conference.streams))
         return self._added(leg)
@@ -130,6 +133,7 @@ class LegDesk:
         if wish.own_port:
             legs.local[row] = FIRST_LEG_PORT + 2 * row
         legs.rtcp_local[row] = legs.local[row] + (0 if wish.rtcp_mux else 1)
+        legs.rtcp_apart[row] = wish.dtls is not None and not wish.rtcp_mux
         self._direct(leg, wish.direction)
         self._set_timeout(leg, wish.timeout_s)
         self._state.playout(form.clock).open(row, wish.delay_min_ms, wish.delay_max_ms)
@@ -152,7 +156,8 @@ class LegDesk:
 
     def _open_downlink(self, leg: Leg, tx: Key | None, conference: Conference, mode: Mode) -> None:
         legs, row, stream = self._legs, leg.row, int(self._legs.stream[leg.row])
-        own = mode == Mode.CLEAR or (tx is not None and mode != Mode.GROUP_MKI)
+        keyed = tx is not None or leg.wish.dtls is not None
+        own = mode == Mode.CLEAR or (keyed and mode != Mode.GROUP_MKI)
         legs.own_ssrc[row] = self._state.registry.allocate(conference.row) if own else 0
         legs.own_index[row], legs.fresh[row] = first_index(), True
         if tx:
@@ -205,13 +210,18 @@ class LegDesk:
         if wish.remove_on_timeout is not None:
             leg.wish = msgspec.structs.replace(leg.wish, remove_on_timeout=wish.remove_on_timeout)
         if remote is not None:
-            self._state.routes.forget(leg.row)
-            self._admission.locate(leg.row, self._hash(leg, remote), remote)
-            self._admission.expect(leg.row)
+            self._move(leg, remote)
+
+    def _move(self, leg: Leg, remote: NDArray[np.uint8]) -> None:
+        if leg.wish.dtls and not leg.secured:
+            self._handshakes.expect(leg, remote)
+            return
+        self._state.routes.forget(leg.row)
+        self._admission.place(leg.row, remote)
 
     def _check_direction(self, leg: Leg, direction: str) -> None:
         legs, row = self._legs, leg.row
-        if legs.mode[row] == Mode.CLEAR:
+        if legs.mode[row] == Mode.CLEAR or leg.wish.dtls:
             return
         if direction in ("sendrecv", "sendonly") and legs.rx_session[row] < 0 and leg.late_key is None:
             raise PortError(Refusal.KEY_MISSING, "this leg was added without `rx` and cannot speak; add it anew")
@@ -223,17 +233,14 @@ class LegDesk:
             )
 
     def _direct(self, leg: Leg, direction: str) -> None:
-        self._legs.speaks[leg.row] = direction in ("sendrecv", "sendonly")
-        self._legs.listens[leg.row] = direction in ("sendrecv", "recvonly")
-        self._admission.expect_by_key(leg.row)
-        self._state.moved = True
+        if leg.wish.dtls and not leg.secured:
+            leg.wish = msgspec.structs.replace(leg.wish, direction=direction)  # for when it has keys
+            self._admission.direct(leg, "inactive")
+        else:
+            self._admission.direct(leg, direction)
 
     def _set_timeout(self, leg: Leg, seconds: float) -> None:
         self._legs.timeout[leg.row] = math.ceil(seconds * 1000 / self._state.config.tick_ms)
-
-    def _hash(self, leg: Leg, remote: NDArray[np.uint8]) -> int:
-        local = self._legs.local[leg.row : leg.row + 1]
-        return int(self._state.routes.hash_addresses(remote.reshape(1, -1), local)[0])
 
     # -- go -----------------------------------------------------------------------------------
 
@@ -248,7 +255,14 @@ class LegDesk:
         if legs.talking[row]:
             self._state.events.append(Talking(conference=conference.name, leg=leg.name, talking=False))
         self._admission.forget(row)
-        for session in (legs.rx_session, legs.tx_session, legs.minus_session):
+        self._handshakes.forget(leg)
+        for session in (
+            legs.rx_session,
+            legs.tx_session,
+            legs.minus_session,
+            legs.rtcp_rx_session,
+            legs.rtcp_tx_session,
+        ):
             self._sessions.close(int(session[row]))
         self._forget_keys(leg, conference)
         if leg.late_key:

@@ -80,6 +80,10 @@ class Leg:
     remote_lost: int = 0
     remote_jitter: int = 0
     said_goodbye: bool = False
+    secured: bool = False
+    """A DTLS leg that has its keys. Before, it neither speaks nor hears."""
+    rtcp_source: NDArray[np.uint8] | None = None
+    """Where a handshake of its own for RTCP showed that to be."""
 
 
 class Legs:
@@ -130,6 +134,10 @@ class Legs:
         self.latched = self._column(np.bool_)
         """An authentic packet has come."""
         self.auth_failures = self._column(np.int64)
+        # DTLS without rtcp-mux: keys of their own for RTCP (RFC 5764 section 4.1), -1 before that handshake.
+        self.rtcp_apart = self._column(np.bool_)
+        self.rtcp_rx_session = self._column(np.int64, -1)
+        self.rtcp_tx_session = self._column(np.int64, -1)
 
     def _where_it_is(self) -> None:
         self.located = self._column(np.bool_)

@@ -39,6 +39,9 @@ Direction: TypeAlias = Literal["sendrecv", "sendonly", "recvonly", "inactive"]
 Keying: TypeAlias = Literal["unique", "group"]
 SwitchStyle: TypeAlias = Literal["ssrc", "mki"]
 CodecName: TypeAlias = Literal["PCMU", "PCMA", "L16"]
+DtlsRole: TypeAlias = Literal["active", "passive"]
+HashName: TypeAlias = Literal["sha-256", "sha-384", "sha-512"]
+Digest: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"^[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){31,63}$(?!\n)")]
 
 
 class Refusal(StrEnum):
@@ -102,6 +105,23 @@ class Key(_Value, frozen=True, kw_only=True):
     kek: KekName = ""
     """Name of the key-encryption key under which `secret` is wrapped (docs/security.md says how); empty if it
     is not. Control unwraps: the mixer itself never sees a wrapped key."""
+
+
+class Fingerprint(_Value, frozen=True, kw_only=True):
+    """The hash of a certificate, as in `a=fingerprint` of SDP (RFC 8122)."""
+
+    hash: HashName = "sha-256"
+    value: Digest
+    """Octets in hex with colons between them, in either case."""
+
+
+class Dtls(_Value, frozen=True, kw_only=True):
+    """Have the endpoint and the mixer agree on the leg's keys themselves, on its media port (RFC 5763, RFC 5764)."""
+
+    role: DtlsRole = "passive"
+    """What the mixer is. `passive` waits for the endpoint; `active` begins, and needs `remote`."""
+    fingerprints: Annotated[tuple[Fingerprint, ...], msgspec.Meta(min_length=1, max_length=8)]
+    """Of the endpoint's certificate, from signalling that is protected: any one of them must match."""
 
 
 # ---------------------------------------------------------------------------------------------
@@ -188,6 +208,9 @@ class LegAdd(_Value, frozen=True, kw_only=True):
     `mki` for every leg that may speak."""
     clear: bool = False
     """Plain RTP both ways. Only if said so: a leg without keys is refused otherwise."""
+    dtls: Dtls | None = None
+    """Instead of `rx` and `tx`: keys by a DTLS-SRTP handshake. The keying must be `unique`. Nothing is sent to or
+    accepted from the leg before its certificate was checked (`leg_secured`, `leg_insecure`)."""
     keying: Keying | None = None
     """`group`: hears the common mix under the conference's group key. The conference's if omitted."""
     cohort: Cohort = 0
@@ -466,6 +489,25 @@ class LegLatched(Event, tag="leg_latched", frozen=True, kw_only=True):
     leg: str
     address: str
     ssrc: int
+
+
+class LegSecured(Event, tag="leg_secured", frozen=True, kw_only=True):
+    """A DTLS handshake is done, and the certificate is the one promised. Again for every later one (a new key)."""
+
+    conference: str
+    leg: str
+    suite: str
+    hash: str
+    """Hash function of the fingerprint that matched."""
+
+
+class LegInsecure(Event, tag="leg_insecure", frozen=True, kw_only=True):
+    """A DTLS leg has no keys: its handshake failed, showed another certificate, or did not come in time. The leg
+    stays silent; remove it, or wait for a better handshake."""
+
+    conference: str
+    leg: str
+    reason: str
 
 
 class LegTimeout(Event, tag="leg_timeout", frozen=True, kw_only=True):

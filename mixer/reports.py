@@ -73,7 +73,8 @@ class Reports:
         mode, stream = legs.mode[row], int(legs.stream[row])
         lone = bool(alone(self._state, np.array([row]))[0])
         minus = mode == Mode.GROUP_SSRC and not lone
-        session = int(legs.minus_session[row] if minus else legs.tx_session[row])
+        apart = legs.rtcp_tx_session if legs.rtcp_apart[row] else legs.tx_session
+        session = int(legs.minus_session[row] if minus else apart[row])
         if session < 0 and mode != Mode.CLEAR:
             ends = self._state.conference_of(row).parting or self._streams.members[stream] == 1
             return self._common(stream, only=row) if goodbye and ends and mode >= Mode.GROUP_SSRC and not lone else []
@@ -179,7 +180,8 @@ class Reports:
         return [*sorted(named & placed), *sorted(placed - named), *sorted(moved)][:4]
 
     def _unlock(self, leg: Leg, packet: bytes) -> tuple[Drop, bytes]:
-        session = int(self._legs.rx_session[leg.row])
+        apart = self._legs.rtcp_apart[leg.row]
+        session = int((self._legs.rtcp_rx_session if apart else self._legs.rx_session)[leg.row])
         if session >= 0:
             fate, clear = self._sessions.unprotect_rtcp(session, packet)
             if self._legs.changing_key[leg.row] and fate in OTHER_KEY:

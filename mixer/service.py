@@ -24,6 +24,7 @@ import structlog
 
 from mixer import __version__
 from mixer.batch import Batch, Fanout
+from mixer.certificate import Identity, load
 from mixer.config import MixerConfig
 from mixer.engine import Engine
 from mixer.ledger import KeyLedger, LedgerError
@@ -69,6 +70,7 @@ class Service:
 
     Raises:
         LedgerError: if the configured ledger can't be used.
+        CertificateError: if the configured certificate can't be used.
         UdpError: from `start`, if the media ports can't be had.
     """
 
@@ -76,7 +78,7 @@ class Service:
         self.config = config
         self.stages = Stages(time.perf_counter_ns)
         self.lateness = Lateness()
-        self.engine = Engine(config, lap=self.stages.lap, ledger=_ledger(config.ledger))
+        self.engine = Engine(config, lap=self.stages.lap, ledger=_ledger(config.ledger), identity=_identity(config))
         self._receiver = Receiver(Batch())
         self._ports: Ports | None = None
         self._subscribers: list[Callable[[Event], None]] = []
@@ -323,6 +325,9 @@ class Service:
             "stages_us": self.stages.per_tick_us(engine.frame),
             "faults": self.faults,
             "granted_rcvbuf": self.ports.granted_rcvbuf,
+            "dtls_fingerprint": engine.identity.fingerprint,
+            "handshakes": engine.handshakes.done,
+            "handshakes_failed": engine.handshakes.failed,
         }
 
 
@@ -337,6 +342,13 @@ def _ledger(where: str) -> KeyLedger:
     except LedgerError as error:
         log.warning("keys are remembered for this life only; push fresh ones after a restart", reason=str(error))
         return KeyLedger()
+
+
+def _identity(config: MixerConfig) -> Identity | None:
+    """The operator's certificate; None for one of our own making."""
+    if not (config.dtls_certificate or config.dtls_key):
+        return None
+    return load(Path(config.dtls_certificate), Path(config.dtls_key))
 
 
 def _rehearse(config: MixerConfig) -> None:

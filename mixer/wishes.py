@@ -13,11 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixer import addresses
+from mixer.certificate import LENGTHS
 from mixer.codecs import CODEC_INDEX, CODECS
 from mixer.conferences import Conference
 from mixer.epochs import check_key
 from mixer.legs import Mode
-from mixer.port import Key, LegAdd, PortError, Refusal
+from mixer.port import Dtls, Key, LegAdd, PortError, Refusal
 from mixer.secret import Secret
 from mixer.streams import Format
 from mixer.suites import SUITES, Suite
@@ -50,8 +51,9 @@ def plan_leg(wish: LegAdd, conference: Conference) -> LegPlan:
         PortError: KEY_MISSING, BAD_KEY or INVALID.
     """
     mode = _mode(wish, conference)
-    uplink = _uplink_key(wish, conference) if mode != Mode.CLEAR else None
-    if mode != Mode.CLEAR:
+    keyed = mode != Mode.CLEAR and not wish.dtls
+    uplink = _uplink_key(wish, conference) if keyed else None
+    if keyed:
         _check_tx(wish, conference, mode)
     form = _format(wish, conference)
     suite = SUITES[wish.tx.suite] if wish.tx else SUITES[uplink.suite] if uplink else None
@@ -100,7 +102,23 @@ def without_keys(wish: LegAdd) -> LegAdd:
     return msgspec.structs.replace(wish, rx=None, tx=None)
 
 
+def _check_dtls(wish: LegAdd, dtls: Dtls, keying: str) -> None:
+    if wish.rx or wish.tx or wish.clear or wish.uplink == "group":
+        text = "with `dtls` the leg's keys come from its handshake; leave rx, tx, clear and uplink away"
+        raise PortError(Refusal.INVALID, text)
+    if keying != "unique":
+        text = "a DTLS handshake gives a leg keys of its own and no group key; add it with keying 'unique'"
+        raise PortError(Refusal.INVALID, text)
+    if dtls.role == "active" and not wish.remote:
+        raise PortError(Refusal.INVALID, "in role 'active' the mixer calls the endpoint: it needs `remote`")
+    for one in dtls.fingerprints:
+        if len(one.value) + 1 != 3 * LENGTHS[one.hash]:
+            raise PortError(Refusal.INVALID, f"a {one.hash} fingerprint has {LENGTHS[one.hash]} octets")
+
+
 def _mode(wish: LegAdd, conference: Conference) -> Mode:
+    if wish.dtls:
+        _check_dtls(wish, wish.dtls, wish.keying or conference.keying)
     if wish.clear:
         if wish.rx or wish.tx or wish.uplink == "group" or wish.keying:
             raise PortError(Refusal.INVALID, "`clear` means no keys; leave rx, tx, keying and uplink away")
