@@ -1,0 +1,106 @@
+"""Our own requests within a dialog: what their answers do to it (RFC 3261 sections 12.2.1.2, 13.2.2.4 and 14.1)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from sipmessage import Response
+
+from control.sip.errors import DialogGone, SipError, SipTimeout
+from control.sip.exchange import Exchange
+from control.sip.flows import Flow
+from control.sip.message import Envelope
+from control.sip.requests import Outgoing
+
+if TYPE_CHECKING:
+    from control.sip.dialogs import Dialog
+
+
+class InDialog:
+    """One request in a dialog. Without a future nobody waits for its answer."""
+
+    def __init__(
+        self,
+        dialog: Dialog,
+        method: str,
+        fields: tuple[tuple[str, str], ...] = (),
+        body: bytes = b"",
+        content_type: str = "application/sdp",
+        future: asyncio.Future[Response] | None = None,
+        ack_body: Callable[[Response], bytes] | None = None,
+    ) -> None:
+        self._dialog = dialog
+        self._method = method
+        self._parts = fields, body, content_type
+        self._future = future
+        self._ack_body = ack_body
+        self._answered = False
+        self._proceeding = False
+        dialog.asking.add(method)
+        self._exchange = Exchange(dialog.core, self._make, self, dialog.credentials, owner=dialog.caller)
+
+    def abandon(self) -> None:
+        """Nobody waits any more. An INVITE that is still open is cancelled."""
+        if not self._answered:
+            self._exchange.stop()
+            self._done()
+            if self._method == "INVITE" and self._proceeding:
+                self._exchange.cancel()
+
+    def provisional(self, envelope: Envelope) -> None:
+        self._proceeding = True
+
+    def succeeded(self, envelope: Envelope) -> None:
+        dialog = self._dialog
+        if self._method == "INVITE":
+            if self._answered:
+                dialog.acknowledge_again(envelope.cseq)
+                return
+            body = self._ack_body(envelope.response) if self._ack_body is not None else b""
+            dialog.acknowledge(envelope.cseq, body)
+        if self._method in _REFRESHING:
+            dialog.refresh(envelope)
+        self._result(envelope.response)
+
+    def refused(self, envelope: Envelope) -> None:
+        if envelope.status in {408, 481}:
+            self._gone(DialogGone(f"{self._method} was answered {envelope.status}: the peer has left the dialog"))
+        else:
+            self._result(envelope.response)
+
+    def lost(self, error: SipError) -> None:
+        if isinstance(error, SipTimeout):
+            self._gone(DialogGone(str(error)))
+        else:
+            self._error(error)
+
+    def _make(self, further: tuple[tuple[str, str], ...]) -> tuple[Flow, Outgoing]:
+        fields, body, content_type = self._parts
+        request = self._dialog.compose(self._method, (*fields, *further), body, content_type)
+        return self._dialog.hop(), request
+
+    def _gone(self, error: DialogGone) -> None:
+        dialog, told = self._dialog, self._method != "BYE" and not self._dialog.ended
+        dialog.end()
+        self._error(error)
+        if told:
+            dialog.core.application.failed(dialog)
+
+    def _result(self, response: Response) -> None:
+        self._done()
+        if self._future is not None and not self._future.done():
+            self._future.set_result(response)
+
+    def _error(self, error: SipError) -> None:
+        self._done()
+        if self._future is not None and not self._future.done():
+            self._future.set_exception(error)
+
+    def _done(self) -> None:
+        self._answered = True
+        self._dialog.asking.discard(self._method)
+
+
+_REFRESHING: Final = frozenset({"INVITE", "UPDATE", "SUBSCRIBE", "NOTIFY", "REFER"})
