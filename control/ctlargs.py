@@ -159,7 +159,16 @@ def _value(shape: inspect.Type) -> dict[str, Any]:
         return {"type": _on_or_off, "metavar": "on|off"}
     if isinstance(shape, inspect.VarTupleType):
         return {"nargs": "+", "metavar": "NAME"}
+    if isinstance(shape, inspect.StructType):
+        return {"type": _json, "metavar": "JSON"}
     return {}
+
+
+def _json(text: str) -> object:
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError as error:
+        raise argparse.ArgumentTypeError(f"write it as JSON: {error}") from None
 
 
 def _on_or_off(word: str) -> bool:

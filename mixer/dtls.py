@@ -51,6 +51,14 @@ class Stage(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class _Other:
+    """What OpenSSL's callbacks must know of the other end."""
+
+    accepts: Accepts
+    source: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
 class Keys:
     """What a handshake agreed on. Each secret is key || salt."""
 
@@ -64,12 +72,11 @@ class Keys:
 class Association:
     """One handshake, and what has to be answered after it. `Endpoint` makes them."""
 
-    def __init__(self, connection: SSL.Connection, accepts: Accepts, *, client: bool) -> None:
+    def __init__(self, connection: SSL.Connection, *, client: bool) -> None:
         self._connection, self._client = connection, client
         self.stage = Stage.SHAKING
         self.reason = ""
         """Why it failed."""
-        connection.set_app_data(accepts)
 
     def receive(self, datagram: bytes) -> None:
         """Take a datagram of the peer. What is no DTLS, or comes again, changes nothing."""
@@ -142,7 +149,8 @@ class Endpoint:
         """An association that begins: `advance` it, and it has a ClientHello to send."""
         connection = self._connect()
         connection.set_connect_state()
-        return Association(connection, accepts, client=True)
+        connection.set_app_data(_Other(accepts))
+        return Association(connection, client=True)
 
     def greet(self, hello: bytes, source: bytes, period: int, accepts: Accepts) -> Association | list[bytes]:
         """Answer a ClientHello without remembering it (RFC 6347 section 4.2.1).
@@ -156,7 +164,7 @@ class Endpoint:
             is shorter than the hello, or nothing if that is none.
         """
         listener, self._period = self._listener, period
-        listener.set_app_data(source)
+        listener.set_app_data(_Other(accepts, source))
         listener.bio_write(hello)
         try:
             listener.DTLSv1_listen()
@@ -166,7 +174,7 @@ class Endpoint:
             self._listener = self._connect()
             return []
         self._listener = self._connect()
-        return Association(listener, accepts, client=False)
+        return Association(listener, client=False)
 
     def _connect(self) -> SSL.Connection:
         connection = SSL.Connection(self._context)
@@ -190,8 +198,8 @@ class Endpoint:
         return context
 
     def _cookie(self, connection: SSL.Connection, period: int) -> bytes:
-        source: bytes = connection.get_app_data()
-        return hmac.digest(self._secret, period.to_bytes(8) + source, "sha256")[:_COOKIE]
+        other: _Other = connection.get_app_data()
+        return hmac.digest(self._secret, period.to_bytes(8) + other.source, "sha256")[:_COOKIE]
 
     def _is_cookie(self, connection: SSL.Connection, cookie: bytes) -> bool:
         return any(
@@ -210,8 +218,8 @@ def _verify(connection: SSL.Connection, certificate: object, error: int, depth: 
     """Who signed a certificate does not matter, its fingerprint does (RFC 5763 section 5)."""
     if depth:
         return True
-    accepts: Accepts = connection.get_app_data()
-    return accepts(certificate.to_cryptography())  # type: ignore[attr-defined]
+    other: _Other = connection.get_app_data()
+    return other.accepts(certificate.to_cryptography())  # type: ignore[attr-defined]
 
 
 def _datagrams(connection: SSL.Connection) -> list[bytes]:

@@ -31,7 +31,7 @@ from mixer.takeover import Takeover
 STEPS: Final = 6
 """Datagrams that handshakes take in one tick: a third of a millisecond each at most."""
 HELLOS: Final = 16
-"""ClientHellos answered in one tick, 30 microseconds each."""
+"""ClientHellos of expected endpoints answered in one tick, and as many of strangers: 30 microseconds each."""
 WAITING: Final = 256
 """Datagrams that wait for their step at most; and as many ClientHellos."""
 STRANGERS: Final = 64
@@ -67,7 +67,10 @@ class Handshakes:
         self._attempts: dict[Place, _Attempt] = {}
         self._waiting: deque[tuple[_Attempt, bytes]] = deque()
         """Datagrams of handshakes in progress; an empty one lets a handshake begin."""
-        self._hellos: deque[tuple[Place, bytes]] = deque()
+        self._expected: deque[tuple[Place, bytes]] = deque()
+        """ClientHellos from where a leg was said to be,"""
+        self._strangers: deque[tuple[Place, bytes]] = deque()
+        """and from elsewhere."""
         self._outbox: list[Packet] = []
         self._timeout = state.ticks(int(state.config.dtls_timeout_s * 1000))
         self.done = self.failed = 0
@@ -112,19 +115,21 @@ class Handshakes:
             return Drop.ACCEPTED
         if random is None or (attempt and attempt.leg):
             return Drop.DTLS
-        if len(self._hellos) >= WAITING:
+        line = self._expected if self._promises.is_hinted(place) else self._strangers
+        if len(line) >= WAITING:
             return Drop.OVERLOAD
-        self._hellos.append((place, datagram))
+        line.append((place, datagram))
         return Drop.ACCEPTED
 
     # -- once a tick --------------------------------------------------------------------------
 
     def step(self) -> list[Packet]:
         """Go on with some handshakes; what is to be sent."""
-        if not (self._promises or self._attempts or self._hellos):
+        if not (self._promises or self._attempts):
             return []
-        for _ in range(min(HELLOS, len(self._hellos))):
-            self._greet(*self._hellos.popleft())
+        for line in (self._expected, self._strangers):
+            for _ in range(min(HELLOS, len(line))):
+                self._greet(*line.popleft())
         for _ in range(min(STEPS, len(self._waiting))):
             self._go_on(*self._waiting.popleft())
         if self._state.frame % self._state.ticks(LOOK_MS) == 0:
@@ -147,13 +152,13 @@ class Handshakes:
 
     def _begin(self, association: Association, place: Place, random: bytes, leg: Leg | None) -> None:
         stranger = leg is None and not self._promises.is_hinted(place)
-        if stranger and self._strangers() >= STRANGERS:
+        if stranger and self._count_strangers() >= STRANGERS:
             return
         attempt = _Attempt(association, place, leg, random, self._state.frame + self._timeout, stranger)
         self._attempts[place] = attempt
         self._waiting.append((attempt, b""))
 
-    def _strangers(self) -> int:
+    def _count_strangers(self) -> int:
         return sum(one.stranger and one.association.stage is Stage.SHAKING for one in self._attempts.values())
 
     def _go_on(self, attempt: _Attempt, datagram: bytes) -> None:

@@ -36,7 +36,8 @@ class _Promise:
     """Where it was said to be."""
     until: int
     """Frame at which its handshake should have been done."""
-    overdue: bool = False
+    told: bool = False
+    """Its controller knows that it has no keys."""
 
 
 class Promises:
@@ -96,21 +97,21 @@ class Promises:
     def complain(self, place: Place, leg: Leg | None, reason: str) -> None:
         """A handshake at a place failed: tell of the leg that we called, or of those that it may have been for. Of
         legs that have keys it says nothing."""
-        for one in [leg] if leg else [self._of[row].leg for row in sorted(self._hinted(place))]:
-            if not one.secured:
-                self._tell(one, reason)
+        for row in [leg.row] if leg else sorted(self._hinted(place)):
+            if not self._of[row].leg.secured:
+                self._tell(self._of[row], reason)
 
     def look(self) -> None:
-        """Tell of legs whose handshake did not come in time, once each."""
+        """Tell of legs whose handshake did not come in time, once each, and not if one failed before."""
         for promise in self._of.values():
-            if promise.until <= self._state.frame and not (promise.leg.secured or promise.overdue):
-                promise.overdue = True
+            if promise.until <= self._state.frame and not (promise.leg.secured or promise.told):
                 seconds = self._state.config.dtls_timeout_s
-                self._tell(promise.leg, f"no DTLS handshake within {seconds:g} s")
+                self._tell(promise, f"no DTLS handshake within {seconds:g} s")
 
-    def _tell(self, leg: Leg, reason: str) -> None:
-        name = self._state.conference_of(leg.row).name
-        self._state.events.append(LegInsecure(conference=name, leg=leg.name, reason=reason))
+    def _tell(self, promise: _Promise, reason: str) -> None:
+        promise.told = True
+        name = self._state.conference_of(promise.leg.row).name
+        self._state.events.append(LegInsecure(conference=name, leg=promise.leg.name, reason=reason))
 
     def _places(self, leg: Leg, remote: NDArray[np.uint8]) -> list[Place]:
         local = int(self._state.legs.local[leg.row])

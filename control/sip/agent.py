@@ -7,19 +7,20 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
-from sipmessage import URI, Response
+from sipmessage import Response
 
 from control.sip.calls import OutgoingCall
 from control.sip.core import Application, Core
 from control.sip.dialogs import Dialog
 from control.sip.digest import Credentials
-from control.sip.errors import SipError, TransportLost
+from control.sip.errors import SipError
 from control.sip.flows import Address, Flow
+from control.sip.framing import Unframed
 from control.sip.incoming import Incoming
 from control.sip.origin import Origin
 from control.sip.settings import SipSettings
 from control.sip.single import SingleRequest
-from control.sip.sockets import UdpSocket
+from control.sip.sockets import Sockets
 from control.sip.timers import Timers
 
 __all__ = ["Agent", "Application", "Credentials", "Dialog", "Incoming", "OutgoingCall", "SipSettings"]
@@ -62,40 +63,42 @@ class Agent:
         self._settings = settings
         self._handle: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        self._udp = UdpSocket(self._receive)
         self._timers = Timers(self._now, self._arm)
-        self.listening: dict[str, Address] = {}
+        self._sockets = Sockets(settings, self)
         self.core = Core(
             settings,
             application,
             self._timers,
-            self._send,
+            self._sockets.send,
             allow=allow,
             supported=supported,
             contact_params=contact_params,
-            here=self._here,
+            here=self._sockets.here,
         )
+
+    @property
+    def listening(self) -> dict[str, Address]:
+        """The address of each transport."""
+        return self._sockets.listening
 
     async def open(self) -> None:
         """Listen.
 
         Raises:
-            OSError: an address is taken or not ours.
+            OSError: an address is taken, or not ours.
+            TlsFilesUnfit: TLS is wanted without what it needs.
         """
         self._loop = asyncio.get_running_loop()
-        if self._settings.udp_port >= 0:
-            await self._udp.open(self._settings.host, self._settings.udp_port)
-            self.listening["udp"] = self._udp.address
+        await self._sockets.open()
 
     async def close(self) -> None:
         """Stop at once. Whoever has calls hangs up before."""
-        self.core.layer.close()
+        self.core.close()
         for task in self._tasks:
             task.cancel()
         if self._handle is not None:
             self._handle.cancel()
-        self._udp.close()
-        self.listening.clear()
+        await self._sockets.close()
 
     def invite(
         self,
@@ -110,7 +113,9 @@ class Agent:
         """Call somebody. Without a body the other side is to make the offer."""
         origin = Origin(self.core, uri, from_uri, tuple(headers))
         call = OutgoingCall(self.core, origin, body, credentials, ringing)
-        self._start(self._begin(call, origin))
+        task = self._loop.create_task(self._begin(call, origin))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
         return call
 
     async def request(
@@ -131,7 +136,7 @@ class Agent:
         """
         origin = Origin(self.core, uri, from_uri, tuple(headers))
         single = SingleRequest(self.core, origin, method, body, content_type, credentials)
-        single.begin(await self._way(origin.next_hop))
+        single.begin(await self._sockets.way(origin.next_hop))
         return (await single.answered)[0]
 
     async def subscribe(
@@ -152,40 +157,27 @@ class Agent:
         fields = (("Event", event), ("Expires", str(expires)), *headers)
         origin = Origin(self.core, uri, from_uri, fields)
         single = SingleRequest(self.core, origin, "SUBSCRIBE", b"", "", credentials)
-        single.begin(await self._way(origin.next_hop))
+        single.begin(await self._sockets.way(origin.next_hop))
         return await single.dialog()
 
     # -----------------------------------------------------------------------------------------
-    # Ways
+    # From the sockets
 
-    async def _begin(self, call: OutgoingCall, origin: Origin) -> None:
+    def received(self, octets: bytes, flow: Flow) -> None:
+        self._guard(lambda: self.core.layer.receive(octets, flow))
+
+    def unframed(self, error: Unframed, flow: Flow) -> None:
+        self._guard(lambda: self.core.layer.complain(error.head, error.status, flow))
+
+    def lost(self, flow: Flow) -> None:
+        self._guard(lambda: self.core.layer.lost(flow))
+
+    def _guard(self, call: Callable[[], None]) -> None:
         try:
-            call.begin(await self._way(origin.next_hop))
-        except SipError as error:
-            call.fail(error)
-
-    async def _way(self, uri: str) -> Flow:
-        """The flow that a URI is reached on."""
-        try:
-            target = URI.parse(uri)
-            found = await self._loop.getaddrinfo(target.host.strip("[]"), target.port or 5060)
-        except (ValueError, OSError) as error:
-            raise TransportLost(f"there is no way to {uri}: {error}") from None
-        return Flow("udp", self._udp.address, found[0][4][:2])  # type: ignore[arg-type]
-
-    def _here(self, flow: Flow) -> Address:
-        host, port = self.listening.get(flow.transport, flow.local)
-        return self._settings.advertise or host, port
-
-    def _send(self, flow: Flow, octets: bytes) -> bool:
-        return self._udp.send(flow, octets)
-
-    def _receive(self, octets: bytes, flow: Flow) -> None:
-        try:
-            self.core.layer.receive(octets, flow)
-        except Exception:  # the outermost edge: no peer may end all calls
+            call()
+        except Exception:  # noqa: BLE001 - the outermost edge: no peer may end all calls
             self.core.faults["stack"] += 1
-            _LOG.exception("a message could not be worked on")
+            _LOG.exception("a message or an alarm could not be worked on")
 
     # -----------------------------------------------------------------------------------------
     # Time
@@ -200,19 +192,16 @@ class Agent:
 
     def _ring(self) -> None:
         self._handle = None
-        try:
-            self._timers.ring()
-        except Exception:  # likewise
-            self.core.faults["stack"] += 1
-            _LOG.exception("a timer could not be worked on")
+        self._guard(self._timers.ring)
         due = self._timers.due()
         if due is not None:
             self._arm(due)
 
-    def _start(self, work: object) -> None:
-        task = self._loop.create_task(work)  # type: ignore[arg-type]
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+    async def _begin(self, call: OutgoingCall, origin: Origin) -> None:
+        try:
+            call.begin(await self._sockets.way(origin.next_hop))
+        except SipError as error:
+            call.fail(error)
 
 
 _LOG: Final = logging.getLogger(__name__)

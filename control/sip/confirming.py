@@ -10,14 +10,19 @@ from control.sip.timers import Intervals, Repeat, Timers
 class Confirming:
     """One 2xx that waits for its ACK."""
 
-    __slots__ = ("_limit", "_repeat")
+    __slots__ = ("_give_up", "_limit", "_repeat")
 
     def __init__(
-        self, timers: Timers, intervals: Intervals, send: Callable[[], None], give_up: Callable[[], None]
+        self, timers: Timers, intervals: Intervals, send: Callable[[], object], give_up: Callable[[], None]
     ) -> None:
         self._repeat = Repeat(timers, send, first=intervals.t1, longest=intervals.t2)
-        self._limit = timers.after(intervals.timeout, lambda: (self._repeat.stop(), give_up())[1])
+        self._limit = timers.after(intervals.timeout, self._expire)
+        self._give_up = give_up
 
     def stop(self) -> None:
         self._repeat.stop()
         self._limit.unset()
+
+    def _expire(self) -> None:
+        self._repeat.stop()
+        self._give_up()

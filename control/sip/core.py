@@ -126,6 +126,12 @@ class Core:
             confirming.stop()
             self._tell(lambda: self.application.acknowledged(dialog, envelope.request.body))
 
+    def close(self) -> None:
+        """Forget all. Nothing is sent, nobody is told."""
+        for dialog in self.dialogs:
+            dialog.end()
+        self.layer.close()
+
     # -----------------------------------------------------------------------------------------
     # From the answers
 
@@ -203,8 +209,9 @@ class Core:
         if dialog is None or incoming.answered or not 101 <= status < 200:
             return False
         if dialog.reliable is None:
-            give_up = lambda: incoming.respond(504)  # noqa: E731
-            dialog.reliable = Reliable(self.timers, self.intervals, incoming.envelope.cseq, give_up)
+            dialog.reliable = Reliable(
+                self.timers, self.intervals, incoming.envelope.cseq, lambda: incoming.respond(504)
+            )
         if dialog.reliable.busy:
             return False
         rel = (("Require", "100rel"), ("RSeq", str(dialog.reliable.next_number())))
@@ -234,7 +241,7 @@ class Core:
             self._tell(lambda: self.application.unacknowledged(dialog))
 
         dialog.confirming[number] = Confirming(
-            self.timers, self.intervals, lambda: self.layer.send(flow, octets) and None, give_up
+            self.timers, self.intervals, lambda: self.layer.send(flow, octets), give_up
         )
 
     def _pracked(self, incoming: Incoming, dialog: Dialog) -> None:
@@ -252,7 +259,7 @@ class Core:
     def _tell(self, call: Callable[[], None]) -> bool:
         try:
             call()
-        except Exception:  # the edge between the stack and who uses it: one bad call must not end all calls
+        except Exception:  # noqa: BLE001 - the edge between the stack and who uses it: one bad call must not end all calls
             self.faults["application"] += 1
             _LOG.exception("the application failed on a request")
             return False

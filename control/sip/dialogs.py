@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from sipmessage import URI, Response
 
+from control.sip.asking import InDialog
 from control.sip.errors import SipTimeout
 from control.sip.flows import Flow
 from control.sip.message import Envelope
@@ -90,8 +91,6 @@ class Dialog:
             DialogGone: the peer said 481 or 408, or nothing at all: the dialog is no more.
             TransportLost: the connection broke.
         """
-        from control.sip.asking import InDialog
-
         future: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
         asking = InDialog(self, method, tuple(headers), body, content_type, future, ack_body)
         try:
@@ -222,7 +221,7 @@ class Dialogs:
     def __len__(self) -> int:
         return len(self._known)
 
-    def __iter__(self) -> Iterable[Dialog]:  # type: ignore[misc]
+    def __iter__(self) -> Iterator[Dialog]:
         return iter(list(self._known.values()))
 
 

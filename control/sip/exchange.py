@@ -44,6 +44,7 @@ class Exchange:
     """
 
     __slots__ = (
+        "_challenged",
         "_core",
         "_credentials",
         "_flow",
@@ -64,6 +65,7 @@ class Exchange:
         self._outcome = outcome
         self._credentials = credentials
         self._owner = owner
+        self._challenged = False
         self._tries = 0
         self._glare: Alarm | None = None
         self.abandoned = False
@@ -102,7 +104,9 @@ class Exchange:
         if self.abandoned or self._tries >= _MAX_TRIES or self.request is None:
             return False
         if envelope.status in {401, 407} and self._credentials is not None:
-            fields = self._credentials.answer(envelope.response, self.request.method, self.request.uri)
+            request, again = self.request, self._challenged
+            fields = self._credentials.answer(envelope.response, request.method, request.uri, again=again)
+            self._challenged = True
             if fields:
                 self._ask(tuple(fields))
             return bool(fields)

@@ -95,7 +95,11 @@ class Incoming:
     async def progress(self, status: int, *, headers: Iterable[tuple[str, str]] = (), body: bytes = b"") -> None:
         """A provisional response. If the peer can acknowledge it (RFC 3262), this returns when it has."""
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        done = lambda: future.done() or future.set_result(None)  # noqa: E731
+
+        def done() -> None:
+            if not future.done():
+                future.set_result(None)
+
         if not self._core.progress(self, status, tuple(headers), body, done):
             self.respond(status, headers=headers, body=body)
             return

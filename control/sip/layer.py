@@ -79,6 +79,17 @@ class Layer:
         else:
             self._request(envelope, flow)
 
+    def complain(self, head: bytes, status: int, flow: Flow) -> None:
+        """Answer what is not a whole message, if it can be answered."""
+        try:
+            envelope = parse(head if b"\r\n\r\n" in head else head + b"\r\n\r\n")
+        except Malformed as error:
+            error.status = status
+            self._malformed(error, flow)
+            return
+        if not envelope.status and envelope.method != "ACK":
+            self._refuse(envelope, flow, status)
+
     def lost(self, flow: Flow) -> None:
         """A connection broke: nothing more comes of what was asked on it."""
         for client in [client for client in self._clients.values() if client.flow == flow]:
@@ -94,6 +105,10 @@ class Layer:
 
     def ask(self, flow: Flow, request: Outgoing, asker: Asker) -> ClientTransaction:
         """Begin a client transaction. Should the transport be gone, the asker hears of it at once."""
+
+        def forget() -> None:
+            self._clients.pop(request.key, None)
+
         kind = InviteClientTransaction if request.method == "INVITE" else ClientTransaction
         client = kind(
             self._timers,
@@ -102,7 +117,7 @@ class Layer:
             flow,
             request,
             asker,
-            lambda: self._clients.pop(request.key, None),
+            forget,
         )
         self._clients[request.key] = client
         if not client.begin():
@@ -187,9 +202,7 @@ class Layer:
     def _refuse(self, envelope: Envelope, flow: Flow, status: int, fields: Fields = ()) -> None:
         """Answer without remembering it."""
         request = envelope.request
-        octets = responses.encode(
-            request, status, to_tag=responses.stateless_tag(request), fields=[*fields, ("Server", "mrfp")]
-        )
+        octets = responses.encode(request, status, to_tag=responses.stateless_tag(request), fields=fields)
         self.send(responses.way_back(envelope.via, flow), octets)
 
     def _malformed(self, error: Malformed, flow: Flow) -> None:

@@ -18,7 +18,7 @@ class Reliable:
         give_up: told when the peer has not acknowledged one in time: the INVITE is to be refused.
     """
 
-    def __init__(self, timers: Timers, intervals: Intervals, cseq: int, give_up: Callable[[], None]) -> None:
+    def __init__(self, timers: Timers, intervals: Intervals, cseq: int, give_up: Callable[[], object]) -> None:
         self._timers = timers
         self._intervals = intervals
         self._cseq = cseq

@@ -1,4 +1,4 @@
-"""Time: the constants of RFC 3261 (table 4) and a heap of alarms. The clock is whoever is passed in: a loop's or a test's."""
+"""Time: the constants of RFC 3261 (table 4) and a heap of alarms. The clock is passed in: a loop's, or a test's."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ class Repeat:
 
     __slots__ = ("_alarm", "_longest", "_send", "_timers", "_wait")
 
-    def __init__(self, timers: Timers, send: Callable[[], None], *, first: float, longest: float) -> None:
+    def __init__(self, timers: Timers, send: Callable[[], object], *, first: float, longest: float) -> None:
         self._timers = timers
         self._send = send
         self._longest = longest

@@ -136,6 +136,17 @@ async def test_bad_key_files(house: House, tmp_path: Path, capsys: pytest.Captur
     assert not house.mixer.commands
 
 
+async def test_a_dtls_leg_by_hand(house: House, capsys: pytest.CaptureFixture[str]) -> None:
+    await run(house, "conference", "create", "room")
+    wish = port.Dtls(role="active", fingerprints=(port.Fingerprint(value=":".join(["AB"] * 32)),))
+    words = ["--dtls", msgspec.json.encode(wish).decode(), "--remote", "127.0.0.1:5000"]
+    assert await run(house, "leg", "add", "room", "a", *words) == 0
+    assert house.mixer.legs["a"].dtls == wish
+    with pytest.raises(SystemExit):
+        main(["ctl", "leg", "add", "room", "b", "--dtls", "{"])
+    assert "write it as JSON" in capsys.readouterr().err
+
+
 async def test_made_keys_are_shown_only_when_asked(
     house: House, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
