@@ -32,16 +32,14 @@ def choose_protection(offer: Session, media: Media, terms: Terms, before: Agreed
         Unacceptable: if it has none that we take.
     """
     settled = before.security if before and before.security != "clear" else None
-    if media.profile in CLEAR_PROFILES:
-        if settled:
-            raise Unacceptable(Warn.TRANSPORT, "A secure session cannot go on in clear")
-        return Protection("clear")
     for security in (settled,) if settled else terms.security:
         if security == "sdes" and (line := _best_line(media, terms, before)):
             return Protection("sdes", crypto=line)
         if security == "dtls" and (prints := fingerprints_of(offer, media, terms.fingerprint_hashes)):
             role = role_for_offer(offer, media, before.setup if before else None)
             return Protection("dtls", setup=role, fingerprints=prints)
+    if media.profile in CLEAR_PROFILES and terms.allow_clear and not settled:
+        return Protection("clear")
     raise Unacceptable(Warn.MEDIA_FORMAT, _wanted(terms))
 
 
@@ -54,7 +52,7 @@ def answered_protection(ours: Media, answer: Session, media: Media, terms: Terms
     """
     if ours.attribute("crypto") is not None:
         return Protection("sdes", crypto=_answered_line(ours, media))
-    if ours.profile in CLEAR_PROFILES:
+    if ours.attribute("fingerprint") is None:
         return Protection("clear")
     prints = fingerprints_of(answer, media, terms.fingerprint_hashes)
     if not prints:

@@ -36,7 +36,7 @@ PCMA: Final = Codec("PCMA", 8000, 1, static=8)
 L16: Final = (Codec("L16", 16000, 2), Codec("L16", 8000, 2), Codec("L16", 48000, 2))
 
 KNOWN_CODECS: Final = (PCMU, PCMA, *L16)
-"""A new codec is one line here. Clients send L16 rarely, and it is dear: it comes last."""
+"""All that the mixer has. L16 is dear: it comes last."""
 
 SECURE_PROFILES: Final = ("RTP/SAVP", "RTP/SAVPF", "UDP/TLS/RTP/SAVP", "UDP/TLS/RTP/SAVPF")
 CLEAR_PROFILES: Final = ("RTP/AVP", "RTP/AVPF")
@@ -55,8 +55,10 @@ class Terms:
         "AES_CM_128_HMAC_SHA1_32",
     )
     profiles: tuple[str, ...] = SECURE_PROFILES
+    opportunistic: bool = True
+    """Take RTP/AVP and RTP/AVPF if the offer protects them all the same (RFC 8643): phones whose SRTP is optional."""
     allow_clear: bool = False
-    """Take RTP/AVP and RTP/AVPF too, if nothing better is offered."""
+    """Take them unprotected too, if nothing better is offered."""
     security: tuple[Security, ...] = ("sdes", "dtls")
     """Which one to take when a client offers both; the one left out is not taken at all."""
     ptime: int = 20
@@ -72,4 +74,4 @@ class Terms:
 
     def takes(self, profile: str) -> bool:
         """Whether an m-line with this profile may be agreed to."""
-        return profile in self.profiles or (self.allow_clear and profile in CLEAR_PROFILES)
+        return profile in self.profiles or (profile in CLEAR_PROFILES and (self.opportunistic or self.allow_clear))
