@@ -56,6 +56,7 @@ class Call:
         """When it was answered; 0 before."""
         self.ended = ""
         """How; empty while it goes on."""
+        self.ended_ns = 0
         self.member: Member | None = None
         host, port = media.address
         shown = (_HASH, fingerprint(identity.certificate, _HASH)) if identity is not None else None
@@ -122,7 +123,7 @@ class Call:
         """No more media; what was heard stays."""
         if self.ended:
             return
-        self.ended = reason
+        self.ended, self.ended_ns = reason, time.monotonic_ns()
         if by_us:
             self.media.ear.pause()
         else:

@@ -23,6 +23,7 @@ from bench.callers.lines import Lines, Owner, Transport
 from bench.callers.negotiation import Rate, Wishes
 from bench.callers.report import CallReport, report_of
 from bench.codec import Samples
+from bench.phone import tone
 from control.sdp.model import SdpError
 from control.sdp.refusal import Unacceptable
 from control.sdp.terms import Security
@@ -43,6 +44,10 @@ ANSWER_S: Final = 10.0
 class Options:
     """What may differ from caller to caller."""
 
+    hz: int = 0
+    """Say this tone all the time; 0 for `said`."""
+    level: float = 0.2
+    """Amplitude of the tone; full scale is 1."""
     said: Samples = field(default_factory=lambda: np.zeros(0, np.float32))
     over_and_over: bool = True
     """Say it again and again; else once, and then silence."""
@@ -67,7 +72,9 @@ class Options:
         return Wishes(codec=self.codec, rate=self.rate, security=self.security, suites=self.suites, mki=mki)
 
     def voice(self) -> Voice:
-        return Voice(said=self.said, over_and_over=self.over_and_over, ssrc=self.ssrc)
+        # A whole number of periods fits into a second: the tone has no seam.
+        said = tone(self.hz, 1.0, self.rate, self.level) if self.hz else self.said
+        return Voice(said=said, over_and_over=self.over_and_over, ssrc=self.ssrc)
 
 
 class Caller:
@@ -236,7 +243,7 @@ class Caller:
             self._hung_up_on(incoming)
         elif self.options.habits.silent:
             return
-        elif incoming.method in ("INVITE", "UPDATE") and incoming.body:
+        elif incoming.method == "INVITE" or (incoming.method == "UPDATE" and incoming.body):
             await self._offered(incoming)
         elif incoming.method == "INFO":
             answer = self.call.informed(incoming.body)
@@ -245,7 +252,12 @@ class Caller:
             incoming.respond(200)
 
     def acknowledged(self, dialog: Dialog, body: bytes) -> None:
-        """Our 200 has arrived."""
+        """Our 200 has arrived; with the answer, if the offer was in it."""
+        if body and dialog is self._dialog:
+            try:
+                self.call.concluded(body)
+            except (SdpError, Unacceptable) as error:
+                self.call.end(str(error), by_us=True)
 
     def failed(self, dialog: Dialog) -> None:
         """The other side does not know the call any more."""
@@ -262,7 +274,7 @@ class Caller:
             return
         call = await self._begin()
         try:
-            body = call.answer(incoming.body)
+            body = call.answer(incoming.body) if incoming.body else call.negotiation.offer()
         except (SdpError, Unacceptable) as error:
             call.end(str(error), by_us=True)
             incoming.respond(488)
@@ -281,7 +293,7 @@ class Caller:
             incoming.respond(488)
             return
         try:
-            body = self.call.answer(incoming.body)
+            body = self.call.answer(incoming.body) if incoming.body else self.call.negotiation.reoffer()
         except (SdpError, Unacceptable):
             incoming.respond(488)
             return

@@ -11,7 +11,6 @@ import pytest
 
 from bench.callers.caller import Caller, CallRefused
 from bench.callers.hearing import levels_db
-from bench.phone import tone
 
 ALICE_HZ, BOB_HZ = 440, 700
 SAID_DB = -14.0
@@ -34,9 +33,8 @@ async def heard(caller: Caller, packets: int) -> None:
 async def pair(**options: Any) -> AsyncIterator[tuple[Caller, Caller]]:
     """Alice, and Bob who picks up; on agents of their own. `habits` are Bob's."""
     habits = {"habits": options.pop("habits")} if "habits" in options else {}
-    rate = options.get("rate", 8000)
-    alice = await Caller.open("alice", said=tone(ALICE_HZ, 1.0, rate), **options)
-    bob = await Caller.open("bob", said=tone(BOB_HZ, 1.0, rate), **options, **habits)
+    alice = await Caller.open("alice", hz=ALICE_HZ, **options)
+    bob = await Caller.open("bob", hz=BOB_HZ, **options, **habits)
     try:
         yield alice, bob
     finally:
@@ -68,8 +66,7 @@ async def test_two_callers_hear_each_other(options: dict[str, Any]) -> None:
     async with pair(**options) as (alice, bob):
         report = await alice.dial(bob.uri)
         assert report.set_up_ms > 0
-        await heard(alice, 25)
-        await heard(bob, 25)
+        await asyncio.gather(heard(alice, 15), heard(bob, 15))
         hears(alice, BOB_HZ, ALICE_HZ)
         hears(bob, ALICE_HZ, BOB_HZ)
         await alice.hang_up()
@@ -114,8 +111,7 @@ async def test_nothing_is_said_nor_heard_on_hold() -> None:
         await bob.resume()
         assert bob.call.media.mouth.spoken <= said + 1
         assert len(alice.call.media.ear.arrived) <= held + 1
-        await heard(alice, 10)
-        await heard(bob, 10)
+        await asyncio.gather(heard(alice, 10), heard(bob, 10))
         assert (alice.report().refused, bob.report().refused) == (0, 0)
         assert (alice.report().lost, bob.report().lost) == (0, 0)
 
