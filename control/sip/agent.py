@@ -172,6 +172,9 @@ class Agent:
     def lost(self, flow: Flow) -> None:
         self._guard(lambda: self.core.layer.lost(flow))
 
+    def wanted(self, flow: Flow) -> bool:
+        return any(dialog.flow == flow for dialog in self.core.dialogs)
+
     def _guard(self, call: Callable[[], None]) -> None:
         try:
             call()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
@@ -16,6 +17,7 @@ from control.sip.requests import Outgoing
 
 if TYPE_CHECKING:
     from control.sip.dialogs import Dialog
+    from control.sip.timers import Alarm
 
 
 class InDialog:
@@ -38,13 +40,17 @@ class InDialog:
         self._ack_body = ack_body
         self._answered = False
         self._proceeding = False
-        dialog.asking.add(method)
-        self._exchange = Exchange(dialog.core, self._make, self, dialog.credentials, owner=dialog.caller)
+        self._glares = 0
+        self._glare: Alarm | None = None
+        self._exchange = Exchange(dialog.core, self._make, self, dialog.credentials)
+        self._exchange.ask()
 
     def abandon(self) -> None:
         """Nobody waits any more. An INVITE that is still open is cancelled."""
         if not self._answered:
-            self._exchange.stop()
+            self._exchange.abandoned = True
+            if self._glare is not None:
+                self._glare.unset()
             self._done()
             if self._method == "INVITE" and self._proceeding:
                 self._exchange.cancel()
@@ -55,17 +61,19 @@ class InDialog:
     def succeeded(self, envelope: Envelope) -> None:
         dialog = self._dialog
         if self._method == "INVITE":
-            if self._answered:
+            if dialog.acknowledgement[0] == envelope.cseq:
                 dialog.acknowledge_again(envelope.cseq)
                 return
             body = self._ack_body(envelope.response) if self._ack_body is not None else b""
-            dialog.acknowledge(envelope.cseq, body)
+            dialog.acknowledge(envelope.cseq, body)  # even if nobody waits any more
         if self._method in _REFRESHING:
             dialog.refresh(envelope)
         self._result(envelope.response)
 
     def refused(self, envelope: Envelope) -> None:
-        if envelope.status in {408, 481}:
+        if envelope.status == 491 and self._method in _OFFERING and not self._answered and self._glares < _MAX_GLARES:
+            self._wait_out()
+        elif envelope.status in {408, 481}:
             self._gone(DialogGone(f"{self._method} was answered {envelope.status}: the peer has left the dialog"))
         else:
             self._result(envelope.response)
@@ -78,8 +86,16 @@ class InDialog:
 
     def _make(self, further: tuple[tuple[str, str], ...]) -> tuple[Flow, Outgoing]:
         fields, body, content_type = self._parts
+        self._dialog.asking.add(self._method)
         request = self._dialog.compose(self._method, (*fields, *further), body, content_type)
         return self._dialog.hop(), request
+
+    def _wait_out(self) -> None:
+        """Both have asked at once: ask again later, and meanwhile let the peer (section 14.1)."""
+        self._glares += 1
+        self._dialog.asking.discard(self._method)
+        wait = random.randint(210, 400) if self._dialog.caller else random.randint(0, 200)
+        self._glare = self._dialog.core.timers.after(wait / 100, self._exchange.ask)
 
     def _gone(self, error: DialogGone) -> None:
         dialog, told = self._dialog, self._method != "BYE" and not self._dialog.ended
@@ -103,4 +119,6 @@ class InDialog:
         self._dialog.asking.discard(self._method)
 
 
+_OFFERING: Final = frozenset({"INVITE", "UPDATE"})
+_MAX_GLARES: Final = 4
 _REFRESHING: Final = frozenset({"INVITE", "UPDATE", "SUBSCRIBE", "NOTIFY", "REFER"})

@@ -15,7 +15,7 @@ from sipmessage import Response
 
 from control.sip.asking import InDialog
 from control.sip.dialogs import Dialog, contact_of, record_routes
-from control.sip.errors import CallRefused, SipError
+from control.sip.errors import CallRefused, SipError, SipTimeout
 from control.sip.exchange import Exchange
 from control.sip.flows import Flow
 from control.sip.message import Envelope
@@ -74,6 +74,7 @@ class OutgoingCall:
         """Give up, and wait until that is settled: refused with 487 as a rule, or answered after all and hung up on."""
         if not self._answer.done():
             self._cancelled = True
+            self._core.timers.after(self._core.intervals.timeout, self._give_up)
             if self._proceeding and self._exchange is not None:
                 self._exchange.cancel()
             elif self._exchange is None:
@@ -86,12 +87,12 @@ class OutgoingCall:
         if not self._answer.done():
             make = lambda fields: (flow, self._origin.compose("INVITE", flow, fields, self._body))  # noqa: E731
             self._exchange = Exchange(self._core, make, self, self._credentials)
+            self._exchange.ask()
 
     def fail(self, error: SipError) -> None:
         """It comes to nothing."""
         for dialog, _ in self._early.values():
             dialog.end()
-        self._early.clear()
         if not self._answer.done():
             self._answer.set_exception(error)
             self._answer.exception()  # nobody need ask
@@ -135,9 +136,16 @@ class OutgoingCall:
         self.fail(CallRefused(envelope.status, envelope.response.phrase, pairs))
 
     def lost(self, error: SipError) -> None:
+        if isinstance(error, SipTimeout) and self._proceeding and self._exchange is not None:
+            self._exchange.cancel()  # it rings for nobody
         self.fail(error)
 
     # -----------------------------------------------------------------------------------------
+
+    def _give_up(self) -> None:
+        """Nothing has come of the CANCEL (section 9.1)."""
+        if self._dialog is None:
+            self.fail(CallRefused(487, "Request Terminated"))
 
     def _hang_up(self, dialog: Dialog, envelope: Envelope) -> None:
         dialog.remote_target = dialog.remote_target or self._origin.uri
@@ -146,8 +154,7 @@ class OutgoingCall:
         if not known:
             InDialog(dialog, "BYE")
         dialog.end()
-        if self._dialog is None:
-            self.fail(CallRefused(487, "Request Terminated"))
+        self._give_up()
 
     def _acknowledge_provisional(self, envelope: Envelope) -> bool:
         """PRACK it if it is reliable. True if it came before, or before one that is missing: then it counts not."""

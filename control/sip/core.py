@@ -151,7 +151,7 @@ class Core:
                 display=envelope.sender.display,
                 flow=incoming.flow,
                 secure=incoming.flow.secure,
-                contact=self.contact(incoming.flow, incoming.request.uri.user or ""),
+                contact=self.contact(incoming.flow, incoming.request.uri.user or "", incoming.request.uri.scheme),
                 caller=False,
                 routes=record_routes(envelope),
                 local_cseq=random.randint(1, 2**16),
@@ -194,19 +194,16 @@ class Core:
         elif dialog.early and incoming.method == "INVITE":
             dialog.end()
 
-    def progress(
-        self,
-        incoming: Incoming,
-        status: int,
-        fields: tuple[tuple[str, str], ...],
-        body: bytes,
-        done: Callable[[], object],
+    def reliably(
+        self, incoming: Incoming, status: int, send: Callable[[Fields], object], done: Callable[[], object]
     ) -> bool:
         """Send a reliable provisional response; False if the peer or the moment does not allow one."""
         headers = incoming.request.headers
         able = tokens([*headers.getlist("Supported"), *headers.getlist("Require")])
-        dialog = self.dialog_for(incoming, status) if "100rel" in able and "100rel" in self.supported else None
-        if dialog is None or incoming.answered or not 101 <= status < 200:
+        if "100rel" not in able or "100rel" not in self.supported or incoming.answered or not 101 <= status < 200:
+            return False
+        dialog = self.dialog_for(incoming, status)
+        if dialog is None or incoming.method != "INVITE":
             return False
         if dialog.reliable is None:
             dialog.reliable = Reliable(
@@ -214,19 +211,18 @@ class Core:
             )
         if dialog.reliable.busy:
             return False
-        rel = (("Require", "100rel"), ("RSeq", str(dialog.reliable.next_number())))
-        incoming.respond(status, headers=(*fields, *rel), body=body)
+        send((("Require", "100rel"), ("RSeq", str(dialog.reliable.next_number()))))
         dialog.reliable.sent(incoming.again, done)
         return True
 
     # -----------------------------------------------------------------------------------------
     # Who we are
 
-    def contact(self, flow: Flow, user: str) -> str:
+    def contact(self, flow: Flow, user: str, scheme: str = "sip") -> str:
         """Ours, in a dialog on that flow."""
         at = f"{user}@" if user else ""
-        transport = "" if flow.transport == "udp" else f";transport={flow.transport}"
-        return f"<sip:{at}{host_and_port(self._here(flow))}{transport}>{self._contact_params}"
+        transport = "" if flow.transport == "udp" or scheme == "sips" else f";transport={flow.transport}"
+        return f"<{scheme}:{at}{host_and_port(self._here(flow))}{transport}>{self._contact_params}"
 
     def sent_by(self, flow: Flow) -> str:
         return host_and_port(self._here(flow))

@@ -64,8 +64,15 @@ class Dialog:
     asking: set[str] = field(default_factory=set, repr=False)
     asked: Incoming | None = field(default=None, repr=False)
     confirming: dict[int, Confirming] = field(default_factory=dict, repr=False)
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)
+    """One offer of ours at a time."""
     reliable: Reliable | None = field(default=None, repr=False)
     acknowledgement: tuple[int, bytes] = field(default=(-1, b""), repr=False)
+
+    @property
+    def remote_identity(self) -> str:
+        """How the peer calls itself, or else its URI."""
+        return self.display or self.remote_uri
 
     @property
     def key(self) -> Key:
@@ -91,8 +98,22 @@ class Dialog:
             DialogGone: the peer said 481 or 408, or nothing at all: the dialog is no more.
             TransportLost: the connection broke.
         """
+        if method in _OFFERING:
+            async with self.turn:
+                return await self._request(method, tuple(headers), body, content_type, timeout_s, ack_body)
+        return await self._request(method, tuple(headers), body, content_type, timeout_s, ack_body)
+
+    async def _request(
+        self,
+        method: str,
+        fields: tuple[tuple[str, str], ...],
+        body: bytes,
+        content_type: str,
+        timeout_s: float | None,
+        ack_body: Callable[[Response], bytes] | None,
+    ) -> Response:
         future: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
-        asking = InDialog(self, method, tuple(headers), body, content_type, future, ack_body)
+        asking = InDialog(self, method, fields, body, content_type, future, ack_body)
         try:
             async with asyncio.timeout(timeout_s):
                 return await future
@@ -184,8 +205,8 @@ class Dialog:
         self.remote_cseq = envelope.cseq
         self.flow = flow
         offers = envelope.method == "INVITE" or (envelope.method == "UPDATE" and bool(envelope.request.body))
-        if offers and self.asked is not None:
-            return 500  # section 14.2
+        if offers and self.asked is not None and not self.early:
+            return 500  # section 14.2; in an early dialog the application knows what has been answered
         return 491 if offers and self.asking & _OFFERING else 0
 
     def refresh(self, envelope: Envelope) -> None:

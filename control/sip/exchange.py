@@ -1,11 +1,10 @@
-"""Exchange: one request until its final answer, challenges (RFC 3261 section 22) and glare (14.1) included. Sans-IO.
+"""Exchange: one request until its final answer, challenges included (RFC 3261 section 22). Sans-IO.
 
 Knows when to ask again. Must never know what is asked.
 """
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -17,7 +16,6 @@ from control.sip.requests import Outgoing
 if TYPE_CHECKING:
     from control.sip.core import Core
     from control.sip.digest import Credentials
-    from control.sip.timers import Alarm
 
 Make = Callable[[tuple[tuple[str, str], ...]], tuple[Flow, Outgoing]]
 """Makes the request anew, with further fields: a new number and branch each time."""
@@ -36,47 +34,31 @@ class Outcome(Protocol):
 
 
 class Exchange:
-    """It begins when it is made.
+    """One request, by one `make` after the other. `ask` begins it.
 
     Args:
         credentials: to answer challenges with.
-        owner: we have chosen the Call-ID, so in glare we wait the longer time.
     """
 
-    __slots__ = (
-        "_challenged",
-        "_core",
-        "_credentials",
-        "_flow",
-        "_glare",
-        "_make",
-        "_outcome",
-        "_owner",
-        "_tries",
-        "abandoned",
-        "request",
-    )
+    __slots__ = ("_challenged", "_core", "_credentials", "_flow", "_make", "_outcome", "_tries", "abandoned", "request")
 
-    def __init__(
-        self, core: Core, make: Make, outcome: Outcome, credentials: Credentials | None, *, owner: bool = True
-    ) -> None:
+    def __init__(self, core: Core, make: Make, outcome: Outcome, credentials: Credentials | None) -> None:
         self._core = core
         self._make = make
         self._outcome = outcome
         self._credentials = credentials
-        self._owner = owner
         self._challenged = False
         self._tries = 0
-        self._glare: Alarm | None = None
+        self._flow: Flow | None = None
         self.abandoned = False
+        """Nobody wants to ask again."""
         self.request: Outgoing | None = None
-        self._ask(())
 
-    def stop(self) -> None:
-        """Ask no more; what is on its way is not called back."""
-        self.abandoned = True
-        if self._glare is not None:
-            self._glare.unset()
+    def ask(self, fields: tuple[tuple[str, str], ...] = ()) -> None:
+        """Send the request. May be called again once it has been refused."""
+        self._tries += 1
+        self._flow, self.request = self._make(fields)
+        self._core.layer.ask(self._flow, self.request, self)
 
     def cancel(self) -> None:
         """Send CANCEL for it."""
@@ -89,32 +71,24 @@ class Exchange:
             self._outcome.provisional(envelope)
         elif status < 300:
             self._outcome.succeeded(envelope)
-        elif not self._again(envelope):
+        elif not self._authenticate(envelope):
             self._outcome.refused(envelope)
 
     def failed(self, error: SipError) -> None:
         self._outcome.lost(error)
 
-    def _ask(self, fields: tuple[tuple[str, str], ...]) -> None:
-        self._tries += 1
-        self._flow, self.request = self._make(fields)
-        self._core.layer.ask(self._flow, self.request, self)
-
-    def _again(self, envelope: Envelope) -> bool:
-        if self.abandoned or self._tries >= _MAX_TRIES or self.request is None:
+    def _authenticate(self, envelope: Envelope) -> bool:
+        """Answer a challenge; False if it is none, or cannot be answered."""
+        request, credentials = self.request, self._credentials
+        if self.abandoned or self._tries >= _MAX_TRIES or request is None or credentials is None:
             return False
-        if envelope.status in {401, 407} and self._credentials is not None:
-            request, again = self.request, self._challenged
-            fields = self._credentials.answer(envelope.response, request.method, request.uri, again=again)
-            self._challenged = True
-            if fields:
-                self._ask(tuple(fields))
-            return bool(fields)
-        if envelope.status == 491 and envelope.to.tag and self.request.method in {"INVITE", "UPDATE"}:
-            wait = random.randint(210, 400) if self._owner else random.randint(0, 200)
-            self._glare = self._core.timers.after(wait / 100, lambda: self._ask(()))
-            return True
-        return False
+        if envelope.status not in {401, 407}:
+            return False
+        fields = credentials.answer(envelope.response, request.method, request.uri, again=self._challenged)
+        self._challenged = True
+        if fields:
+            self.ask(tuple(fields))
+        return bool(fields)
 
 
 class _Nobody:
@@ -125,4 +99,4 @@ class _Nobody:
     def failed(self, error: SipError) -> None: ...
 
 
-_MAX_TRIES: Final = 5
+_MAX_TRIES: Final = 8

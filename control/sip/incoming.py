@@ -11,6 +11,7 @@ from sipmessage import Request
 from control.sip import responses
 from control.sip.message import Envelope
 from control.sip.requests import new_tag
+from control.sip.values import tokens
 
 if TYPE_CHECKING:
     from control.sip.core import Core
@@ -75,8 +76,37 @@ class Incoming:
         Returns:
             The dialog that a 2xx or a 1xx has made, or None.
         """
+        headers = tuple(headers)
+        if 101 <= status < 200 and "100rel" in tokens(self.all("Require")):
+            send = lambda more: self._send(status, reason, (*headers, *more), body, content_type)  # noqa: E731
+            if self._core.reliably(self, status, send, lambda: None):
+                return self.dialog
+        return self._send(status, reason, headers, body, content_type)
+
+    async def progress(self, status: int, *, headers: Iterable[tuple[str, str]] = (), body: bytes = b"") -> None:
+        """A provisional response. If the peer can acknowledge it (RFC 3262), this returns when it has."""
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def done() -> None:
+            if not future.done():
+                future.set_result(None)
+
+        send = lambda more: self._send(status, "", (*headers, *more), body, "application/sdp")  # noqa: E731
+        if self._core.reliably(self, status, send, done):
+            await future
+        else:
+            self._send(status, "", headers, body, "application/sdp")
+
+    def again(self) -> None:
+        """Send the last response once more."""
+        self._transaction.again()
+
+    def _send(
+        self, status: int, reason: str, headers: Iterable[tuple[str, str]], body: bytes, content_type: str
+    ) -> Dialog | None:
         if self.answered:
             return None
+        headers = tuple(headers)
         made = self._core.dialog_for(self, status)
         fields = [*headers, *self._core.fields_of(self, status, headers)]
         tag = self.local_tag if status > 100 else ""
@@ -87,20 +117,3 @@ class Incoming:
             return None
         self._core.answered(self, self._transaction, status, octets)
         return made
-
-    def again(self) -> None:
-        """Send the last response once more."""
-        self._transaction.again()
-
-    async def progress(self, status: int, *, headers: Iterable[tuple[str, str]] = (), body: bytes = b"") -> None:
-        """A provisional response. If the peer can acknowledge it (RFC 3262), this returns when it has."""
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-        def done() -> None:
-            if not future.done():
-                future.set_result(None)
-
-        if not self._core.progress(self, status, tuple(headers), body, done):
-            self.respond(status, headers=headers, body=body)
-            return
-        await future

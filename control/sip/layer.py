@@ -16,7 +16,7 @@ from control.sip.errors import TransportLost
 from control.sip.flows import Flow
 from control.sip.message import Envelope, Malformed, parse
 from control.sip.requests import COOKIE, Fields, Outgoing
-from control.sip.server_transactions import InviteServerTransaction, Send, ServerTransaction
+from control.sip.server_transactions import InviteServerTransaction, Send, ServerTransaction, State
 from control.sip.timers import Intervals, Timers
 from control.sip.values import parse_via, split_list
 
@@ -146,7 +146,8 @@ class Layer:
         server = self._servers.get(key_of(envelope, "INVITE"))
         if isinstance(server, InviteServerTransaction):
             server.acknowledge()
-        if server is None or not envelope.via.branch.startswith(COOKIE):
+        # Some send the ACK of a 2xx in the INVITE's transaction, where only that of a refusal belongs.
+        if server is None or server.state is State.ACCEPTED:
             self._user.acknowledged(envelope, flow)
 
     def _request(self, envelope: Envelope, flow: Flow) -> None:
@@ -191,6 +192,8 @@ class Layer:
 
     def _cancel(self, envelope: Envelope, server: ServerTransaction) -> None:
         invite = self._servers.get(key_of(envelope, "INVITE"))
+        if invite is not None and not _same_peer(invite.flow, server.flow):
+            invite = None
         self._answer(envelope, server, 481 if invite is None else 200)
         if invite is not None:
             self._user.cancelled(invite)
@@ -218,6 +221,11 @@ class Layer:
         reason = str(error) if error.status == 400 else ""
         tag = responses.stateless_tag(request)
         self.send(responses.way_back(via, flow), responses.encode(request, error.status, reason, to_tag=tag))
+
+
+def _same_peer(one: Flow, other: Flow) -> bool:
+    """A CANCEL comes from whoever sent the INVITE: on its connection, or from its address."""
+    return one == other if one.reliable else one.remote[0] == other.remote[0] and not other.reliable
 
 
 def key_of(envelope: Envelope, method: str) -> Key:

@@ -142,6 +142,8 @@ class InviteServerTransaction(ServerTransaction):
             self._put(self._trying())
 
     def _final(self, status: int) -> None:
+        self._trying = bytes  # lets go of the request
+        self.user = None
         if status < 300:
             self.state = State.ACCEPTED
             self._end_after(self._intervals.timeout)  # timer L

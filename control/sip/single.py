@@ -48,7 +48,7 @@ class SingleRequest:
             lambda fields: (flow, self._origin.compose(self._method, flow, fields, *self._parts)),
             self,
             self._credentials,
-        )
+        ).ask()
 
     async def dialog(self) -> Dialog:
         """Of a SUBSCRIBE that was accepted."""

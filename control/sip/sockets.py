@@ -11,6 +11,7 @@ from sipmessage import URI
 
 from control.sip.errors import TransportLost
 from control.sip.flows import Address, Flow, Transport
+from control.sip.framing import Unframed
 from control.sip.settings import SipSettings
 from control.sip.streams import Streams, Upward
 from control.sip.values import parameter_of_uri
@@ -127,8 +128,11 @@ class _Datagrams(asyncio.DatagramProtocol):
         self._address = transport.get_extra_info("sockname")[:2]
 
     def datagram_received(self, data: bytes, addr: Address) -> None:
-        if len(data) > 4:  # else a keep-alive (RFC 5626 section 4.4.2 has STUN for it; phones send CRLF or zeros)
-            self._upward.received(data[: self._limit], Flow("udp", self._address, addr[:2]))
+        flow = Flow("udp", self._address, addr[:2])
+        if len(data) > self._limit:
+            self._upward.unframed(Unframed(f"more than {self._limit} octets", 513, data), flow)
+        elif len(data) > 4:  # else a keep-alive: phones send CRLF or zeros
+            self._upward.received(data, flow)
 
     def error_received(self, exc: Exception) -> None:
         """An ICMP error of some peer: its transaction times out."""

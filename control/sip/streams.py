@@ -27,6 +27,9 @@ class Upward(Protocol):
 
     def lost(self, flow: Flow) -> None: ...
 
+    def wanted(self, flow: Flow) -> bool:
+        """Somebody may still want to say something on it, silent though it is."""
+
 
 class Streams:
     """All connections, whoever opened them."""
@@ -124,7 +127,7 @@ class Streams:
         if self._sweep is not None:
             self._sweep.cancel()
         for connection in list(self._open.values()):
-            if connection.overdue(loop.time()):
+            if connection.overdue(loop.time(), self._upward.wanted):
                 connection.abort()
         self._sweep = loop.call_later(_SWEEP_S, self._look)
 
@@ -190,10 +193,16 @@ class Connection(asyncio.Protocol):
     def abort(self) -> None:
         self._transport.abort()
 
-    def overdue(self, now: float) -> bool:
+    def overdue(self, now: float, wanted: Callable[[Flow], bool]) -> bool:
         """It may be closed for what its peer does not do."""
-        slow = self._begun is not None and now - self._begun > self._settings.message_s
-        return slow or now - self._heard > self._settings.idle_s
+        if self._begun is not None and now - self._begun > self._settings.message_s:
+            return True
+        if now - self._heard <= self._settings.idle_s:
+            return False
+        if wanted(self.flow):
+            self._heard = now
+            return False
+        return True
 
 
 _SWEEP_S: Final = 1.0
