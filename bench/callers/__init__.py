@@ -1,0 +1,1 @@
+"""Callers: scripted phones against any SIP conference. `python -m bench.callers --help`."""

@@ -1,0 +1,308 @@
+"""Caller: one phone, made of a SIP line and a call at a time.
+
+    alice = await Caller.open("alice", said=tone(440))
+    await alice.dial("sip:room@127.0.0.1:5060")
+    ...
+    await alice.hang_up()
+    print(alice.report())
+
+Knows: the order of requests in a call. Must never know: SDP, keys or packets (`call`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+
+from bench.callers.call import Call, Voice
+from bench.callers.habits import GOOD, Habits
+from bench.callers.lines import Lines, Owner, Transport
+from bench.callers.negotiation import Rate, Wishes
+from bench.callers.report import CallReport, report_of
+from bench.codec import Samples
+from bench.phone import tone
+from control.sdp.model import SdpError
+from control.sdp.refusal import Unacceptable
+from control.sdp.terms import Security
+from control.sip.agent import Credentials, Dialog, Incoming
+from control.sip.errors import CallRefused, SipError
+from mixer.secret import Secret
+from mixer.suites import SuiteName
+
+__all__ = ["CallRefused", "Caller", "Options"]
+
+MIKEY: Final = "application/mikey"
+PACKAGE: Final = "mrfp-key"
+"""The Info-Package of key messages (RFC 6086)."""
+ANSWER_S: Final = 10.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What may differ from caller to caller."""
+
+    hz: int = 0
+    """Say this tone all the time; 0 for `said`."""
+    level: float = 0.2
+    """Amplitude of the tone; full scale is 1."""
+    said: Samples = field(default_factory=lambda: np.zeros(0, np.float32))
+    over_and_over: bool = True
+    """Say it again and again; else once, and then silence."""
+    codec: str = "PCMU"
+    rate: Rate = 8000
+    security: Security = "sdes"
+    suites: tuple[SuiteName, ...] = ("AES_CM_128_HMAC_SHA1_80",)
+    mki: bool = False
+    psk: Secret | None = None
+    """With one it takes keys by MIKEY in INFO, and offers an MKI."""
+    credentials: Credentials | None = None
+    transport: Transport = "udp"
+    ssrc: int | None = None
+    domain: str = "127.0.0.1"
+    """Of its own address: the host in From."""
+    offers: bool = True
+    """Put an offer into the INVITE; else the other side is to make one."""
+    habits: Habits = GOOD
+
+    def wishes(self) -> Wishes:
+        mki = self.mki or self.psk is not None
+        return Wishes(codec=self.codec, rate=self.rate, security=self.security, suites=self.suites, mki=mki)
+
+    def voice(self) -> Voice:
+        # A whole number of periods fits into a second: the tone has no seam.
+        said = tone(self.hz, 1.0, self.rate, self.level) if self.hz else self.said
+        return Voice(said=said, over_and_over=self.over_and_over, ssrc=self.ssrc)
+
+
+class Caller:
+    """One phone. `open` it, `dial`, and look at its `call`."""
+
+    def __init__(self, name: str, lines: Lines, options: Options, *, owns_lines: bool) -> None:
+        self.name, self.options = name, options
+        self.calls: list[Call] = []
+        """All its calls, the current one last."""
+        self.answers = True
+        """Whether it picks up when it is called."""
+        self._lines, self._owns_lines = lines, owns_lines
+        self._dialog: Dialog | None = None
+        self._settled = asyncio.Event()
+        """Not set while its own INVITE waits to be dealt with: what comes in the call waits too."""
+        self._vanished = False
+
+    @classmethod
+    async def open(cls, name: str, *, lines: Lines | None = None, **options: Any) -> Caller:
+        """A phone with a line of `lines`, or one of its own; `options` are those of `Options`."""
+        chosen = Options(**options)
+        own = lines or await Lines.open(chosen.transport, acks=not chosen.habits.never_acks)
+        caller = cls(name, own, chosen, owns_lines=lines is None)
+        own.connect(caller)
+        return caller
+
+    async def close(self) -> None:
+        """Hang up if need be, and give the line back."""
+        await self.hang_up()
+        self._lines.disconnect(self)
+        if self._owns_lines:
+            await self._lines.close()
+
+    # -- what it is ---------------------------------------------------------------------------
+
+    @property
+    def uri(self) -> str:
+        """Where it can be called."""
+        return self._lines.uri(self.name)
+
+    @property
+    def identity(self) -> str:
+        """Who it says it is."""
+        return f"sip:{self.name}@{self.options.domain}"
+
+    @property
+    def call(self) -> Call:
+        """The current call, or the last."""
+        return self.calls[-1]
+
+    @property
+    def in_call(self) -> bool:
+        return bool(self.calls) and not self.call.ended and self.call.up_ns > 0
+
+    def heard(self, since_ns: int = 0) -> Samples:
+        """What it heard in its last call."""
+        return self.call.media.ear.heard(since_ns)
+
+    @property
+    def arrived_packets(self) -> list[tuple[int, bytes]]:
+        """Everything that came to its socket in its last call, as it came: the tap on its line."""
+        return self.call.media.ear.arrived
+
+    def reads(self, capture: list[tuple[int, bytes]]) -> int:
+        """How many packets of somebody's line it can open with all the keys that it ever had, in all its calls."""
+        packets = [packet for _, packet in capture]
+        return max((call.keyring.reads(packets) for call in self.calls), default=0)
+
+    def report(self) -> CallReport:
+        """How its last call is, or was."""
+        return report_of(self.name, self.call)
+
+    # -- what it does -------------------------------------------------------------------------
+
+    async def dial(self, uri: str) -> CallReport:
+        """Call somebody; returns when they have answered, and the call is under way.
+
+        Raises:
+            CallRefused: with the status.
+            SipError: if nobody answers.
+            SdpError, Unacceptable: if what they answer cannot be used; it has hung up again.
+        """
+        call = await self._begin()
+        body = call.negotiation.offer() if self.options.offers else b""
+        outgoing = self._lines.agent.invite(
+            uri, from_uri=self.identity, body=body, headers=self._headers(), credentials=self.options.credentials
+        )
+        try:
+            self._dialog, response = await outgoing.answered()
+        except SipError as error:
+            call.end(str(error), by_us=True)
+            raise
+        self._dialog.owner = Owner(self)
+        try:
+            if body:
+                call.answered(response.body, response.headers.get("Mrfp-Member") or "")
+            else:
+                outgoing.dialog_ack(call.answer(response.body))
+                call.up()
+        except (SdpError, Unacceptable) as error:
+            await self.hang_up(str(error))
+            raise
+        finally:
+            self._settled.set()
+        return self.report()
+
+    async def hang_up(self, reason: str = "hung up") -> None:
+        """End the call, if there is one; or vanish from it, if that is its habit."""
+        dialog, self._dialog = self._dialog, None
+        if self.calls:
+            self.call.end(reason, by_us=True)
+        if dialog is None or dialog.ended:
+            return
+        if self.options.habits.never_byes:
+            self._vanished = True
+            return
+        try:
+            await dialog.request("BYE", timeout_s=ANSWER_S)
+        except SipError as error:
+            self.call.ended = f"{reason}; {error}"
+        dialog.end()
+
+    async def hold(self) -> None:
+        """Put the call on hold. Raises `SipError`, or `CallRefused` if the other side will not."""
+        await self._reoffer(self.call.hold(on=True))
+
+    async def resume(self) -> None:
+        """Take it back."""
+        await self._reoffer(self.call.hold(on=False))
+
+    async def rekey_own(self) -> None:
+        """Send under a new key of its own from now on."""
+        await self._reoffer(self.call.negotiation.reoffer(fresh_key=True))
+
+    async def _reoffer(self, body: bytes) -> None:
+        assert self._dialog is not None
+        response = await self._dialog.request("INVITE", body=body, timeout_s=ANSWER_S)
+        if not 200 <= response.code < 300:
+            raise CallRefused(response.code, response.phrase)
+        self.call.concluded(response.body)
+
+    async def _begin(self) -> Call:
+        if self.in_call:
+            raise ValueError(f"{self.name} is in a call: hang up first")
+        self._settled.clear()
+        self._vanished = False
+        options = self.options
+        call = await Call.open(options.voice(), options.wishes(), psk=options.psk, habits=options.habits)
+        self.calls.append(call)
+        return call
+
+    def _headers(self) -> list[tuple[str, str]]:
+        return [("Recv-Info", PACKAGE)] if self.options.psk is not None else []
+
+    # -- what comes in ------------------------------------------------------------------------
+
+    async def arrived(self, incoming: Incoming) -> None:
+        """A request for it."""
+        if self._vanished:
+            return
+        if incoming.dialog is None:
+            await self._called(incoming)
+            return
+        await self._settled.wait()
+        if incoming.method == "BYE":
+            self._hung_up_on(incoming)
+        elif self.options.habits.silent:
+            return
+        elif incoming.method == "INVITE" or (incoming.method == "UPDATE" and incoming.body):
+            await self._offered(incoming)
+        elif incoming.method == "INFO":
+            answer = self.call.informed(incoming.body)
+            incoming.respond(200, body=answer, content_type=MIKEY)
+        else:
+            incoming.respond(200)
+
+    def acknowledged(self, dialog: Dialog, body: bytes) -> None:
+        """Our 200 has arrived; with the answer, if the offer was in it."""
+        if body and dialog is self._dialog:
+            try:
+                self.call.concluded(body)
+            except (SdpError, Unacceptable) as error:
+                self.call.end(str(error), by_us=True)
+
+    def failed(self, dialog: Dialog) -> None:
+        """The other side does not know the call any more."""
+        if dialog is self._dialog:
+            self.call.end("the other side has lost the call", by_us=False)
+            self._dialog = None
+
+    async def _called(self, incoming: Incoming) -> None:
+        if incoming.method != "INVITE":
+            incoming.respond(200 if incoming.method == "OPTIONS" else 405)
+            return
+        if self.in_call or not self.answers:
+            incoming.respond(486)
+            return
+        call = await self._begin()
+        try:
+            body = call.answer(incoming.body) if incoming.body else call.negotiation.offer()
+        except (SdpError, Unacceptable) as error:
+            call.end(str(error), by_us=True)
+            incoming.respond(488)
+            return
+        self._dialog = incoming.respond(200, body=body)
+        if self._dialog is not None:
+            self._dialog.owner = Owner(self)
+            call.up()
+        self._settled.set()
+
+    async def _offered(self, incoming: Incoming) -> None:
+        habits = self.options.habits
+        if habits.late_s:
+            await asyncio.sleep(habits.late_s)
+        if habits.refuses_reinvite:
+            incoming.respond(488)
+            return
+        try:
+            body = self.call.answer(incoming.body) if incoming.body else self.call.negotiation.reoffer()
+        except (SdpError, Unacceptable):
+            incoming.respond(488)
+            return
+        incoming.respond(200, body=body)
+
+    def _hung_up_on(self, incoming: Incoming) -> None:
+        incoming.respond(200)
+        reason = incoming.header("Reason") or "no reason given"
+        self.call.end(f"by the other side: {reason}", by_us=False)
+        if incoming.dialog is not None:
+            incoming.dialog.end()
+        self._dialog = None

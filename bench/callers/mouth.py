@@ -1,0 +1,65 @@
+"""What a caller says: its voice cut into payloads once, numbered as RTP packet by packet. Must never know sockets."""
+
+from __future__ import annotations
+
+import secrets
+import struct
+from collections.abc import Callable
+from typing import Final, TypeAlias
+
+import numpy as np
+
+from bench.codec import Codec, Samples
+
+Seal: TypeAlias = Callable[[bytes], bytes]
+"""Protects a clear packet."""
+_RTP: Final = struct.Struct("!BBHII")
+_MARKED: Final = 0x80
+
+
+class Mouth:
+    """One stream of RTP. It says `said` over and over, or once and then silence."""
+
+    def __init__(self, voice: Codec, said: Samples, ssrc: int, *, over_and_over: bool = True) -> None:
+        self.ssrc = ssrc
+        self.spoken = 0
+        """Packets said."""
+        self._voice, self._payload_type = voice, voice.payload_type
+        self._payloads = _payloads(voice, said)
+        self._silence = bytes([voice.silence]) * (voice.samples() * voice.width)
+        self._over_and_over = over_and_over
+        self._sequence = secrets.randbelow(1 << 14)
+        self._timestamp = secrets.randbits(32)
+        self._begins = True
+
+    def says_as(self, payload_type: int) -> None:
+        """The payload type that the other side wants to receive."""
+        self._payload_type = payload_type
+
+    def pause(self) -> None:
+        """What comes next is the beginning of a talkspurt."""
+        self._begins = True
+
+    def packet(self, tick: int) -> bytes:
+        """The clear packet of a tick; ticks may be left out."""
+        marked, self._begins = _MARKED if self._begins else 0, False
+        timestamp = self._timestamp + tick * self._voice.samples()
+        header = _RTP.pack(
+            0x80, marked | self._payload_type, self._sequence & 0xFFFF, timestamp & 0xFFFFFFFF, self.ssrc
+        )
+        self._sequence += 1
+        self.spoken += 1
+        return header + self.payload(tick)
+
+    def payload(self, tick: int) -> bytes:
+        """What it says at a tick."""
+        if self._over_and_over and self._payloads:
+            return self._payloads[tick % len(self._payloads)]
+        return self._payloads[tick] if tick < len(self._payloads) else self._silence
+
+
+def _payloads(voice: Codec, said: Samples) -> list[bytes]:
+    """Whole packets; the last is filled up with silence."""
+    size = voice.samples()
+    padded = np.concatenate([said, np.zeros(-len(said) % size, np.float32)])
+    return [voice.encode(padded[at : at + size]).tobytes() for at in range(0, len(padded), size)]
