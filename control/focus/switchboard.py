@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import Final
 
 import structlog
@@ -31,7 +31,7 @@ from control.sdp.model import SdpError
 from control.sip import session_timer
 from control.sip.agent import Agent
 from control.sip.dialogs import Dialog
-from control.sip.errors import CallRefused, SipError
+from control.sip.errors import SipError
 from control.sip.incoming import Incoming
 from control.sip.session_timer import Terms
 from control.sip.values import tokens
@@ -67,8 +67,7 @@ class Switchboard:
         Raises:
             SdpError, Unacceptable, Refused, ControlError: if it is to be told so; nothing is left of the call then.
         """
-        room = await self._rooms.opened(name)
-        with self._expected(room):
+        async with self._expected(name) as room:
             terms = session_timer.answer(incoming.request.headers, self._wish)
             call = self._new_call(room, identity, incoming.header("User-Agent") or "")
             call.updates = "update" in tokens(incoming.all("Allow"))
@@ -85,9 +84,8 @@ class Switchboard:
             except BaseException:
                 await self.hang_up(call, "no call has come of it")
                 raise
-        if call.dialog is None:
-            await self.hang_up(call, "the caller has given up")
-        await self._rooms.close_if_empty(room)
+            if call.dialog is None:
+                await self.hang_up(call, "the caller has given up")
 
     async def _answer(self, room: Room, call: Call) -> bytes:
         """Find a key for who has offered, have its leg added, and say so."""
@@ -159,17 +157,12 @@ class Switchboard:
             CallRefused, SipError: if they will not come.
             SdpError, Unacceptable: if what they answer cannot be used.
         """
-        room = await self._rooms.opened(name)
-        with self._expected(room):
+        async with self._expected(name) as room:
             call = self._new_call(room, Identity(bare(uri)), "")
             call.joined_by = "dialed-out"
             me, fields = f"sip:{room.name}@{self._domain}", self._wish.fields()
             outgoing = self.agent.invite(uri, from_uri=me, headers=fields, body=call.offer())
-            try:
-                dialog, response = await outgoing.answered()
-            except (CallRefused, SipError):
-                await self._rooms.close_if_empty(room)
-                raise
+            dialog, response = await outgoing.answered()
             call.updates = "update" in tokens(response.headers.getlist("Allow"))
             self._came_up(call, dialog, session_timer.agreed(response.headers, self._wish))
             self.calls[call.name] = room, call
@@ -266,15 +259,19 @@ class Switchboard:
         names = f"{call.name} {room.identity} {room.name}"
         return [("Recv-Info", PACKAGE), (MEMBER_HEADER, names)]
 
-    @contextlib.contextmanager
-    def _expected(self, room: Room) -> Iterator[None]:
-        """While a call is on its way in, its room does not close."""
-        room.expected += 1
+    @contextlib.asynccontextmanager
+    async def _expected(self, name: str) -> AsyncIterator[Room]:
+        """The room that a call is on its way into. It does not close meanwhile, and does if nothing comes of it."""
         self.joining += 1
         try:
-            yield
+            room = await self._rooms.opened(name)
+            room.expected += 1
+            try:
+                yield room
+            finally:
+                room.expected -= 1
+                await self._rooms.close_if_empty(room)
         finally:
-            room.expected -= 1
             self.joining -= 1
 
 

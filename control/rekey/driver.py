@@ -22,6 +22,7 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 from enum import Enum, auto
+from functools import partial
 from typing import Final, TypeAlias, cast
 
 import msgspec
@@ -345,9 +346,9 @@ class Driver:
         """The mixer may be gone, and the conference with it: the KMS is told in any case."""
         conference = self.conductor.conference
         await self._errands.close()
-        for what in (self._destroy(), self._keys.close(conference)):
+        for step in (self._destroy, partial(self._keys.close, conference)):
             try:
-                await what
+                await step()
             except ControlError as error:
                 _log.warning("not_closed", conference=conference, reason=str(error))
 
