@@ -73,6 +73,7 @@ class House:
         self.application = Recorder()
         self.out: list[tuple[Flow, bytes]] = []
         self.alive = True
+        self.mute = False  # for what answers nonsense with nonsense
         self.address = address
         self.core = Core(
             settings or SipSettings(),
@@ -86,7 +87,8 @@ class House:
         )
 
     def send(self, flow: Flow, octets: bytes) -> bool:
-        self.out.append((flow, octets))
+        if not self.mute:
+            self.out.append((flow, octets))
         return self.alive
 
     def hear(self, octets: bytes | str, flow: Flow = PEER) -> list[Envelope]:

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from control.sip.message import MAX_LINE, Malformed, parse
+from control.sip.uris import parameter_of
 from tests.control.sip.house import request
 
 ODD = (
@@ -80,6 +81,28 @@ def test_compact_forms_and_a_tel_uri() -> None:
     assert message.request.uri.scheme == "tel"
 
 
+@pytest.mark.parametrize(
+    ("text", "user", "host", "port"),
+    [
+        ("sip:conf@pbx1", "conf", "pbx1", None),
+        ("SIP:conf@my_host.x-1:5070;self=1;lr", "conf", "my_host.x-1", 5070),
+        ("sips:[2001:db8::9]:5061", None, "[2001:db8::9]", 5061),
+        ("sip:a;b=c%40d:secret@192.0.2.1;transport=tcp?subject=x", "a;b=c@d", "192.0.2.1", None),
+    ],
+)
+def test_uris_that_the_library_refuses_or_that_are_odd(
+    text: str, user: str | None, host: str, port: int | None
+) -> None:
+    uri = parse(request(uri=text).encode()).request.uri
+    assert (uri.user, uri.host, uri.port) == (user, host, port)
+
+
+def test_a_parameter_of_a_uri() -> None:
+    assert parameter_of("sip:a;transport=udp@b;x;Transport=TCP", "transport") == "tcp"
+    assert parameter_of("sip:a@b;lr", "lr") == ""
+    assert parameter_of("sip:a@b?transport=tls", "transport") is None
+
+
 def test_empty_lines_before_and_octets_after() -> None:
     assert parse(b"\r\n\r\n" + request(body="v=0").encode() + b"INVITE again").request.body == b"v=0"
 
@@ -102,6 +125,10 @@ BAD = {
     "another version": (request().replace("SIP/2.0\r\n", "SIP/7.0\r\n", 1), 505),
     "unknown scheme": (request(uri="nobodyKnowsThisScheme:totallyopaquecontent"), 416),
     "http": (request(uri="http://example.net"), 416),
+    "a URI with a port of six digits": (request(uri="sip:a@b:123456"), 400),
+    "a URI whose bracket does not close": (request(uri="sip:a@[::1"), 400),
+    "a URI with @ and no user": (request(uri="sip:@b"), 400),
+    "a tel URI of no number": (request(uri="tel:nobody!"), 400),
     "URI in angle brackets": (request(uri="<sip:user@example.com>"), 400),
     "URI without host": (request(uri="sip:"), 400),
     "spaces in the request line": (request(uri="sip:user@example.com; lr"), 0),
