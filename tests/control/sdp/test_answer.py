@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from control.sdp.answer import Agreed, Unacceptable, agree, write_answer
 from control.sdp.crypto import CryptoError
+from control.sdp.extensions import MAX_SSRCS
 from control.sdp.model import Session, parse
 from control.sdp.terms import PCMA, PCMU, Terms
+from mixer.port import Direction
 from tests.control.sdp import bodies
 from tests.control.sdp.bodies import CM_80, crypto, key, local, material, offer, sdp
 
@@ -176,6 +180,13 @@ def test_the_direction_and_what_is_answered(attributes: tuple[str, ...], directi
     agreed = judged(session)
     assert agreed.direction == direction
     assert parse(write_answer(session, agreed, local())).media[0].attribute(answer) == ""
+
+
+@pytest.mark.parametrize(("ours", "answer"), [("sendonly", "sendonly"), ("recvonly", "inactive")])
+def test_we_may_be_ready_for_less_than_is_offered(ours: Direction, answer: str) -> None:
+    session = offer("a=recvonly")
+    body = write_answer(session, judged(session), replace(local(), direction=ours))
+    assert parse(body).media[0].attribute(answer) == ""
 
 
 def test_a_session_has_a_direction_for_all() -> None:
@@ -384,6 +395,7 @@ def test_audio_levels_are_answered_with_their_ids_and_parameters() -> None:
 def test_ssrcs_each_once_and_only_those_that_can_be() -> None:
     lines = ("7 cname:a", "7 msid:b", "4294967295 cname:a", "4294967296 cname:a", "0 cname:a", "x cname:a", "8")
     assert judged(offer(*(f"a=ssrc:{each}" for each in lines))).ssrcs == (7, 4294967295, 8)
+    assert len(judged(offer(*(f"a=ssrc:{each}" for each in range(1, 100)))).ssrcs) == MAX_SSRCS
 
 
 def test_ipv6_and_the_times_of_the_offer() -> None:

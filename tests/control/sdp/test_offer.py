@@ -119,6 +119,15 @@ def test_mux_and_levels_only_if_both_want_them() -> None:
     assert not agree_answer(without, answer("a=rtcp-mux"), TERMS).rtcp_mux
 
 
+def test_levels_with_an_id_that_was_not_offered_are_none() -> None:
+    assert agree_answer(OFFER, answer("a=extmap:3 urn:ietf:params:rtp-hdrext:ssrc-audio-level"), TERMS).level_in is None
+
+
+def test_a_codec_that_was_not_offered_is_not_taken() -> None:
+    offer = write_offer(replace(TERMS, codecs=(PCMU,)), local(), crypto=bodies.all_lines(TERMS))
+    assert warning(answer(formats="8"), offer) == 305
+
+
 @pytest.mark.parametrize(
     ("ours", "theirs", "agreed"),
     [
@@ -140,7 +149,7 @@ def test_an_answer_takes_no_more_than_was_offered(ours: str, theirs: str, agreed
         (crypto(2, "AEAD_AES_128_GCM"),),
         (crypto(3),),
         (crypto(1, "AES_256_CM_HMAC_SHA1_80"),),
-        (crypto(1), crypto(2)),
+        (crypto(2), crypto(3)),
         (crypto(2, rest="|2^31|1:8"),),
         (f"a=crypto:2 {CM_80} inline:{material(29)}",),
     ],
