@@ -52,6 +52,21 @@ def test_the_peer_may_have_a_number_of_its_own_for_a_codec() -> None:
     assert (agreed.payload_type, agreed.payload_type_in) == (110, 96)
 
 
+def test_and_one_for_dtmf() -> None:
+    agreed = agree_answer(OFFER, answer("a=rtpmap:111 telephone-event/8000", formats="0 111"), TERMS)
+    assert (agreed.telephone_event, agreed.telephone_event_in) == (111, 97)
+    again = parse(write_offer(TERMS, local(), agreed=agreed))
+    assert again.media[0].formats == ("0", "97")
+
+
+def test_dtmf_only_if_both_want_it() -> None:
+    silent = agree_answer(OFFER, answer(), TERMS)
+    assert (silent.telephone_event, silent.telephone_event_in) == (None, None)
+    offer = write_offer(replace(TERMS, dtmf=False), local(), crypto=bodies.all_lines(TERMS))
+    pushy = agree_answer(offer, answer("a=rtpmap:97 telephone-event/8000", formats="0 97"), TERMS)
+    assert (pushy.telephone_event, pushy.telephone_event_in) == (None, None)
+
+
 def test_mux_and_levels_only_if_both_want_them() -> None:
     uri = "urn:ietf:params:rtp-hdrext:"
     levels = (f"a=extmap:1/sendonly {uri}ssrc-audio-level", f"a=extmap:5/recvonly {uri}csrc-audio-level")
