@@ -99,6 +99,10 @@ def test_a_session_has_a_direction_for_all() -> None:
     assert judged(session).direction == "sendonly"
 
 
+def test_an_m_line_has_a_direction_of_its_own() -> None:
+    assert judged(parse(sdp("a=inactive", "m=audio 4000 RTP/SAVP 0", crypto(), "a=recvonly"))).direction == "recvonly"
+
+
 @pytest.mark.parametrize(
     ("attributes", "mux", "port"),
     [

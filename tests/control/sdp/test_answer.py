@@ -33,6 +33,10 @@ def test_all_but_one_m_line_are_refused_in_their_places() -> None:
     assert answer.media[0].formats == ("31", "32")
 
 
+def test_the_first_m_line_says_why_none_will_do() -> None:
+    assert warning(parse(sdp("m=audio 4000 TCP/RTP/SAVP 0", "m=audio 4002 RTP/SAVP 18", crypto()))) == 302
+
+
 @pytest.mark.parametrize("media", [(), ("m=video 5000 RTP/SAVP 31",), ("m=image 5000 udptl t38",)])
 def test_no_audio(media: tuple[str, ...]) -> None:
     assert warning(parse(sdp(*media))) == 304
