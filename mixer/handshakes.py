@@ -28,11 +28,16 @@ from mixer.reports import Packet
 from mixer.state import State
 from mixer.takeover import Takeover
 
-STEPS: Final = 6
-"""Datagrams that handshakes take in one tick: a third of a millisecond each at most."""
+BUDGET: Final = 56
+"""Work in one tick at most, in units of about 30 microseconds: under 2 ms, and 100 handshakes a second. A datagram
+that is only read, or a ClientHello that is sent a cookie, costs one,"""
+BEGIN: Final = 3
+"""a ClientHello with its cookie so many,"""
+FLIGHT: Final = 8
+"""and a datagram that is answered by a flight, with signatures and key agreement, so many."""
 HELLOS: Final = 16
-"""ClientHellos of expected endpoints answered in one tick, and as many of strangers: 30 microseconds each."""
-WAITING: Final = 256
+"""ClientHellos of strangers answered in one tick."""
+WAITING: Final = 1024
 """Datagrams that wait for their step at most; and as many ClientHellos."""
 STRANGERS: Final = 64
 """Handshakes at a time with endpoints that no leg was said to be."""
@@ -127,25 +132,32 @@ class Handshakes:
         """Go on with some handshakes; what is to be sent."""
         if not (self._promises or self._attempts):
             return []
-        for line in (self._expected, self._strangers):
-            for _ in range(min(HELLOS, len(line))):
-                self._greet(*line.popleft())
-        for _ in range(min(STEPS, len(self._waiting))):
-            self._go_on(*self._waiting.popleft())
+        self._spend(BUDGET)
         if self._state.frame % self._state.ticks(LOOK_MS) == 0:
             self._look()
         packets, self._outbox = self._outbox, []
         return packets
 
-    def _greet(self, place: Place, hello: bytes) -> None:
-        """The cookie exchange; who passes it begins a handshake, in place of an earlier one."""
+    def _spend(self, budget: int) -> None:
+        """What is under way goes first, then who is expected, then a few strangers."""
+        while self._waiting and budget > 0:
+            budget -= self._go_on(*self._waiting.popleft())
+        while self._expected and budget > 0:
+            budget -= self._greet(*self._expected.popleft())
+        budget = min(budget, HELLOS)
+        while self._strangers and budget > 0:
+            budget -= self._greet(*self._strangers.popleft())
+
+    def _greet(self, place: Place, hello: bytes) -> int:
+        """The cookie exchange; who passes it begins a handshake, in place of an earlier one. Returns its cost."""
         period = self._state.elapsed_ms // PERIOD_MS
         name = place[0] + place[1].to_bytes(4)
         answer = self._endpoint.greet(hello, name, period, lambda shown: self._is_promised(place, shown))
         if isinstance(answer, list):
             self._send(place, answer)
-        else:
-            self._begin(answer, place, client_random(hello) or b"", None)
+            return 1
+        self._begin(answer, place, client_random(hello) or b"", None)
+        return BEGIN
 
     def _is_promised(self, place: Place, shown: x509.Certificate) -> bool:
         return self._promises.keeper(place, shown) is not None
@@ -161,17 +173,20 @@ class Handshakes:
     def _count_strangers(self) -> int:
         return sum(one.stranger and one.association.stage is Stage.SHAKING for one in self._attempts.values())
 
-    def _go_on(self, attempt: _Attempt, datagram: bytes) -> None:
+    def _go_on(self, attempt: _Attempt, datagram: bytes) -> int:
+        """Give a handshake its next datagram. Returns its cost."""
         if self._attempts.get(attempt.place) is not attempt:
-            return
+            return 0
         before = attempt.association.stage
         if datagram:
             attempt.association.receive(datagram)
         else:
             attempt.association.advance()
-        self._send(attempt.place, attempt.association.take())
+        answer = attempt.association.take()
+        self._send(attempt.place, answer)
         if before is Stage.SHAKING:
             self._settle(attempt)
+        return FLIGHT if answer or attempt.association.stage is not before else 1
 
     def _settle(self, attempt: _Attempt) -> None:
         """If a handshake is over, give its keys to its leg, or say why not."""

@@ -178,7 +178,6 @@ def call(
     client: bool | None = None,
     profiles: Sequence[str] = tuple(NAMES),
     known: bool = True,
-    suffix: str = "",
     **fields: Any,
 ) -> DtlsPhone:
     """Add a DTLS leg and its phone.
@@ -189,7 +188,9 @@ def call(
         known: tell the mixer the address.
     """
     number = len(room.phones) + 1
-    phone = DtlsPhone(name, f"192.0.2.{100 + number}:{6000 + 2 * number}", random.randrange(1, 1 << 32), voice=voice)
+    phone = DtlsPhone(
+        name, f"198.51.100.{number % 250 + 1}:{6000 + 2 * number}", random.randrange(1, 1 << 32), voice=voice
+    )
     fields = {"remote": phone.address} | fields if known else fields
     wish = port.Dtls(role=role, fingerprints=promised or (fingerprint(name),))
     reply = room.apply(port.LegAdd(conference="c", leg=name, dtls=wish, **fields))

@@ -235,7 +235,7 @@ def test_another_handshake_gives_other_keys(moved: bool) -> None:
     first = phone.uplink
     phone.again("ann")
     if moved:
-        phone.address = "198.51.100.7:7070"
+        phone.address = "203.0.113.7:7070"
     assert_both_hear(room, phone)
     assert phone.uplink is not first
     assert len(room.named(LegSecured)) == 2
