@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -102,6 +102,12 @@ class Peer:
             octets = octets[end:]
         return records
 
+    def hello(self) -> bytes:
+        """Its first datagram."""
+        self.advance()
+        (octets,) = self.take()
+        return octets
+
     def keys(self) -> tuple[str, bytes, bytes]:
         """The suite, what it sends under, what it hears under (RFC 5764 section 4.2)."""
         name = NAMES[self.connection.get_selected_srtp_profile().decode()]
@@ -123,6 +129,8 @@ class DtlsPhone(Phone):
     """Numbers of its DTLS datagrams that are lost,"""
     deaf: set[int] = field(default_factory=set)
     """and of those to it."""
+    spoil: Callable[[int, bytes], bytes] = lambda number, octets: octets
+    """What becomes of a datagram of its handshake on the way."""
     said: list[bytes] = field(default_factory=list)
     told: list[bytes] = field(default_factory=list)
 
@@ -143,7 +151,8 @@ class DtlsPhone(Phone):
         assert self.peer
         first = len(self.said)
         self.said += self.peer.take()
-        return [octets for number, octets in enumerate(self.said) if number >= first and number not in self.lose]
+        numbers = [number for number in range(first, len(self.said)) if number not in self.lose]
+        return [self.spoil(number, self.said[number]) for number in numbers]
 
     def receive(self, octets: bytes, at_ns: int) -> None:
         if not 20 <= octets[0] < 64:
