@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from control.roster import tidy
-from control.roster.people import Endpoint, User
+from control.roster.people import Conference, Endpoint, User
 from control.roster.reader import Outcome, Picture
 from control.roster.state import Roster
 from control.roster.subscriptions import Notice, Subscriptions
@@ -31,7 +31,8 @@ class Caller:
         self.picture = Picture()
         self.told_at = 0.0
         self.may_come_at_once = True
-        self.loses = False
+        self.loses_the_next = False
+        self.misses_some = False
         self.ended = False
 
     def take(self, notice: Notice, now: float) -> bool:
@@ -41,11 +42,12 @@ class Caller:
         assert self.may_come_at_once or terminated or now >= self.told_at + 5
         assert not self.ended
         self.told_at, self.may_come_at_once, self.ended = now, False, terminated
-        if self.loses and not terminated:
-            self.loses = False
+        if self.loses_the_next:
+            self.loses_the_next, self.misses_some = False, True
             return False
         outcome = self.picture.apply(notice.body)
         assert outcome is Outcome.APPLIED or (outcome is Outcome.GAP and state == "partial")
+        self.misses_some = self.misses_some and outcome is not Outcome.APPLIED
         return outcome is Outcome.GAP
 
 
@@ -60,7 +62,6 @@ class Schedules(RuleBasedStateMachine):
         self.roster = Roster(BRIDGE)
         self.notifier = Subscriptions(self.roster)
         self.callers: dict[Hashable, Caller] = {}
-        self.lost: set[Hashable] = set()
 
     # -- what may happen ----------------------------------------------------------------------
 
@@ -76,9 +77,18 @@ class Schedules(RuleBasedStateMachine):
         self.roster.remove(entity, "failed")
         self._changed()
 
-    @rule(subject=st.sampled_from(["Monday", "<Tuesday>"]), locked=st.booleans(), maximum=st.none() | st.just(3))
-    def describe(self, subject: str, locked: bool, maximum: int | None) -> None:
-        self.conference = replace(BRIDGE, subject=subject, locked=locked, maximum=maximum)
+    @rule(
+        conference=st.builds(
+            Conference,
+            entity=st.just(BRIDGE.entity),
+            subject=st.sampled_from(["Monday", "<Tuesday>"]),
+            maximum=st.none() | st.just(3),
+            active=st.booleans(),
+            locked=st.booleans(),
+        )
+    )
+    def describe(self, conference: Conference) -> None:
+        self.conference = conference
         self.roster.describe(self.conference)
         self._changed()
 
@@ -92,7 +102,7 @@ class Schedules(RuleBasedStateMachine):
     @rule(name=CALLERS)
     def lose(self, name: str) -> None:
         if name in self.callers:
-            self.callers[name].loses = True
+            self.callers[name].loses_the_next = True
 
     @rule(name=CALLERS)
     def vanish(self, name: str) -> None:
@@ -116,7 +126,7 @@ class Schedules(RuleBasedStateMachine):
     @invariant()
     def who_had_quiet_knows_all(self) -> None:
         for caller in self.callers.values():
-            if self.now >= caller.told_at + 5 and not caller.loses and caller.name not in self.lost:
+            if self.now >= caller.told_at + 5 and not caller.misses_some:
                 self._check(caller)
 
     def _check(self, caller: Caller) -> None:
@@ -149,17 +159,11 @@ class Schedules(RuleBasedStateMachine):
     def _deliver(self) -> None:
         for notice in self.notifier.notices():
             caller = self.callers[notice.name]
-            lost, version = caller.loses, caller.picture.version
             needs_refresh = caller.take(notice, self.now)
             if caller.ended:
                 del self.callers[notice.name]
-                self.lost.discard(notice.name)
-            elif lost:
-                self.lost.add(notice.name)
             elif needs_refresh:
                 self._subscribe(caller, 600)
-            elif caller.picture.version != version:
-                self.lost.discard(notice.name)
 
 
 def is_counted(user: User) -> bool:
