@@ -88,7 +88,10 @@ class Subscriptions:
         self.advance(now)
         known = self._subscriptions.get(name)
         granted = int(min(max(expires_s, 0.0), EXPIRES_S))
-        self._admit(viewer, known)
+        if self._closed:
+            raise SubscriptionRefused(Refusal.CLOSED, "the conference is over")
+        if granted:
+            self._check_room(viewer, known)
         if known is not None:
             self._forget(known)
         version = known.version if known is not None else 0
@@ -153,9 +156,7 @@ class Subscriptions:
 
     # -----------------------------------------------------------------------------------------
 
-    def _admit(self, viewer: Viewer, known: _Subscription | None) -> None:
-        if self._closed:
-            raise SubscriptionRefused(Refusal.CLOSED, "the conference is over")
+    def _check_room(self, viewer: Viewer, known: _Subscription | None) -> None:
         if known is None and len(self) >= self._limit:
             raise SubscriptionRefused(Refusal.FULL, f"there are {len(self)} subscriptions already: try again later")
         held = self._held[viewer.entity] - (known is not None and known.viewer.entity == viewer.entity)

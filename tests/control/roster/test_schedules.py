@@ -45,10 +45,15 @@ class Caller:
         if self.loses_the_next:
             self.loses_the_next, self.misses_some = False, True
             return False
+        before = self._known()
         outcome = self.picture.apply(notice.body)
+        assert state != "partial" or outcome is Outcome.GAP or self._known() != before, "no news"
         assert outcome is Outcome.APPLIED or (outcome is Outcome.GAP and state == "partial")
         self.misses_some = self.misses_some and outcome is not Outcome.APPLIED
         return outcome is Outcome.GAP
+
+    def _known(self) -> object:
+        return self.picture.conference, self.picture.user_count, dict(self.picture.users)
 
 
 class Schedules(RuleBasedStateMachine):
