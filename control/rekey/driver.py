@@ -79,7 +79,8 @@ class Driver:
         self._mixer, self._keys, self._renew = mixer, keys, renew
         self._venue = Venue(mixer, conductor.conference, "mki" if conductor.keychain.named else "ssrc")
         self._joiners: dict[str, Joiner] = {}
-        self._adopting = False
+        self._adopted: set[str] | None = None
+        """Who was there before us; None if nothing is to be adopted."""
         self._end: _End | None = None
         self._boot = ""
         """Life of the mixer that has the conference."""
@@ -98,9 +99,8 @@ class Driver:
         The mixer's other legs are removed, and all its group keys of the conference destroyed. If it has none of that
         name, it is made.
         """
-        self._adopting = True
-        for joiner in joiners:
-            self._joiners[joiner.name] = joiner
+        self._joiners = {joiner.name: joiner for joiner in joiners}
+        self._adopted = set(self._joiners)
 
     async def run(self) -> None:
         """Drive until cancelled, stopped, or the conference is closed; all keys here are wiped then.
@@ -191,10 +191,11 @@ class Driver:
 
     async def _begin(self) -> None:
         self._boot = await self._venue.boot()
-        if self._adopting:
-            for name in self._joiners:
+        if self._adopted is not None:
+            for name in self._adopted:
                 self._errands.run(self._keys.admit(self.conductor.conference, name))
             await self._begin_anew(self._boot)
+            self._adopted = None
         await self._venue.listen()
 
     async def _drive(self) -> None:
@@ -279,9 +280,11 @@ class Driver:
         if shown is None:
             self._boot = ""  # until all is done: what was made must not pass for ours if this is interrupted
             await self._venue.make()
-        await self._refresh(list(self._joiners) if shown is None else self.conductor.unconfirmed())
+        known = set(self._joiners) if self._adopted is None else self._adopted
+        await self._refresh(known if shown is None else self.conductor.unconfirmed())
         self._boot, self._behind = boot, False
-        self.conductor.recover(shown, self._joiners.values(), self._now(), above=self._above)
+        joined = self._joiners.keys() - known
+        self.conductor.recover(shown, self._joiners.values(), self._now(), above=self._above, fresh=joined)
         self._flush()
 
     async def _refresh(self, names: Iterable[str]) -> None:
