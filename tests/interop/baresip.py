@@ -35,8 +35,8 @@ _MODULES: Final = Path("/usr/lib/baresip/modules")
 class Settings:
     """What may differ from phone to phone.
 
-    `srtp-mand` offers RTP/SAVP, `srtp` offers RTP/AVP with keys, `srtp-mandf` RTP/SAVPF. With TLS, `cafile` is
-    what a server's certificate must hang from.
+    `srtp-mand` offers RTP/SAVP, `srtp` offers RTP/AVP with keys, `srtp-mandf` RTP/SAVPF. Over TLS baresip 1.0
+    takes any certificate of a server, with or without a file of authorities: linphone is the one that looks.
     """
 
     tone_hz: float = 440.0
@@ -47,7 +47,6 @@ class Settings:
     user: str = ""
     password: str = ""
     rtcp_mux: bool = False
-    cafile: Path | None = None
 
 
 class Baresip:
@@ -68,12 +67,14 @@ class Baresip:
         """Where it can be called."""
         transport = self.settings.transport
         suffix = "" if transport == "udp" else f";transport={transport}"
-        return f"sip:{self.name}@127.0.0.1:{self._sip_port}{suffix}"
+        # It takes TLS on the port above the one for UDP and TCP.
+        return f"sip:{self.name}@127.0.0.1:{self._sip_port + (transport == 'tls')}{suffix}"
 
     # -- calls --------------------------------------------------------------------------------
 
     async def dial(self, uri: str) -> None:
-        await self.command("dial", uri)
+        """Call somebody, over the transport of the line: baresip appends it, even to a URI that has it."""
+        await self.command("dial", uri.partition(";transport=")[0])
 
     async def established(self, seconds: float = _PATIENCE_S) -> None:
         """Wait until a call is up."""
@@ -177,7 +178,6 @@ class Baresip:
         (self._folder / "contacts").write_text("")
 
     def _config(self) -> str:
-        # TLS is taken on the port above the one for UDP and TCP.
         lines = {
             "sip_listen": f"127.0.0.1:{self._sip_port}",
             "net_interface": "127.0.0.1",
@@ -194,8 +194,6 @@ class Baresip:
             "module_tmp": "account.so",
             "ctrl_tcp_listen": f"127.0.0.1:{self._control_port}",
         }
-        if self.settings.cafile is not None:
-            lines["sip_cafile"] = str(self.settings.cafile)
         modules = [("module", name) for name in ("g711", "aufile", "sndfile", "uuid", "srtp", "dtls_srtp")]
         modules += [("module_app", name) for name in ("menu", "ctrl_tcp")]
         text = [f"{key}\t{value}" for key, value in lines.items()]

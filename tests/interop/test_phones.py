@@ -60,6 +60,30 @@ async def test_telephones_hear_each_other_by_sdes_and_dtls(tmp_path: Path) -> No
 
 
 @pytest.mark.needs("baresip", "linphonec")
+async def test_digits_hold_and_resume_over_tcp(tmp_path: Path) -> None:
+    """A held call is sendonly on the wire and keeps its keys; what was said before and after is one recording."""
+    linphone = Linphone(tmp_path, "linphone", transport="tcp", tone_hz=700)
+    baresip = Baresip(tmp_path, "baresip", transport="tcp", answermode="auto", tone_hz=1000)
+    async with linphone, baresip:
+        await linphone.dial(baresip.uri)
+        await asyncio.gather(linphone.established(), baresip.established())
+        await linphone.press("42#")
+        await baresip.wait_for("CALL_DTMF_END")
+        await linphone.hold()
+        await linphone.wait_for("a=recvonly")
+        await linphone.resume()
+        await linphone.wait_for("LinphoneCallResuming to LinphoneCallStreamsRunning")
+        await asyncio.sleep(1.5)
+        await linphone.hang_up()
+        await asyncio.gather(linphone.closed(), baresip.closed())
+    assert [event["param"] for event in baresip.of("CALL_DTMF_START")] == ["4", "2", "#"]
+    assert "SIP/2.0/TCP" in linphone.log()
+    assert "a=sendonly" in linphone.log()
+    samples, rate = linphone.samples()
+    assert_hears(samples, present={1000}, absent={700}, rate=rate, seconds=1.0)
+
+
+@pytest.mark.needs("baresip", "linphonec")
 async def test_a_call_without_a_common_codec_is_refused(tmp_path: Path) -> None:
     """The caller sees why, and neither has heard anything."""
     linphone = Linphone(tmp_path, "linphone", codecs="pcmu")
