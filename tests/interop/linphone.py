@@ -66,7 +66,7 @@ class Linphone(Profile):
     # -- what it tells ------------------------------------------------------------------------
 
     def heard(self) -> Path:
-        """The file of what it decoded; whole when the call is over."""
+        """The file of what it decoded in all its calls; whole when the last is over."""
         assert self._recording.exists(), f"{self.name} heard no media: {self.words()}"
         return self._recording
 

@@ -100,7 +100,7 @@ async def test_a_call_without_a_common_codec_is_refused(tmp_path: Path) -> None:
 async def test_sipp_says_a_tone_under_a_key_and_changes_it(tmp_path: Path) -> None:
     """baresip hears what SIPp replays until the key changes, which it ignores; linphone follows."""
     sipp = Sipp(tmp_path, tone_hz=1000, seconds=2.0)
-    plain = Baresip(tmp_path, "plain", answermode="auto", codecs="pcmu")
+    plain = Baresip(tmp_path, "plain", answermode="auto", codecs="pcmu", transport="tcp")
     deaf = Baresip(tmp_path, "deaf", answermode="auto", codecs="pcmu")
     pliant = Linphone(tmp_path, "pliant", auto_answer=True, codecs="pcmu")
 
