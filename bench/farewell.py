@@ -43,6 +43,9 @@ class Dice:
     async def expel(self, conference: str, member: str) -> None:
         pass
 
+    async def close(self, conference: str) -> None:
+        """Nothing is kept."""
+
 
 @dataclass(frozen=True)
 class Farewell:

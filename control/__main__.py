@@ -1,4 +1,4 @@
-"""`mrfp`: serve, kms, ctl, top, kek, schema. What a word needs is imported when it is said."""
+"""`mrfp`: serve, kms, focus, ctl, top, kek, schema. What a word needs is imported when it is said."""
 
 from __future__ import annotations
 
@@ -41,6 +41,17 @@ def _parser() -> argparse.ArgumentParser:
     kms.add_argument("--log-level", choices=["debug", "info", "warning", "error"])
     kms.add_argument("--log-format", choices=["json", "console"])
     kms.set_defaults(run=_kms)
+    focus = words.add_parser("focus", help="run a conference focus", description="Take SIP calls until SIGTERM.")
+    focus.add_argument("--config", type=Path, metavar="FILE", help="TOML file; all defaults without one")
+    focus.add_argument("--host", help="address to take calls at")
+    focus.add_argument("--udp-port", type=int, metavar="PORT", help="SIP over UDP")
+    focus.add_argument("--tcp-port", type=int, metavar="PORT", help="SIP over TCP")
+    focus.add_argument("--mixer", metavar="ADDRESS", help="control socket of the mixer")
+    focus.add_argument("--media-host", metavar="ADDRESS", help="where phones are told to send media")
+    focus.add_argument("--kms", metavar="ADDRESS", help="socket of the KMS; without one there are no group keys")
+    focus.add_argument("--log-level", choices=["debug", "info", "warning", "error"])
+    focus.add_argument("--log-format", choices=["json", "console"])
+    focus.set_defaults(run=_focus)
     # Only for the help: `ctl` has a parser of its own.
     words.add_parser("ctl", help="tell a running mixer what to do", add_help=False)
     top = words.add_parser("top", help="watch a running mixer", description="A live view of a mixer.")
@@ -57,8 +68,9 @@ def _parser() -> argparse.ArgumentParser:
     kek.set_defaults(run=_kek)
     schema = words.add_parser("schema", help="print the JSON Schema of the control protocol")
     schema.add_argument("--kms", action="store_true", help="of the KMS instead of the mixer, all of it")
+    schema.add_argument("--focus", action="store_true", help="of the focus instead of the mixer, all of it")
     schema.add_argument("--markdown", action="store_true", help="print the reference page instead")
-    schema.add_argument("--options", action="store_true", help="print the options of mrfp.toml instead")
+    schema.add_argument("--options", action="store_true", help="print the options of the TOML file instead")
     schema.set_defaults(run=_schema)
     return parser
 
@@ -106,6 +118,26 @@ def _kms(options: argparse.Namespace) -> int:
         return 1
 
 
+def _focus(options: argparse.Namespace) -> int:
+    from control.client import ControlError
+    from control.focus import daemon, settings
+    from control.keyfiles import KeyFileError
+    from control.listen import ListenError
+
+    try:
+        chosen = settings.change(
+            settings.load(options.config),
+            sip={"host": options.host, "udp_port": options.udp_port, "tcp_port": options.tcp_port},
+            mixer={"address": options.mixer, "media_host": options.media_host},
+            keys={"kms": options.kms},
+            log={"level": options.log_level, "format": options.log_format},
+        )
+        return daemon.serve(chosen)
+    except (settings.SettingsError, ControlError, KeyFileError, ListenError, OSError) as error:
+        print(f"mrfp focus: {error}", file=sys.stderr)
+        return 1
+
+
 def _top(options: argparse.Namespace) -> int:
     from control import top
 
@@ -127,9 +159,10 @@ def _kek(options: argparse.Namespace) -> int:
 
 def _schema(options: argparse.Namespace) -> int:
     from control import reference
+    from control.focus import reference as focus
     from control.kms import reference as kms
 
-    source = kms if options.kms else reference
+    source = kms if options.kms else focus if options.focus else reference
     chosen = source.options if options.options else source.schema_text
     sys.stdout.write((source.page if options.markdown else chosen)())
     return 0

@@ -18,7 +18,9 @@ import msgspec
 from control import ctlargs, kekfile, keyfiles, listen, tables, wording
 from control.api import Method
 from control.client import Disconnected, MixerClient
+from control.dialler import Client
 from control.errors import ControlError
+from control.focus.messages import FOCUS, RoomNames
 from control.keywrap import Wrapper
 from control.messages import Missed
 from mixer import port
@@ -33,7 +35,10 @@ class Misuse(Exception):
 
 def main(arguments: Sequence[str]) -> int:
     """Run one command; returns the exit status."""
-    options = ctlargs.parser().parse_args(arguments)
+    words = list(arguments)
+    if "call" in words[:-1] and words[words.index("call") + 1].startswith(("sip:", "sips:")):
+        words.insert(words.index("call") + 1, "dial")  # mrfp ctl call sip:bob@host room
+    options = ctlargs.parser().parse_args(words)
     try:
         asyncio.run(_run(options))
     except KeyboardInterrupt:
@@ -43,7 +48,7 @@ def main(arguments: Sequence[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
     except Disconnected as error:
-        return _complain(f"{error}\nIs it running? Start one with `mrfp serve`.", UNREACHABLE)
+        return _complain(f"{error}\nIs it running? Start one with `mrfp {_service(options)}`.", UNREACHABLE)
     except ControlError as error:
         word = f" [{error.refusal}]" if error.refusal else ""
         return _complain(f"{error}{word}", REFUSED)
@@ -68,7 +73,16 @@ def client(
     return MixerClient(address, certificate=certificate, key=key, authority=authority, kek=kek)
 
 
+def _service(options: argparse.Namespace) -> str:
+    """Which daemon a command is for."""
+    method = options.method
+    return "focus" if isinstance(method, Method) and method.name in FOCUS.methods else "serve"
+
+
 async def _run(options: argparse.Namespace) -> None:
+    if _service(options) == "focus":
+        await _ask_focus(options)
+        return
     certificate, key, authority = (
         getattr(options, f"tls_{name}", None) for name in ("certificate", "key", "authority")
     )
@@ -80,6 +94,13 @@ async def _run(options: argparse.Namespace) -> None:
             await _watch(mixer, options)
         else:
             await _command(mixer, method, options)
+
+
+async def _ask_focus(options: argparse.Namespace) -> None:
+    chosen = getattr(options, "socket", None) or str(listen.default_socket("focus.sock", "MRFP_FOCUS_SOCKET"))
+    address = chosen if chosen.startswith(("unix:", "tls:")) else f"unix:{chosen}"
+    async with Client(FOCUS, address, timeout_s=60.0) as focus:
+        _print(await focus.request(options.method, ctlargs.command(options.method, options, {})), options)
 
 
 def _kek(options: argparse.Namespace) -> Wrapper | None:
@@ -195,6 +216,8 @@ def _print(reply: msgspec.Struct, options: argparse.Namespace) -> None:
         print("done")
     elif isinstance(reply, port.ConferenceNames):
         print("\n".join(reply.conferences) or "no conferences")
+    elif isinstance(reply, RoomNames):
+        print("\n".join(reply.rooms) or "no rooms")
     else:
         print(tables.render(reply))
 

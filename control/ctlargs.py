@@ -15,6 +15,7 @@ from msgspec import inspect
 
 from control import docstrings
 from control.api import Method
+from control.focus.messages import FOCUS
 from control.protocol import METHODS
 from mixer import port
 from mixer.suites import SUITES
@@ -26,10 +27,12 @@ KEY_FIELDS: Final[dict[str, str]] = {"key": "", "uplink_key": "uplink_", "rx": "
 def parser() -> argparse.ArgumentParser:
     """The parser of `mrfp ctl`. It yields `method` (a Method or a word of our own) and the fields."""
     common = _common()
-    top = argparse.ArgumentParser(prog="mrfp ctl", description="Tell a running mixer what to do.", parents=[common])
+    top = argparse.ArgumentParser(
+        prog="mrfp ctl", description="Tell a running mixer or focus what to do.", parents=[common]
+    )
     groups: dict[str, Any] = {}
     words = top.add_subparsers(required=True, metavar="WHAT")
-    for method in METHODS.values():
+    for method in (*METHODS.values(), *FOCUS.methods.values()):
         group, verb = method.name.split(".")
         if group == "events":
             continue
@@ -182,4 +185,7 @@ _GROUPS: Final = {
     "conference": "Conferences",
     "leg": "Legs: the endpoints of a conference",
     "key": "Keys of a running conference",
+    "focus": "The conference focus (`mrfp focus`)",
+    "room": "Rooms of the focus",
+    "call": "Calls of the focus",
 }

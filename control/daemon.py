@@ -18,7 +18,7 @@ import structlog
 from control import kekfile, life, listen, process
 from control.connection import Limits
 from control.director import Director, Mixer
-from control.http import HttpServer, ticking
+from control.http import of_mixer, ticking
 from control.server import ControlServer
 from control.settings import Settings
 from mixer import port
@@ -83,7 +83,7 @@ async def opened(settings: Settings, make: Callable[[MixerConfig], MixerService]
         tls_port = 0
         if wanted.tls_port:
             tls_port = await server.listen_tls(wanted.tls_host, wanted.tls_port, wanted.identity())
-        http = HttpServer(server.director)
+        http = of_mixer(server.director)
         stack.push_async_callback(http.stop)
         http_port = await http.start(settings.http.host, settings.http.port) if settings.http.port else 0
         yield House(server.director, path, tls_port, http_port)

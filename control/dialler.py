@@ -155,9 +155,9 @@ class Client:
         waiting = self._waiting.pop(incoming.id, None) if isinstance(incoming.id, int) else None
         if isinstance(incoming.error, _Failure):
             error = _as_exception(self._api, incoming.error)
-            if waiting is None:
+            if not isinstance(incoming.id, int):
                 self._fail(error)  # without an id it concerns the connection as a whole
-            elif not waiting.done():
+            elif waiting is not None and not waiting.done():
                 waiting.set_exception(error)
         elif waiting is not None and not waiting.done():
             waiting.set_result(incoming.result)

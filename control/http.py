@@ -68,14 +68,13 @@ class NodeCollector(Collector):
 
 
 class HttpServer:
-    """The two pages of one mixer."""
+    """The two pages of one daemon."""
 
-    def __init__(self, director: Director, *, pause: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
-        """`pause` waits for so many seconds; tests have one that does not."""
-        self._director = director
-        self._pause = pause
+    def __init__(self, collector: Collector, ailment: Callable[[], Awaitable[str]]) -> None:
+        """`ailment` says what is wrong with the daemon, in a few words; nothing if it is well."""
+        self._ailment = ailment
         self._registry = CollectorRegistry(auto_describe=False)
-        self._registry.register(NodeCollector(director.status, lambda: director.faults))
+        self._registry.register(collector)
         self._runner: web.AppRunner | None = None
 
     async def start(self, host: str, tcp_port: int) -> int:
@@ -103,11 +102,19 @@ class HttpServer:
         return web.Response(body=generate_latest(self._registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     async def _healthz(self, _request: web.Request) -> web.Response:
-        if self._director.status().draining:
-            return web.Response(status=503, text="draining\n")
-        if not await ticking(self._director, self._pause):
-            return web.Response(status=503, text="the mixer does not tick\n")
-        return web.Response(text="ok\n")
+        ailment = await self._ailment()
+        return web.Response(status=503 if ailment else 200, text=f"{ailment or 'ok'}\n")
+
+
+def of_mixer(director: Director, pause: Callable[[float], Awaitable[None]] = asyncio.sleep) -> HttpServer:
+    """The pages of a mixer. `pause` waits for so many seconds; tests have one that does not."""
+
+    async def ailment() -> str:
+        if director.status().draining:
+            return "draining"
+        return "" if await ticking(director, pause) else "the mixer does not tick"
+
+    return HttpServer(NodeCollector(director.status, lambda: director.faults), ailment)
 
 
 async def ticking(director: Director, pause: Callable[[float], Awaitable[None]] = asyncio.sleep) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import Any, Final, get_origin
 
 import msgspec
 from msgspec import inspect
@@ -63,6 +63,8 @@ def options(settings: type[msgspec.Struct] = Settings) -> str:
     """Every option of `mrfp.toml`, Markdown: a part of docs/operations.md. Or of another file."""
     lines: list[str] = []
     for section in msgspec.structs.fields(settings):
+        if get_origin(section.type) is dict:  # of tables that another one describes
+            continue
         lines += [f"### [{section.name}]\n", docstrings.summary(section.type) + "\n", *of_fields(section.type)]
     return "\n".join(lines)
 

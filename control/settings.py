@@ -6,13 +6,13 @@ How a file is read, and what is said of its mistakes: `control.tomlfile`.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Final
 
 import msgspec
 
 from control import tomlfile
 from control.listen import Identity
-from control.tomlfile import LogSettings, SettingsError
+from control.tomlfile import LogSettings, SettingsError, TomlFile
 from mixer.config import MixerConfig
 
 __all__ = ["ControlSettings", "HttpSettings", "LogSettings", "Settings", "SettingsError", "change", "load", "parse"]
@@ -73,35 +73,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     log: LogSettings = LogSettings()
 
 
-def load(path: Path | None) -> Settings:
-    """Read a file; all defaults if there is none.
-
-    Raises:
-        SettingsError: if it cannot be read, or says something that cannot be done.
-    """
-    return Settings() if path is None else parse(tomlfile.read(path), str(path))
-
-
-def parse(text: str, source: str = "mrfp.toml") -> Settings:
-    """Settings out of TOML text; `source` is what error messages call it. Raises `SettingsError`."""
-    settings = tomlfile.parse(text, source, Settings)
+def _check(settings: Settings, source: str) -> None:
     tomlfile.check_tls("control", settings.control, source)
-    _check_keks(settings.control, source)
-    return settings
-
-
-def change(settings: Settings, **tables: dict[str, Any]) -> Settings:
-    """Settings with some options replaced, by table. Options that are None stay.
-
-    Raises:
-        SettingsError: if the result cannot be used.
-    """
-    changed = tomlfile.change(settings, tables, "command line")
-    tomlfile.check_tls("control", changed.control, "command line")
-    _check_keks(changed.control, "command line")
-    return changed
-
-
-def _check_keks(control: ControlSettings, source: str) -> None:
-    if control.require_wrapped and not control.kek_file:
+    if settings.control.require_wrapped and not settings.control.kek_file:
         raise SettingsError(f"{source}: [control] require_wrapped needs `kek_file`; make one with `mrfp kek`")
+
+
+_FILE: Final = TomlFile(Settings, "mrfp.toml", _check)
+load, parse, change = _FILE.load, _FILE.parse, _FILE.change
+"""See `TomlFile`."""

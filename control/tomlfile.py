@@ -9,8 +9,9 @@ from __future__ import annotations
 import difflib
 import re
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Final, Generic, Literal, TypeVar, get_args, get_origin
 
 import msgspec
 
@@ -29,36 +30,41 @@ class LogSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 S = TypeVar("S", bound=msgspec.Struct)
 
 
-def read(path: Path) -> str:
-    """The text of a file. Raises `SettingsError`."""
-    try:
-        return path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise SettingsError(f"cannot read {path}: {error.strerror or error}") from None
-    except UnicodeDecodeError:
-        raise SettingsError(f"{path} is not UTF-8 text") from None
+class TomlFile(Generic[S]):
+    """Files of one kind: which sections they have, and what must be true of all together."""
 
+    def __init__(self, kind: type[S], name: str, check: Callable[[S, str], None]) -> None:
+        """`name`: what a file is called that has no name; `check` raises `SettingsError`, given where it was said."""
+        self._kind, self._name, self._check = kind, name, check
 
-def parse(text: str, source: str, kind: type[S]) -> S:
-    """Settings out of TOML text; `source` is what error messages call it. Raises `SettingsError`."""
-    try:
-        tables = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise SettingsError(f"{source} is not TOML: {error}") from None
-    _check_names(tables, source, kind)
-    return _convert(tables, source, kind)
+    def load(self, path: Path | None) -> S:
+        """Read a file; all defaults if there is none.
 
+        Raises:
+            SettingsError: if it cannot be read, or says something that cannot be done.
+        """
+        return self._kind() if path is None else self.parse(_read(path), str(path))
 
-def change(settings: S, tables: dict[str, dict[str, Any]], source: str) -> S:
-    """Settings with some options replaced, by table. Options that are None stay.
+    def parse(self, text: str, source: str = "") -> S:
+        """Settings out of TOML text; `source` is what error messages call it. Raises `SettingsError`."""
+        source = source or self._name
+        try:
+            tables = tomllib.loads(text)
+        except tomllib.TOMLDecodeError as error:
+            raise SettingsError(f"{source} is not TOML: {error}") from None
+        _check_names(tables, source, self._kind)
+        return self._checked(_convert(tables, source, self._kind), source)
 
-    Raises:
-        SettingsError: if the result cannot be used.
-    """
-    known = msgspec.to_builtins(settings)
-    for table, options in tables.items():
-        known[table] |= {name: value for name, value in options.items() if value is not None}
-    return _convert(known, source, type(settings))
+    def change(self, settings: S, **tables: dict[str, Any]) -> S:
+        """Settings with some options replaced, by table. Options that are None stay. Raises `SettingsError`."""
+        known = msgspec.to_builtins(settings)
+        for table, options in tables.items():
+            known[table] |= {name: value for name, value in options.items() if value is not None}
+        return self._checked(_convert(known, _COMMAND_LINE, self._kind), _COMMAND_LINE)
+
+    def _checked(self, settings: S, source: str) -> S:
+        self._check(settings, source)
+        return settings
 
 
 def check_tls(table: str, settings: Any, source: str) -> None:
@@ -67,6 +73,16 @@ def check_tls(table: str, settings: Any, source: str) -> None:
         for option in ("certificate", "key", "authority"):
             if not getattr(settings, option):
                 raise SettingsError(f"{source}: [{table}] tls_port needs `{option}`, the path of a PEM file")
+
+
+def _read(path: Path) -> str:
+    """The text of a file. Raises `SettingsError`."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise SettingsError(f"cannot read {path}: {error.strerror or error}") from None
+    except UnicodeDecodeError:
+        raise SettingsError(f"{path} is not UTF-8 text") from None
 
 
 def _convert(tables: dict[str, Any], source: str, kind: type[S]) -> S:
@@ -82,13 +98,24 @@ def _check_names(tables: dict[str, Any], source: str, kind: type[msgspec.Struct]
         if section not in sections:
             what = f"the section [{section}]" if isinstance(options, dict) else f"the option `{section}`"
             raise SettingsError(f"{source}: {what} is unknown{_hint(section, list(sections))}")
-        if not isinstance(options, dict):
-            raise SettingsError(f"{source}: `{section}` is a section: write [{section}]")
-        known = list(sections[section].__struct_fields__)
-        for option in options:
-            if option not in known:
-                text = f"{source}: [{section}] has no option `{option}`{_hint(option, known)}"
-                raise SettingsError(text)
+        if get_origin(sections[section]) is dict:
+            for name, of_one in _table(section, options, source).items():
+                _check_options(f"{section}.{name}", of_one, source, get_args(sections[section])[1])
+        else:
+            _check_options(section, options, source, sections[section])
+
+
+def _check_options(section: str, options: object, source: str, kind: type[msgspec.Struct]) -> None:
+    known = list(kind.__struct_fields__)
+    for option in _table(section, options, source):
+        if option not in known:
+            raise SettingsError(f"{source}: [{section}] has no option `{option}`{_hint(option, known)}")
+
+
+def _table(section: str, options: object, source: str) -> dict[str, Any]:
+    if not isinstance(options, dict):
+        raise SettingsError(f"{source}: `{section}` is a section: write [{section}]")
+    return options
 
 
 def _hint(name: str, known: list[str]) -> str:
@@ -100,3 +127,6 @@ def _place(text: str) -> str:
     """`Expected ... - at `$.mixer.port`` with the place in front, as the file has it."""
     found = re.fullmatch(r"(.*) - at `\$\.(\w+)(?:\.([^`]*))?`", text)
     return f"[{found[2]}] {found[3] or ''}: {found[1]}" if found else text
+
+
+_COMMAND_LINE: Final = "command line"

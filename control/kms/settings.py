@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Final
 
 import msgspec
 
@@ -13,7 +13,7 @@ from control.kms import callers
 from control.kms.limits import Rate
 from control.kms.registry import Bounds
 from control.listen import Identity, default_socket
-from control.tomlfile import LogSettings, SettingsError
+from control.tomlfile import LogSettings, SettingsError, TomlFile
 
 __all__ = ["KmsSettings", "SettingsError", "change", "load", "parse"]
 
@@ -159,30 +159,15 @@ class KmsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     log: LogSettings = LogSettings()
 
 
-def load(path: Path | None) -> KmsSettings:
-    """Read a file; all defaults if there is none.
-
-    Raises:
-        SettingsError: if it cannot be read, or says something that cannot be done.
-    """
-    return KmsSettings() if path is None else parse(tomlfile.read(path), str(path))
-
-
-def parse(text: str, source: str = "kms.toml") -> KmsSettings:
-    """Settings out of TOML text; `source` is what error messages call it. Raises `SettingsError`."""
-    return _checked(tomlfile.parse(text, source, KmsSettings), source)
-
-
-def change(settings: KmsSettings, **tables: dict[str, Any]) -> KmsSettings:
-    """Settings with some options replaced, by table. Options that are None stay. Raises `SettingsError`."""
-    return _checked(tomlfile.change(settings, tables, "command line"), "command line")
-
-
-def _checked(settings: KmsSettings, source: str) -> KmsSettings:
+def _check(settings: KmsSettings, source: str) -> None:
     tomlfile.check_tls("listen", settings.listen, source)
     try:
         settings.roles.uids()
     except ValueError:
         text = f"{source}: [roles] an identity that begins with `uid:` goes on with a number, as in `uid:1000`"
         raise SettingsError(text) from None
-    return settings
+
+
+_FILE: Final = TomlFile(KmsSettings, "kms.toml", _check)
+load, parse, change = _FILE.load, _FILE.parse, _FILE.change
+"""See `TomlFile`."""

@@ -8,18 +8,26 @@ it first, the newcomers are sent it after, and the others follow by the MKI. Oth
 for the next epoch; if too many wait, or for too long, there is one for their sake. A cohort without a
 key has nobody to disturb: it gets its first one at once.
 
+With `admission: current`, newcomers who cannot ratchet are not kept waiting: they get the key in use at once, in the
+signalling by which they come (`offered`), or by a message. They can decrypt what was sent since it came into use.
+
 Members who can ratchet and who cannot are kept apart, because one who cannot stops the ratchet for all.
 Cohorts are never merged, since a leg cannot change its cohort: a newcomer fills a gap instead.
 """
 
 from __future__ import annotations
 
-from control.rekey import bridging, rekeying
+from typing import TypeAlias
+
+from control.rekey import bridging, delivering, rekeying
 from control.rekey.book import Book
 from control.rekey.cohort import Cohort, State
-from control.rekey.epochs import STEP_MAX
+from control.rekey.epochs import STEP_MAX, generation_of, step_of
 from control.rekey.intentions import AddLeg
 from control.rekey.records import Member
+
+Holding: TypeAlias = tuple[int, int]
+"""Cohort and epoch of a key that a newcomer was told in the signalling."""
 
 
 class Rooms:
@@ -32,18 +40,47 @@ class Rooms:
         self._next = 0
         self._open: dict[bool, dict[int, Cohort]] = {False: {}, True: {}}
 
-    def place(self, name: str, ratchets: bool) -> Member:
-        """Give a newcomer a place in a cohort with room, or in a new one, on its own key."""
+    def place(self, name: str, ratchets: bool, one_key: bool, holding: Holding | None) -> Member:
+        """Give a newcomer a place, in a cohort with room or a new one; on its own key, unless it has the cohort's."""
+        told = self._told(holding)
+        if holding is not None and told is not None:
+            welcome = is_quiet(told) and holding == _key_of(told)
+            self._book.say(AddLeg(name, told.number, not welcome))
+            member = self._enter(told, name, False, one_key)
+            _note_held(self._book, member, holding, welcome)
+            return member
         ratchets = ratchets and self._book.style == "mki"
+        cohort = self._roomy(ratchets)
+        self._book.say(AddLeg(name, cohort.number))
+        return self._enter(cohort, name, ratchets, one_key)
+
+    def _told(self, holding: Holding | None) -> Cohort | None:
+        """The cohort whose key a newcomer was told, if it is in use: there it must be, be there room or not."""
+        cohort = self._book.cohorts.get(holding[0]) if holding is not None else None
+        if cohort is None or cohort.active is None or holding is None:
+            return None
+        return cohort if cohort.active.number == generation_of(holding[1]) else None
+
+    def _roomy(self, ratchets: bool) -> Cohort:
         rooms = self._open[self._kind(ratchets)]
         cohort = next(iter(rooms.values()), None)
         if cohort is None:
             cohort = rooms[self._next] = self._book.cohorts[self._next] = Cohort(self._next)
             self._next += 1
-        self._book.say(AddLeg(name, cohort.number))
-        return self._enter(cohort, name, ratchets)
+        return cohort
 
-    def adopt(self, name: str, ratchets: bool, number: int) -> Member:
+    def offered(self) -> Holding | None:
+        """A key in use, of a cohort with room, that one may be told who is about to join and cannot ratchet.
+
+        None while the next is delivered: who is told this one then is not sent that, and would miss the switch.
+        """
+        if self._book.settings.admission != "current" or not self._book.grouped:
+            return None
+        rooms = self._open[False].values()
+        ready = (cohort for cohort in rooms if is_quiet(cohort) and cohort.state is not State.DELIVERING)
+        return next(map(_key_of, ready), None)
+
+    def adopt(self, name: str, ratchets: bool, one_key: bool, number: int) -> Member:
         """A member whose leg the mixer has already: it stays in its cohort, on its own key."""
         ratchets = ratchets and self._book.style == "mki"
         cohort = self._book.cohorts.get(number)
@@ -51,10 +88,10 @@ class Rooms:
             cohort = self._book.cohorts[number] = Cohort(number)
             self._open[self._kind(ratchets)][number] = cohort
             self._next = max(self._next, number + 1)
-        return self._enter(cohort, name, ratchets)
+        return self._enter(cohort, name, ratchets, one_key)
 
-    def _enter(self, cohort: Cohort, name: str, ratchets: bool) -> Member:
-        member = cohort.members[name] = self._book.members[name] = Member(name, ratchets, cohort)
+    def _enter(self, cohort: Cohort, name: str, ratchets: bool, one_key: bool) -> Member:
+        member = cohort.members[name] = self._book.members[name] = Member(name, ratchets, one_key, cohort)
         cohort.waiting[name] = None
         cohort.plain += not ratchets
         if len(cohort.members) >= self._book.settings.room:
@@ -69,10 +106,10 @@ class Rooms:
         cohort.waiting.pop(member.name, None)
         cohort.plain -= not member.ratchets
         rooms = self._open[self._kind(member.ratchets)]
-        if cohort.members:
-            rooms.setdefault(cohort.number, cohort)
-        else:
+        if not cohort.members:
             rooms.pop(cohort.number, None)
+        elif len(cohort.members) < self._book.settings.room:
+            rooms[cohort.number] = cohort
 
     def close_all(self) -> None:
         """Forget all cohorts; their numbers never return."""
@@ -81,6 +118,29 @@ class Rooms:
 
     def _kind(self, ratchets: bool) -> bool:
         return ratchets and self._book.settings.cohort_target != 0
+
+
+def is_quiet(cohort: Cohort) -> bool:
+    """There is a key in use that nobody who left has, and the mixer has not been told to use another."""
+    key = cohort.active
+    clean = key is not None and not key.tainted and not cohort.sealed
+    return clean and cohort.state not in {State.ACTIVATING, State.RATCHETING}
+
+
+def _key_of(cohort: Cohort) -> Holding | None:
+    return (cohort.number, cohort.active.epoch) if cohort.active is not None else None
+
+
+def _note_held(book: Book, member: Member, holding: Holding, welcome: bool) -> None:
+    """It has the key in use, whatever becomes of that; it hears it unless another is about to follow."""
+    cohort, name, key = member.cohort, member.name, member.cohort.active
+    if key is None:
+        return
+    key.given[name] = step_of(holding[1])
+    if welcome:
+        key.acked[name] = None
+        del cohort.waiting[name]
+        bridging.forget(book, cohort, name)
 
 
 def can_ratchet(cohort: Cohort) -> bool:
@@ -99,6 +159,11 @@ def attend(book: Book, cohort: Cohort, now: float) -> None:
         return  # a rekey is coming; it will take them along
     if can_ratchet(cohort):
         book.alarms.set_earlier(cohort.ratchet, now + settings.join_coalesce)
+        return
+    if key is not None and cohort.plain and settings.admission == "current":
+        names = tuple(cohort.waiting)
+        cohort.waiting.clear()
+        delivering.hand_over(book, cohort, key, names, now)
         return
     if key is None or cohort.plain == 0:
         soon = max(now + settings.join_coalesce, cohort.fired + settings.t_leave_min, cohort.retry_at)

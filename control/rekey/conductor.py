@@ -3,6 +3,7 @@
     policy --intentions--> conductor --commands--> mixer
                                |----requests----> KMS
                                |----messages----> members (MIKEY), and their acknowledgements back
+               |----signals-----> members who are told keys by the signalling, and their answers back
 
 Its owner carries commands to the mixer in order, and hands replies back by their tickets; requests may take
 long, and come back in any order. Nothing here waits: every answer is an input of its own, and the policy gives
@@ -20,16 +21,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from control.rekey import intentions as want
-from control.rekey.epochs import generation_of
+from control.rekey.channels import Channels
+from control.rekey.findings import Findings
 from control.rekey.keychain import Keychain
 from control.rekey.orders import Orders
 from control.rekey.policy import Policy
-from control.rekey.post import Post
+from control.rekey.signals import OWN, Current, Signal
 from control.rekey.tickets import Counts, Joiner, NameTaken, Request, Then, Ticket
 from mixer import port
 from mixer.secret import Secret
 
-__all__ = ["Conductor", "Counts", "Joiner", "NameTaken", "Request", "Then", "Ticket"]
+__all__ = ["Conductor", "Counts", "Current", "Joiner", "NameTaken", "Request", "Signal", "Then", "Ticket"]
 
 
 @dataclass(slots=True)
@@ -38,6 +40,8 @@ class _Member:
     """Which one of that name."""
     leg: port.LegAdd | None
     """What the mixer is to be told; None once it was."""
+    apart: bool
+    """The policy does not know of it."""
     cohort: int = 0
     refused: bool = False
     """The mixer would not have its leg."""
@@ -55,7 +59,7 @@ class Conductor:
         """Members that wait for a decision of the focus; drained by it."""
         self._members: dict[str, _Member] = {}
         self._orders = Orders(keychain)
-        self._post = Post(keychain, self.counts, identity=identity.encode())
+        self._channels = Channels(keychain, self.counts, identity=identity.encode())
         self._requests: deque[Request] = deque()
         self._visits = 0
         self._carry: dict[type, Callable[[Any], None]] = {
@@ -63,18 +67,23 @@ class Conductor:
             want.RemoveLeg: self._remove_leg,
             want.Obtain: lambda wish: self._requests.append(Request(wish.cohort, wish.epoch)),
             want.Ratchet: self._ratchet,
-            want.Deliver: lambda wish: self._post.deliver(wish.cohort, wish.epoch, wish.members, wish.attempt),
+            want.Deliver: lambda wish: self._channels.deliver(wish.cohort, wish.epoch, wish.members, wish.attempt),
             want.Activate: lambda wish: self._orders.activate(wish.cohort, wish.epoch),
             want.Abort: lambda wish: self._orders.abort(wish.cohort, wish.epoch),
-            want.Retire: lambda wish: self._orders.retire(wish.cohort, wish.epoch),
+            want.Retire: self._retire,
             want.Bridge: lambda wish: self._orders.bridge(wish.cohort, wish.members, wish.on),
             want.Attention: self.attention.append,
         }
 
     # -- who comes and goes -------------------------------------------------------------------
 
-    def join(self, joiner: Joiner, now: float) -> None:
-        """Somebody comes.
+    def current(self) -> Current | None:
+        """The key in use that one who is about to join may be told (`admission: current`), if there is one."""
+        offered = self.policy.offered()
+        return self._channels.current(*offered) if offered is not None else None
+
+    def join(self, joiner: Joiner, now: float, *, holding: Current | None = None) -> None:
+        """Somebody comes. `holding`: the key that it was told, as `current` had it then.
 
         Raises:
             NameTaken: if somebody of that name is there.
@@ -82,17 +91,32 @@ class Conductor:
         """
         if joiner.name in self._members:
             raise NameTaken(joiner.name)
-        self._enter(joiner, joiner.leg)
-        self.policy.join(joiner.name, ratchets=joiner.ratchets, now=now)
+        self._enter(joiner, joiner.leg, holding.epoch if holding is not None else OWN)
+        if joiner.apart:
+            self._orders.add_apart(joiner.leg, self._visits)
+            return
+        self.policy.join(
+            joiner.name,
+            ratchets=joiner.steps,
+            one_key=joiner.signalled,
+            holding=(holding.cohort, holding.epoch) if holding is not None else None,
+            now=now,
+        )
         self._conduct()
+        if holding is not None and not self.policy.grouped:
+            self._channels.signals.recall(self._members[joiner.name].cohort)
 
-    def _enter(self, joiner: Joiner, leg: port.LegAdd | None) -> None:
-        self._post.open(joiner)
+    def _enter(self, joiner: Joiner, leg: port.LegAdd | None, holds: int = OWN) -> None:
+        self._channels.open(joiner, holds)
         self._visits += 1
-        self._members[joiner.name] = _Member(self._visits, leg)
+        self._members[joiner.name] = _Member(self._visits, leg, joiner.apart)
 
     def leave(self, member: str, now: float, *, evict: bool = False) -> None:
         """Somebody goes, or is made to."""
+        known = self._members.get(member)
+        if known is not None and known.apart:
+            self._remove_leg(want.RemoveLeg(member, bridge=False))
+            return
         self.policy.leave(member, evict=evict, now=now)
         self._conduct()
 
@@ -106,7 +130,7 @@ class Conductor:
         self._requests.clear()
         self._members.clear()
         self._orders.clear()
-        self._post.clear()
+        self._channels.clear()
         self.keychain.clear()
 
     # -- after a restart ----------------------------------------------------------------------
@@ -129,29 +153,28 @@ class Conductor:
                 the `unconfirmed`: the leg that the mixer has may be that of their former visit.
             above: an epoch that the KMS has made; those to come are above it.
         """
-        former = set() if shown is None else self.unconfirmed()
+        found = Findings(shown, joiners, set() if shown is None else self.unconfirmed())
         self.close()
-        present = {joiner.name: joiner for joiner in joiners}
-        legs = {leg.leg: leg for leg in shown.legs} if shown else {}
-        cohorts = shown.cohorts if shown else []
-        for name in (legs.keys() - present.keys()) | (legs.keys() & former):
-            self._orders.remove(name, legs.pop(name).cohort)
-        for cohort in cohorts:
-            self._orders.destroy(cohort)
-        here = [joiner for joiner in present.values() if joiner.name in legs]
-        for joiner in here:
-            self._enter(joiner, None)
-            self._settle(joiner.name, legs[joiner.name].cohort)
-        highest = generation_of(max([above, *(cohort.highest for cohort in cohorts)]))
-        placed = [(joiner.name, joiner.ratchets, legs[joiner.name].cohort) for joiner in here]
-        self.policy.resume(highest, placed, now)
+        for name, cohort in found.strangers:
+            self._orders.remove(name, cohort)
+        for status in found.cohorts:
+            self._orders.destroy(status)
+        epochs = found.epochs()
+        for joiner, cohort in found.here:
+            self._enter(joiner, None, epochs.get(cohort, OWN))
+            if not joiner.apart:
+                self._settle(joiner.name, cohort)
+        self.policy.resume(found.highest(above), found.placed(), now)
         self._conduct()
-        for name in present.keys() - legs.keys():
-            self.join(present[name], now)
+        if not self.policy.grouped:
+            for cohort in epochs:
+                self._channels.signals.recall(cohort)
+        for joiner in found.absent:
+            self.join(joiner, now)
 
     def _settle(self, member: str, cohort: int) -> None:
         self._members[member].cohort = cohort
-        self._post.place(member, cohort)
+        self._channels.place(member, cohort)
 
     # -- answers ------------------------------------------------------------------------------
 
@@ -169,7 +192,7 @@ class Conductor:
         """The mixer has done it."""
         self._orders.answered(ticket)
         if self._added(ticket) is not None and isinstance(reply, port.LegAdded):
-            self._post.hears(ticket.member, reply.stream)
+            self._channels.hears(ticket.member, reply.stream)
         elif ticket.then is Then.PREPARED:
             self.policy.key_ready(ticket.cohort, ticket.epoch, now)
         elif ticket.then is Then.SWITCHED:
@@ -191,7 +214,7 @@ class Conductor:
         elif added is not None:
             added.refused = True
             self.attention.append(want.Attention(ticket.member, "the mixer refused its leg"))
-            self.policy.leave(ticket.member, now=now)
+            self.leave(ticket.member, now)
         elif isinstance(ticket.command, port.LegRemove) and ticket.command.bridge:
             self._orders.bridge(ticket.cohort, None, True)
         self._conduct()
@@ -204,7 +227,7 @@ class Conductor:
     def happened(self, event: port.Event, now: float) -> None:
         """The mixer tells. What it destroys by itself, for its age, is lost to the policy too."""
         if isinstance(event, port.KeySwitched) and event.conference == self.conference and not event.leg:
-            self._post.switched(event)
+            self._channels.post.switched(event)
         if isinstance(event, port.KeyExpired) and event.conference == self.conference:
             self.keychain.forget(event.cohort, event.epoch)
             self.policy.key_failed(event.cohort, event.epoch, now)
@@ -212,9 +235,24 @@ class Conductor:
 
     def heard(self, member: str, octets: bytes, now: float) -> bool:
         """A message from a member, which should be an acknowledgement. False if it changes nothing."""
-        epoch = self._post.acknowledged(member, octets)
-        if epoch is None:
-            return False
+        epoch = self._channels.post.acknowledged(member, octets)
+        return epoch is not None and self._acked(member, epoch, now)
+
+    def signalled(self, member: str, epoch: int, now: float) -> bool:
+        """A member has taken what it was signalled. False if that changes nothing."""
+        return self._channels.signals.taken(member, epoch) and epoch != OWN and self._acked(member, epoch, now)
+
+    def unsignalled(self, member: str, epoch: int, now: float) -> bool:
+        """A member would not take what it was signalled, or was not reached: the policy tries again, or gives it up.
+
+        False if it was not being told that. Its own key is not tried again, so the focus is asked.
+        """
+        known = self._channels.signals.refused(member, epoch)
+        if known and epoch == OWN:
+            self.attention.append(want.Attention(member, "would not go back to its own key; it hears nothing"))
+        return known
+
+    def _acked(self, member: str, epoch: int, now: float) -> bool:
         useful = self.policy.acked(member, epoch, now)
         self._conduct()
         return useful
@@ -242,7 +280,11 @@ class Conductor:
 
     def messages(self) -> list[tuple[str, bytes]]:
         """(member, octets), since the last call."""
-        return self._post.outgoing()
+        return self._channels.post.outgoing()
+
+    def signals(self) -> list[Signal]:
+        """Keys to be signalled, since the last call."""
+        return self._channels.signals.outgoing()
 
     # -- intentions ---------------------------------------------------------------------------
 
@@ -254,16 +296,20 @@ class Conductor:
         known = self._members[wish.member]
         self._settle(wish.member, wish.cohort)
         if known.leg is not None:
-            self._orders.add(known.leg, wish.cohort, known.visit)
+            self._orders.add(known.leg, wish.cohort, known.visit, bridged=wish.bridged)
             known.leg = None
 
     def _remove_leg(self, wish: want.RemoveLeg) -> None:
         known = self._members.pop(wish.member)
-        self._post.close(wish.member)
+        self._channels.close(wish.member)
         if not known.refused:
             self._orders.remove(wish.member, known.cohort, bridge=wish.bridge)
         elif wish.bridge:
             self._orders.bridge(known.cohort, None, True)
+
+    def _retire(self, wish: want.Retire) -> None:
+        self._orders.retire(wish.cohort, wish.epoch)
+        self._channels.signals.recall(wish.cohort)
 
     def _ratchet(self, wish: want.Ratchet) -> None:
         self.keychain.derive(wish.cohort, wish.epoch)

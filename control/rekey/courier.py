@@ -11,6 +11,8 @@ import socket
 from collections.abc import Callable
 from typing import Any, Final, TypeAlias
 
+from control.rekey.signals import Signal
+
 Address: TypeAlias = tuple[str, int]
 
 SEND_BUFFER: Final = 4 << 20
@@ -66,6 +68,10 @@ class Courier(asyncio.DatagramProtocol):
             self.unsent += 1
             return
         self._transport.sendto(octets, address)
+
+    def signal(self, signal: Signal) -> None:
+        """There is no signalling here: who is keyed by it needs a carrier of its owner's."""
+        self.unsent += 1
 
     def datagram_received(self, data: bytes, addr: tuple[Any, ...]) -> None:
         member = self._member.get((addr[0], addr[1]))

@@ -170,6 +170,14 @@ def absolve(book: Book, cohort: Cohort) -> None:
             book.laggards -= 1
 
 
+def doubt(cohort: Cohort, active: Generation, dropped: Generation) -> None:
+    """A key was thrown away that members with room for one may have taken in place of the active one."""
+    for name in dropped.given:
+        member = cohort.members.get(name)
+        if member is not None and member.one_key:
+            active.acked.pop(name, None)
+
+
 def _strike(member: Member, delivery: Delivery) -> None:
     member.delivery = None
     delivery.unacked.pop(member.name, None)

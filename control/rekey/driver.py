@@ -9,7 +9,11 @@
 Everything that decides is in `policy` and `conductor`; here things are only carried. Commands go to the mixer in
 order, as many on their way as there are; a key that the KMS takes long for, or a reply of the mixer, holds nothing
 up. When the connection to the mixer breaks, conferences go on without us; we connect again, ask what there is, and
-begin anew with it. So we do if the conference is gone, or the KMS has made epochs that we do not know of.
+begin anew with it. So we do if the conference is gone, or the KMS has made epochs that we do not know of; and from
+the first if this focus has restarted, and the conference lived on (`adopt`).
+
+Keys go to members over UDP (`courier`), unless the owner has a `carrier` of its own: then it hands answers back by
+`heard`, `signalled` and `unsignalled`.
 """
 
 from __future__ import annotations
@@ -17,6 +21,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
+from enum import Enum, auto
 from typing import Final, TypeAlias, cast
 
 import msgspec
@@ -24,16 +29,21 @@ import structlog
 
 from control.client import Disconnected, MixerClient
 from control.errors import ControlError
-from control.messages import NodeInfo
-from control.rekey.conductor import Conductor, Joiner, Request, Ticket
+from control.rekey.arrivals import Arrivals
+from control.rekey.carrier import Carrier
+from control.rekey.conductor import Conductor, Current, Joiner, Request, Ticket
 from control.rekey.courier import Address, Courier
+from control.rekey.errands import Errands
 from control.rekey.keysource import EpochsMade, KeySource, KmsKeys
+from control.rekey.venue import Venue
 from mixer import port
 
-__all__ = ["Driver", "KeySource", "KmsKeys", "Renew"]
+__all__ = ["Carrier", "Driver", "KeySource", "KmsKeys", "Renew"]
 
 RETRY_S: Final = 0.5
 """From one attempt to reach the mixer to the next."""
+ENTER_S: Final = 5.0
+"""So long may the mixer take to add a leg."""
 
 
 Renew: TypeAlias = Callable[[Iterable[str]], Awaitable[list[Joiner]]]
@@ -42,71 +52,153 @@ leaves. May raise `ControlError`, and is asked again then."""
 Calls: TypeAlias = deque[tuple[Ticket, "asyncio.Task[msgspec.Struct]"]]
 
 
+class _End(Enum):
+    """How a driver is to end."""
+
+    STOP = auto()
+    """The mixer goes on with the conference."""
+    CLOSE = auto()
+    """The conference is no more."""
+
+
 class Driver:
     """Drives one conference."""
 
-    def __init__(self, conductor: Conductor, mixer: MixerClient, keys: KeySource, *, renew: Renew) -> None:
-        """`mixer`: a client of its own, connected; the conference is on it already."""
+    def __init__(
+        self,
+        conductor: Conductor,
+        mixer: MixerClient,
+        keys: KeySource,
+        *,
+        renew: Renew,
+        carrier: Carrier | None = None,
+        create: port.ConferenceCreate | None = None,
+    ) -> None:
+        """`mixer`: a client of its own, connected; the conference is on it already, unless `adopt` is called.
+
+        Args:
+            carrier: UDP if omitted.
+            create: how the conference is made when it has to be, with group keying.
+        """
         self.conductor = conductor
-        self.courier = Courier(self._hear)
+        self.courier = Courier(self.heard)
         self.changed = asyncio.Condition()
         """Notified whenever something was carried out, for those who wait for a state."""
+        self._carrier: Carrier = carrier or self.courier
         self._mixer, self._keys, self._renew = mixer, keys, renew
+        self._venue = Venue(mixer, create or _plain(conductor))
+        self._arrivals = Arrivals()
         self._joiners: dict[str, Joiner] = {}
+        self._adopting = False
+        self._begun = asyncio.Event()
+        self._end: _End | None = None
         self._boot = ""
         """Life of the mixer that has the conference."""
         self._above, self._behind = 0, False
         """The highest epoch that the KMS refused to go below; we are not above it yet."""
         self._work = asyncio.Event()
-        self._errands: set[asyncio.Task[None]] = set()
+        self._errands = Errands(conductor.conference)
 
     async def open(self, host: str = "0.0.0.0", number: int = 0) -> Address:
-        """Open the key channel; returns its address. Raises `OSError`."""
+        """Open the key channel over UDP; returns its address. Raises `OSError`."""
         return await self.courier.open(host, number)
 
+    def adopt(self, joiners: Iterable[Joiner] = ()) -> None:
+        """This focus has restarted: before `run`, say who of the conference is known to it.
+
+        The mixer's other legs are removed, and all its group keys of the conference destroyed. If it has none of that
+        name, it is made.
+        """
+        self._adopting = True
+        for joiner in joiners:
+            self._joiners[joiner.name] = joiner
+
     async def run(self) -> None:
-        """Drive until cancelled; all keys here are wiped then.
+        """Drive until cancelled, stopped, or the conference is closed; all keys here are wiped then.
 
         Raises:
             ControlError: if the mixer cannot be reached to begin with.
         """
         try:
-            self._boot = (await self._mixer.call(NodeInfo())).boot_id
-            await self._listen()
-            while True:
+            await self._begin()
+            while self._end is None:
                 try:
                     await self._drive()
                 except Disconnected as lost:
                     _log.warning("mixer_lost", conference=self.conductor.conference, reason=str(lost))
                     await self._recover()
+            if self._end is _End.CLOSE:
+                await self._close_conference()
         finally:
             self.courier.close()
             self.conductor.close()
-            for errand in self._errands:
-                errand.cancel()
-            await asyncio.gather(*self._errands, return_exceptions=True)
+            await self._errands.close()
+
+    async def begun(self) -> None:
+        """Return when the conference is there; after `adopt` nobody may join before."""
+        await self._begun.wait()
+
+    def stop(self) -> None:
+        """Let `run` return. The mixer goes on with the conference."""
+        self._end = self._end or _End.STOP
+        self._work.set()
+
+    def close_conference(self) -> None:
+        """Let `run` destroy the conference on the mixer, tell the KMS, and return."""
+        self._end = _End.CLOSE
+        self._work.set()
 
     # -- who comes and goes -------------------------------------------------------------------
 
-    def join(self, joiner: Joiner, address: Address) -> None:
-        """A member comes; `address`: where it takes key messages.
+    def admit(self) -> Current | None:
+        """The key in use, to be told to one who is about to join (`admission: current`), if there is one."""
+        return self.conductor.current()
+
+    def join(self, joiner: Joiner, address: Address | None = None, *, holding: Current | None = None) -> None:
+        """A member comes.
+
+        Args:
+            address: where it takes key messages over UDP.
+            holding: the key that it was told, as `admit` had it then.
 
         Raises:
             NameTaken: if somebody of that name is there.
             MikeyError: if its PSK is too short.
         """
-        self.conductor.join(joiner, self._now())
+        self.conductor.join(joiner, self._now(), holding=holding)
         self._joiners[joiner.name] = joiner
-        self.courier.know(joiner.name, address)
-        self._run_errand(self._keys.admit(self.conductor.conference, joiner.name))
+        if address is not None:
+            self.courier.know(joiner.name, address)
+        self._errands.run(self._keys.admit(self.conductor.conference, joiner.name))
         self._flush()
+
+    async def enter(self, joiner: Joiner, *, holding: Current | None = None) -> port.LegAdded:
+        """A member comes (`join`); returns when the mixer has added its leg.
+
+        Raises:
+            ControlError: if the mixer will not have it, or cannot be reached now; it has left again then.
+            NameTaken, MikeyError: as `join` does.
+        """
+        added = self._arrivals.expect(joiner.name)
+        try:
+            self.join(joiner, holding=holding)
+            async with asyncio.timeout(ENTER_S):
+                return await added
+        except TimeoutError:
+            self.leave(joiner.name)
+            raise Disconnected("the mixer does not answer now") from None
+        except ControlError:
+            self.leave(joiner.name)
+            raise
+        finally:
+            self._arrivals.forget(joiner.name)
 
     def leave(self, member: str, *, evict: bool = False) -> None:
         """A member goes. One whose leg the mixer refused (`Attention`) goes this way too."""
         self._joiners.pop(member, None)
         self.conductor.leave(member, self._now(), evict=evict)
         self.courier.forget(member)
-        self._run_errand(self._keys.expel(self.conductor.conference, member))
+        self._errands.run(self._keys.expel(self.conductor.conference, member))
         self._flush()
 
     def closing(self) -> None:
@@ -114,17 +206,43 @@ class Driver:
         self.conductor.closing(self._now())
         self._flush()
 
+    # -- answers of members -------------------------------------------------------------------
+
+    def heard(self, member: str, octets: bytes) -> None:
+        """A MIKEY message came from a member."""
+        self.conductor.heard(member, octets, self._now())
+        self._flush()
+
+    def signalled(self, member: str, epoch: int) -> None:
+        """A member has taken the key that it was signalled."""
+        self.conductor.signalled(member, epoch, self._now())
+        self._flush()
+
+    def unsignalled(self, member: str, epoch: int) -> None:
+        """A member would not take it, or was not reached."""
+        self.conductor.unsignalled(member, epoch, self._now())
+        self._flush()
+
     # -- the loop -----------------------------------------------------------------------------
 
+    async def _begin(self) -> None:
+        self._boot = await self._venue.boot()
+        if self._adopting:
+            for name in self._joiners:
+                self._errands.run(self._keys.admit(self.conductor.conference, name))
+            await self._begin_anew(self._boot)
+        await self._venue.listen()
+        self._begun.set()
+
     async def _drive(self) -> None:
-        """Carry commands to the mixer, and keep time.
+        """Carry commands to the mixer, and keep time, until we are to end.
 
         Commands leave in order without waiting for each other's replies, which come in the same order.
         """
         hearing = asyncio.create_task(self._hear_events())
         calls: Calls = deque()
         try:
-            while not hearing.done() and not self._behind:
+            while not hearing.done() and not self._behind and self._end is None:
                 if self._take(calls):
                     async with self.changed:
                         self.changed.notify_all()
@@ -141,6 +259,8 @@ class Driver:
             ends = await asyncio.gather(*pending, return_exceptions=True)
         if isinstance(ends[0], Exception):
             raise ends[0]  # a fault of ours: not to be taken for the end of a connection
+        if self._end is not None:
+            return
         raise Disconnected("the KMS has gone ahead of us" if self._behind else "the mixer tells nothing any more")
 
     async def _wait(self, hearing: asyncio.Task[None], calls: Calls) -> None:
@@ -169,7 +289,9 @@ class Driver:
                 if error.refusal is port.Refusal.UNKNOWN_CONFERENCE:
                     raise Disconnected("the conference is gone") from None
                 self.conductor.refused(ticket, self._now())
+                self._arrivals.answered(ticket.command, error)
             else:
+                self._arrivals.answered(ticket.command, cast(port.Reply, reply))
                 self.conductor.replied(ticket, cast(port.Reply, reply), self._now())
             self._flush()
         return taken
@@ -180,54 +302,26 @@ class Driver:
                 self.conductor.happened(event, self._now())
                 self._flush()
 
-    async def _listen(self) -> None:
-        await self._mixer.subscribe(("key_expired", "key_switched"), conference=self.conductor.conference)
-
     async def _recover(self) -> None:
         """Reach the mixer again, whichever life of it, and begin anew with what it has. Goes on until it has."""
-        while True:
-            await self._mixer.close()
+        while self._end is None:
             try:
-                await self._mixer.connect()
-                boot = (await self._mixer.call(NodeInfo())).boot_id
-                await self._begin_anew(boot)
-                await self._listen()
+                await self._begin_anew(await self._venue.reach())
+                await self._venue.listen()
                 return
             except ControlError as error:
                 _log.warning("not_recovered", conference=self.conductor.conference, reason=str(error))
                 await asyncio.sleep(RETRY_S)
 
     async def _begin_anew(self, boot: str) -> None:
-        shown = await self._shown() if boot == self._boot else None
+        shown = await self._venue.shown() if boot == self._boot else None
         if shown is None:
             self._boot = ""  # until all is done: what was made must not pass for ours if this is interrupted
-            await self._make_conference()
+            await self._venue.make()
         await self._refresh(list(self._joiners) if shown is None else self.conductor.unconfirmed())
         self._boot, self._behind = boot, False
         self.conductor.recover(shown, self._joiners.values(), self._now(), above=self._above)
         self._flush()
-
-    async def _shown(self) -> port.ConferenceStatus | None:
-        """The conference, unless somebody else has destroyed it."""
-        try:
-            return await self._mixer.call(port.ConferenceShow(conference=self.conductor.conference))
-        except ControlError as error:
-            if error.refusal is not port.Refusal.UNKNOWN_CONFERENCE:
-                raise
-            return None
-
-    async def _make_conference(self) -> None:
-        """Empty, whatever an attempt before this one has left."""
-        name = self.conductor.conference
-        style: port.SwitchStyle = "mki" if self.conductor.keychain.named else "ssrc"
-        create = port.ConferenceCreate(conference=name, keying="group", style=style)
-        try:
-            await self._mixer.call(create)
-        except ControlError as error:
-            if error.refusal is not port.Refusal.DUPLICATE_CONFERENCE:
-                raise
-            await self._mixer.call(port.ConferenceDestroy(conference=name))
-            await self._mixer.call(create)
 
     async def _refresh(self, names: Iterable[str]) -> None:
         """Have members signalled anew. Who comes or goes meanwhile has come or gone."""
@@ -243,18 +337,33 @@ class Driver:
             else:
                 self.leave(name)
 
-    # -- what leaves --------------------------------------------------------------------------
+    async def _close_conference(self) -> None:
+        """The mixer may be gone, and the conference with it: the KMS is told in any case."""
+        conference = self.conductor.conference
+        await self._errands.close()
+        for what in (self._destroy(), self._keys.close(conference)):
+            try:
+                await what
+            except ControlError as error:
+                _log.warning("not_closed", conference=conference, reason=str(error))
 
-    def _hear(self, member: str, octets: bytes) -> None:
-        self.conductor.heard(member, octets, self._now())
-        self._flush()
+    async def _destroy(self) -> None:
+        try:
+            await self._venue.destroy()
+        except Disconnected:
+            await self._venue.reach()
+            await self._venue.destroy()
+
+    # -- what leaves --------------------------------------------------------------------------
 
     def _flush(self) -> None:
         """Send what is to be sent, ask for what is wanted; commands wait for their turn."""
         for name, octets in self.conductor.messages():
-            self.courier.send(name, octets)
+            self._carrier.send(name, octets)
+        for signal in self.conductor.signals():
+            self._carrier.signal(signal)
         for request in self.conductor.requests():
-            self._run_errand(self._obtain(request))
+            self._errands.run(self._obtain(request))
         self._work.set()
 
     async def _obtain(self, request: Request) -> None:
@@ -270,22 +379,14 @@ class Driver:
             conductor.made(request, secret, self._now())
         self._flush()
 
-    def _run_errand(self, errand: Awaitable[None]) -> None:
-        """Have something done at the KMS beside everything else."""
-
-        async def run() -> None:
-            try:
-                await errand
-            except ControlError as error:
-                _log.warning("kms_refused", conference=self.conductor.conference, reason=str(error))
-
-        task = asyncio.create_task(run())
-        self._errands.add(task)
-        task.add_done_callback(self._errands.discard)
-
     @staticmethod
     def _now() -> float:
         return asyncio.get_running_loop().time()
+
+
+def _plain(conductor: Conductor) -> port.ConferenceCreate:
+    style: port.SwitchStyle = "mki" if conductor.keychain.named else "ssrc"
+    return port.ConferenceCreate(conference=conductor.conference, keying="group", style=style)
 
 
 _log: structlog.typing.FilteringBoundLogger = structlog.get_logger("rekey")

@@ -22,6 +22,8 @@ class AddLeg(_Value, frozen=True, gc=False):
 
     member: str
     cohort: int
+    bridged: bool = True
+    """False: under the cohort's key in use, which the member was told in the signalling."""
 
 
 class RemoveLeg(_Value, frozen=True, gc=False):

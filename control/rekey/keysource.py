@@ -49,6 +49,10 @@ class KeySource(Protocol):
         """A member may have none any more. Raises `ControlError`."""
         ...
 
+    async def close(self, conference: str) -> None:
+        """A conference is no more, nor are its keys. Raises `ControlError`."""
+        ...
+
 
 @dataclass(slots=True)
 class _Conference:
@@ -98,6 +102,19 @@ class KmsKeys:
         known.owed.append((False, member))
         await self._tell(conference)
 
+    async def close(self, conference: str) -> None:
+        self._conferences.pop(conference, None)
+        async with self._lock:
+            try:
+                await self._connect()
+                await self._client.close_conference(conference)
+            except Disconnected:
+                await self._forget()
+                raise
+            except ControlError as error:
+                if error.refusal is not Refusal.NOT_AUTHORISED:  # nothing of that name is known there
+                    raise
+
     def _of(self, conference: str) -> _Conference:
         return self._conferences.setdefault(conference, _Conference())
 
@@ -106,9 +123,7 @@ class KmsKeys:
         known = self._of(conference)
         async with self._lock:
             try:
-                if not self._connected:
-                    await self._client.connect()
-                    self._connected = True
+                await self._connect()
                 if not known.registered:
                     await self._register(conference, known)
                 while known.owed:
@@ -120,6 +135,11 @@ class KmsKeys:
                 self._note(conference, error)
                 raise
             return self._connections
+
+    async def _connect(self) -> None:
+        if not self._connected:
+            await self._client.connect()
+            self._connected = True
 
     async def _register(self, conference: str, known: _Conference) -> None:
         """Make a conference known, with its members, unless the KMS has it from us already.

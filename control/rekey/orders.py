@@ -40,18 +40,18 @@ class Orders:
 
     # -- legs ---------------------------------------------------------------------------------
 
-    def add(self, leg: port.LegAdd, cohort: int, visit: int) -> None:
-        """Put a leg into a cohort, on its own key. The mixer removes none by itself: one that is missing would make
-        it refuse every list of legs that names it."""
-        wish = msgspec.structs.replace(
-            leg,
-            conference=self._conference,
-            keying="group",
-            cohort=cohort,
-            bridged=True,
-            remove_on_timeout=False,
-        )
-        self._tickets.append(Ticket(wish, Then.ADDED, cohort, member=leg.leg, visit=visit))
+    def add(self, leg: port.LegAdd, cohort: int, visit: int, *, bridged: bool) -> None:
+        """Put a leg into a cohort. The mixer removes none by itself: one that is missing would make it refuse every
+        list of legs that names it."""
+        self._add(msgspec.structs.replace(leg, keying="group", cohort=cohort, bridged=bridged), visit)
+
+    def add_apart(self, leg: port.LegAdd, visit: int) -> None:
+        """Put a leg into the conference that hears no group key, ever."""
+        self._add(msgspec.structs.replace(leg, keying="unique", cohort=0, bridged=False), visit)
+
+    def _add(self, leg: port.LegAdd, visit: int) -> None:
+        wish = msgspec.structs.replace(leg, conference=self._conference, remove_on_timeout=False)
+        self._tickets.append(Ticket(wish, Then.ADDED, wish.cohort, member=leg.leg, visit=visit))
 
     def remove(self, leg: str, cohort: int, *, bridge: bool = False) -> None:
         """Take a leg out, and in the same step bridge its cohort."""

@@ -12,6 +12,7 @@ the size of one cohort, never on that of the conference.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Literal, NamedTuple, TypeAlias
 
 from control.rekey import admission, bridging, delivering, departures, rekeying
 from control.rekey.alarms import Alarm, Kind
@@ -20,6 +21,18 @@ from control.rekey.cohort import Cohort, Move, State
 from control.rekey.epochs import generation_of
 from control.rekey.intentions import Abort, Exposure, Intention
 from control.rekey.settings import Mode, RekeySettings, Style
+
+Keying: TypeAlias = Literal["group", "own"]
+
+
+class Present(NamedTuple):
+    """A member whose leg the mixer has already."""
+
+    name: str
+    ratchets: bool
+    cohort: int
+    """That the mixer has its leg in."""
+    one_key: bool = False
 
 
 class Policy:
@@ -41,14 +54,28 @@ class Policy:
     # -----------------------------------------------------------------------------------------
     # Members
 
-    def join(self, member: str, *, ratchets: bool, now: float) -> None:
-        """A member came. `ratchets`: it can derive the next step of a key (`control.rekey.ratchet`)."""
+    def join(
+        self,
+        member: str,
+        *,
+        ratchets: bool,
+        now: float,
+        one_key: bool = False,
+        holding: admission.Holding | None = None,
+    ) -> None:
+        """A member came.
+
+        Args:
+            ratchets: it can derive the next step of a key (`control.rekey.ratchet`).
+            one_key: it forgets a key when it takes another.
+            holding: a key that it was told already, as `offered`.
+        """
         book = self._book
         if member in book.members:
             book.ignore(Ignored.DUPLICATE_JOIN)
             return
         book.counts.joins += 1
-        placed = self._rooms.place(member, ratchets)
+        placed = self._rooms.place(member, ratchets, one_key, holding)
         book.closing.grown(len(book.members))
         if not book.grouped and self._wanted() == "group":
             self._change_to_group(now)
@@ -99,7 +126,7 @@ class Policy:
         """The conference ends: rekey less often, and in mode `auto` never change to group keys again."""
         self._book.closing.told = True
 
-    def resume(self, highest_generation: int, members: Iterable[tuple[str, bool, int]], now: float) -> None:
+    def resume(self, highest_generation: int, members: Iterable[Present], now: float) -> None:
         """The focus or the mixer has restarted: everybody on own keys, and one rekey of every cohort.
 
         A mixer that lived on must first forget all group keys of the conference, for nobody is left who knows
@@ -107,8 +134,7 @@ class Policy:
 
         Args:
             highest_generation: that anybody has seen; what follows is above it.
-            members: who is in the conference now, each with whether it can ratchet, and the cohort that the
-                mixer has its leg in. They stay there; nothing is said of them.
+            members: who is in the conference now. They stay in their cohorts; nothing is said of them.
         """
         book = self._book
         for cohort in book.cohorts.values():
@@ -119,11 +145,11 @@ class Policy:
         self._rooms.close_all()
         book.bridged = book.laggards = 0
         book.generation = max(book.generation, highest_generation)
-        for member, ratchets, number in members:
-            if member in book.members:
+        for name, ratchets, number, one_key in members:
+            if name in book.members:
                 book.ignore(Ignored.DUPLICATE_JOIN)
             else:
-                self._rooms.adopt(member, ratchets, number)
+                self._rooms.adopt(name, ratchets, one_key, number)
         book.closing.grown(len(book.members))
         book.grouped = self._wanted() == "group"
         if book.grouped:
@@ -210,6 +236,22 @@ class Policy:
         """How long those who held a key could still listen after they left, as far as it is known; drained."""
         drained, self._book.exposures = self._book.exposures, []
         return drained
+
+    def offered(self) -> admission.Holding | None:
+        """Cohort and epoch of a key that may be told to one who is about to join, if there is such a key."""
+        return self._rooms.offered()
+
+    @property
+    def grouped(self) -> bool:
+        """Group keys are wanted."""
+        return self._book.grouped
+
+    def keying_of(self, member: str) -> Keying:
+        """What a member hears under."""
+        known = self._book.members.get(member)
+        if known is None or member in known.cohort.bridged or known.cohort.active is None:
+            return "own"
+        return "group"
 
     def facts(self, now: float) -> Facts:
         """The state in numbers, for metrics."""

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from control.mikey.errors import MikeyError
 from control.mikey.psk import Sender
 from control.rekey.keychain import Keychain
-from control.rekey.tickets import Counts, Joiner
+from control.rekey.tickets import Counts
 from mixer import port
+from mixer.secret import Secret
 
 
 @dataclass(slots=True)
@@ -44,16 +45,16 @@ class Post:
         self._positions: dict[int, dict[int, port.StreamPosition]] = {}
         """Where the streams of a cohort, by SSRC, stood at its last switch."""
 
-    def open(self, joiner: Joiner) -> None:
+    def open(self, member: str, psk: Secret, *, ratchets: bool) -> None:
         """A member comes. Raises `MikeyError` if its PSK is too short."""
         sender = Sender(
-            joiner.psk,
+            psk,
             identity=self._identity,
-            peer=joiner.name.encode(),
+            peer=member.encode(),
             csb_id=self._keychain.csb_id,
             rand=self._keychain.rand,
         )
-        self._boxes[joiner.name] = _Box(joiner.ratchets, sender)
+        self._boxes[member] = _Box(ratchets, sender)
 
     def close(self, member: str) -> None:
         """A member is gone: what lies here for it is not sent any more."""
@@ -67,6 +68,9 @@ class Post:
         self._outgoing.clear()
         self._positions.clear()
 
+    def __contains__(self, member: str) -> bool:
+        return member in self._boxes
+
     def place(self, member: str, cohort: int) -> None:
         """A member's leg is in that cohort."""
         self._boxes[member].cohort = cohort
@@ -78,6 +82,10 @@ class Post:
     def switched(self, event: port.KeySwitched) -> None:
         """Where streams stood at a switch is what later pushes tell: for one who begins then, or lost count."""
         self._positions[event.cohort] = {position.ssrc: position for position in event.streams}
+
+    def streams_of(self, cohort: int) -> list[port.StreamPosition]:
+        """Where the streams of a cohort stood at its last switch."""
+        return list(self._positions.get(cohort, {}).values())
 
     def deliver(self, cohort: int, epoch: int, members: tuple[str, ...], attempt: int) -> None:
         """Send a key. What is sent again is sent as it was, and its acknowledgement is the same."""

@@ -19,11 +19,13 @@ NEVER: Final = float("-inf")
 class Member:
     """One member of the conference."""
 
-    __slots__ = ("awaited", "cohort", "delivery", "lag_since", "lagging", "name", "ratchets", "told")
+    __slots__ = ("awaited", "cohort", "delivery", "lag_since", "lagging", "name", "one_key", "ratchets", "told")
 
-    def __init__(self, name: str, ratchets: bool, cohort: Cohort) -> None:
+    def __init__(self, name: str, ratchets: bool, one_key: bool, cohort: Cohort) -> None:
         self.name = name
         self.ratchets = ratchets
+        self.one_key = one_key
+        """It forgets a key when it takes another, be it of use or not."""
         self.cohort = cohort
         self.delivery: Delivery | None = None
         """The message that it has not acknowledged."""

@@ -89,8 +89,7 @@ def complete_if_done(book: Book, cohort: Cohort, now: float) -> None:
 def complete(book: Book, cohort: Cohort, key: Generation, now: float) -> None:
     """All have acknowledged the pending key, or have had their time: switch without the rest."""
     cohort.move(Move.COMPLETE)
-    if cohort.delivery is not None:
-        bridging.bridge(book, cohort, cohort.delivery.unacked, now)
+    bridging.bridge(book, cohort, [name for name in cohort.members if name not in key.acked], now)
     book.say(Activate(cohort.number, key.epoch))
     book.alarms.set(cohort.answer, now + book.settings.answer_timeout)
 
@@ -221,6 +220,8 @@ def _throw_away(book: Book, cohort: Cohort, *, tell: bool) -> None:
     cohort.pending = None
     cohort.aborted.append(key.number)
     delivering.cancel(cohort)
+    if cohort.active is not None:
+        delivering.doubt(cohort, cohort.active, key)
     bridging.dismiss(book, cohort)
     if tell:
         book.say(Abort(cohort.number, key.epoch))

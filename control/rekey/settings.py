@@ -55,6 +55,10 @@ class RekeySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """Legs on own keys at a time, up to which a leave may bridge its cohort. Beyond, a leave is covered by the
     rekey alone. 1500 are 6 % of a core (measured in docs/rekeying.md): raise it where cores are idle. A failing KMS
     asks nobody."""
+    admission: Literal["own", "current"] = "own"
+    """How one is let in who cannot ratchet. `own`: it waits on its own key for the next epoch, and can decrypt nothing
+    that was sent before it came. `current`: it is given the key in use at once, in the signalling if it can be; that
+    costs nobody a message, but it can decrypt what was sent since that key came into use, if it has captured it."""
     join_coalesce: Seconds = 0.1
     """Joins within this time share one ratchet step. A generation has 255; members follow 8 at a time."""
     promote_legs: Count = 64
@@ -63,7 +67,8 @@ class RekeySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     cost about n * n / (2 * promote_legs) on top of one each."""
     promote_s: Seconds = 30.0
     """So long they wait at most. In style `ssrc`, a leg that has no key of its own hears nothing until then: set a
-    few seconds there, and pay a rekey of the cohort for every such time with a join in it."""
+    few seconds there, and pay a rekey of the cohort for every such time with a join in it. A phone that is keyed by
+    the signalling has one, and can wait. Nobody waits with `admission` `current`."""
     epoch_max_age: Wait = 300.0
     """A key is replaced at this age, or up to a quarter sooner, so that cohorts take turns."""
     answer_timeout: Wait = 5.0

@@ -16,18 +16,37 @@ from mixer.secret import Secret
 class Joiner:
     """Who comes: its leg as the mixer is to be told, and how keys reach it.
 
-    `leg` needs `tx`, its own key: everybody begins on it. Cohort and bridge are filled in here, and the mixer removes
-    no leg by itself: one that is missing would make it refuse every list of legs that names it.
+    `leg` needs `tx`, its own key: everybody begins on it, unless its keys are made by DTLS. Keying, cohort and bridge
+    are filled in here, and the mixer removes no leg by itself: one that is missing would make it refuse every list of
+    legs that names it.
     """
 
     leg: port.LegAdd
-    psk: Secret
-    """Pre-shared with the focus, for MIKEY."""
+    psk: Secret | None
+    """Pre-shared with the focus, for MIKEY. None: its keys go with the signalling, and it holds one at a time."""
     ratchets: bool = True
+    """It derives the next step of a key, if it has a `psk`."""
+    follows: bool = True
+    """It takes the next key. False: it has an own key for life (its leg is keyed `unique`), and is never told one."""
 
     @property
     def name(self) -> str:
         return self.leg.leg
+
+    @property
+    def signalled(self) -> bool:
+        """Its keys go with the signalling."""
+        return self.psk is None and self.follows
+
+    @property
+    def steps(self) -> bool:
+        """It derives the next step of a key."""
+        return self.ratchets and not self.signalled
+
+    @property
+    def apart(self) -> bool:
+        """In the conference, and at the KMS, but nothing that the policy has to think of."""
+        return not self.follows
 
 
 class NameTaken(ValueError):
@@ -73,6 +92,8 @@ class Counts:
 
     messages: int = 0
     octets: int = 0
+    signals: int = 0
+    """Keys that went with the signalling."""
     acks: int = 0
     bad_acks: int = 0
     """Forged, replayed, malformed, or from nobody we know."""

@@ -138,7 +138,7 @@ class FakeMixer:
         self._known(command.conference)
         if command.leg in self.legs:
             raise PortError(Refusal.DUPLICATE_LEG, f"{command.leg} exists")
-        if command.rx is None and not command.clear:
+        if command.rx is None and not (command.clear or command.dtls):
             raise PortError(Refusal.KEY_MISSING, "give the leg keys, or say `clear`")
         for key in (command.rx, command.tx):
             if key is not None:

@@ -8,7 +8,7 @@ import aiohttp
 import pytest
 
 from control.director import Director
-from control.http import HttpError, HttpServer
+from control.http import HttpError, of_mixer
 from tests.control.fakes import FakeMixer
 
 
@@ -19,7 +19,7 @@ class Pages:
         self.mixer = FakeMixer()
         self.ticks = True
         self.director = Director(self.mixer)
-        self.server = HttpServer(self.director, pause=self._pause)
+        self.server = of_mixer(self.director, self._pause)
         self.port = 0
 
     async def _pause(self, _seconds: float) -> None:
@@ -73,4 +73,4 @@ async def test_not_healthy_while_it_drains(pages: Pages) -> None:
 
 async def test_a_port_that_is_taken(pages: Pages) -> None:
     with pytest.raises(HttpError, match="cannot serve HTTP at"):
-        await HttpServer(pages.director).start("127.0.0.1", pages.port)
+        await of_mixer(pages.director).start("127.0.0.1", pages.port)

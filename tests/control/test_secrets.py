@@ -10,7 +10,7 @@ import structlog
 
 from control import logs
 from control.errors import ControlError
-from control.http import HttpServer
+from control.http import of_mixer
 from control.messages import NodeAudit
 from mixer import port
 from mixer.secret import Secret
@@ -114,7 +114,7 @@ async def test_metrics_and_audit_hold_no_key(make_house: MakeHouse) -> None:
     key = fresh_key()
     mixer = await house.client()
     await mixer.call(port.ConferenceCreate(conference="room", keying="group", key=key))
-    assert HttpServer(house.server.director)
+    assert of_mixer(house.server.director)
     audit = repr(await mixer.call(NodeAudit())).encode()
     for spelling in spellings(key.secret.reveal()):
         assert spelling not in audit

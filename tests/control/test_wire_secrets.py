@@ -20,7 +20,7 @@ import pytest
 from control import envelope
 from control.client import MixerClient
 from control.errors import REFUSAL_CODES, ControlError
-from control.http import HttpServer
+from control.http import of_mixer
 from control.keywrap import Wrapper
 from control.server import ControlServer
 from mixer import port
@@ -224,7 +224,7 @@ async def _raw(path: Path) -> Raw:
 async def test_no_octet_of_a_key_is_seen(tmp_path: Path, log: io.StringIO) -> None:
     async with stage(tmp_path) as here:
         await a_whole_life(here)
-        here.shown.append(repr(vars(here.server.director)) + repr(wrapper()) + repr(HttpServer(here.server.director)))
+        here.shown.append(repr(vars(here.server.director)) + repr(wrapper()) + repr(of_mixer(here.server.director)))
     everything = here.secrets | {"the key-encryption key": KEK}
     assert len(everything) > 15
     assert here.proxy.asked.count(b'"kek":"k1"') > 20, "the keys were on this wire"

@@ -126,14 +126,14 @@ def free_port_pair() -> int:
 def write_pcap(path: Path, datagrams: list[Datagram], source: int, destination: int) -> None:
     """A capture file of these datagrams between two ports of 127.0.0.1; no privilege is needed so.
 
-    Link type 101: each record is an IPv4 packet with a UDP datagram in it.
+    Link type 1, Ethernet, the only one that all readers know: SIPp takes no bare IPv4 packets.
     """
     with path.open("wb") as capture:
-        capture.write(struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, 101))
+        capture.write(struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, 1))
         loopback = bytes([127, 0, 0, 1])
         for at_s, octets in datagrams:
             udp = struct.pack("!HHHH", source, destination, 8 + len(octets), 0) + octets
             ip = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + len(udp), 0, 0, 64, 17, 0, loopback, loopback)
             seconds, microseconds = divmod(round(at_s * 1e6), 1_000_000)
-            size = len(ip) + len(udp)
-            capture.write(struct.pack("<IIII", seconds, microseconds, size, size) + ip + udp)
+            frame = bytes(12) + b"\x08\x00" + ip + udp
+            capture.write(struct.pack("<IIII", seconds, microseconds, len(frame), len(frame)) + frame)

@@ -278,6 +278,9 @@ async def test_a_kms_that_refuses_leaves_everybody_on_own_keys(tmp_path: Path) -
         async def expel(self, *_: object) -> None:
             raise ControlError(2001, "not you")
 
+        async def close(self, *_: object) -> None:
+            raise ControlError(2001, "not you")
+
     async with world(tmp_path, Refusing()) as one:
         ann = await one.join("ann")
         await ann.until(lambda: len(ann.heard) > 20)

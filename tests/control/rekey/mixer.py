@@ -54,9 +54,10 @@ class ModelMixer:
             keys.prepared.clear()
             keys.active = keys.asked = None
 
-    def add(self, name: str, cohort: int) -> None:
-        self.legs[name] = Leg(cohort)
-        self.keys.setdefault(cohort, CohortKeys())
+    def add(self, name: str, cohort: int, bridged: bool) -> None:
+        keys = self.keys.setdefault(cohort, CohortKeys())
+        assert bridged or keys.active, "a leg that is not bridged needs a key"
+        self.legs[name] = Leg(cohort, bridged)
 
     def remove(self, name: str, bridge: bool) -> None:
         leg = self.legs.pop(name)

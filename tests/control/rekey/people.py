@@ -14,6 +14,11 @@ class Person:
     name: str
     joined: float
     ratchets: bool = True
+    one_key: bool = False
+    hand: int = 0
+    """Generation of the key that it took last: all that one has who holds one key. 0 is its own."""
+    busy: float = 0.0
+    """Until then the signalling tells it a key: one at a time, in order."""
     cohort: int = -1
     sent: dict[int, int] = field(default_factory=dict)
     """By generation, the lowest step that it was sent."""
@@ -26,6 +31,17 @@ class Person:
     """It still can."""
     forgotten: bool = False
     """The focus restarted after it left: nobody keeps its account."""
+
+    def take(self, epoch: int) -> None:
+        """It was told a key before it came."""
+        self.hand = generation_of(epoch)
+        self.sent[self.hand] = step_of(epoch)
+        self.say(epoch)
+
+    def say(self, epoch: int) -> None:
+        """It has acknowledged a key."""
+        generation = generation_of(epoch)
+        self.said[generation] = max(self.said.get(generation, 0), step_of(epoch))
 
     def can_decrypt(self, epoch: int | None) -> bool:
         """With what it was sent, and every step that follows."""

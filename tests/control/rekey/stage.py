@@ -33,7 +33,7 @@ from control.rekey.intentions import (
     RemoveLeg,
     Retire,
 )
-from control.rekey.policy import Policy
+from control.rekey.policy import Policy, Present
 from control.rekey.settings import RekeySettings, Style
 from tests.control.rekey.mixer import CohortKeys, Leg, ModelMixer
 from tests.control.rekey.people import Network, Person
@@ -73,10 +73,15 @@ class Stage:
 
     # -- What happens ------------------------------------------------------------------------
 
-    def join(self, *names: str, ratchets: bool = True) -> None:
+    def join(
+        self, *names: str, ratchets: bool = True, one_key: bool = False, holding: tuple[int, int] | None = None
+    ) -> None:
+        """`holding`: cohort and epoch of a key that they were told before they came."""
         for name in names:
-            self.people[name] = Person(name, self.now, ratchets=ratchets)
-            self.policy.join(name, ratchets=ratchets, now=self.now)
+            person = self.people[name] = Person(name, self.now, ratchets=ratchets, one_key=one_key)
+            if holding is not None:
+                person.take(holding[1])
+            self.policy.join(name, ratchets=ratchets, one_key=one_key, holding=holding, now=self.now)
             self._carry_out()
 
     def leave(self, *names: str, evict: bool = False) -> None:
@@ -104,10 +109,15 @@ class Stage:
                 person.forgotten = True
         for person in self.people.values():
             person.said.clear()
-        here = [(name, one.ratchets, self.legs[name].cohort) for name, one in self.people.items() if name in self.legs]
+        here = [
+            Present(name, one.ratchets, self.legs[name].cohort, one.one_key)
+            for name, one in self.people.items()
+            if name in self.legs
+        ]
         self.policy.resume(self.mixer.highest_obtained, here, self.now)
         for name in self.people.keys() - self.legs.keys():
-            self.policy.join(name, ratchets=self.people[name].ratchets, now=self.now)
+            one = self.people[name]
+            self.policy.join(name, ratchets=one.ratchets, one_key=one.one_key, now=self.now)
         self._carry_out()
 
     def expire(self, cohort: int) -> None:
@@ -139,8 +149,7 @@ class Stage:
     def ack(self, name: str, epoch: int) -> bool:
         taken = self.policy.acked(name, epoch, self.now)
         if taken:
-            said = self.people[name].said
-            said[generation_of(epoch)] = max(said.get(generation_of(epoch), 0), step_of(epoch))
+            self.people[name].say(epoch)
         self._carry_out()
         return taken
 
@@ -200,6 +209,12 @@ class Stage:
             if seconds > SLACK and not person.forgotten:
                 assert any(seconds <= value + SLACK <= seconds + answers + 2 * SLACK for value in known), "accounts"
 
+    def check_hands(self) -> None:
+        """Who holds one key, and is sent what is under a group key, holds that key, or the one to come."""
+        for name, person in self.people.items():
+            if person.one_key and self.epoch_heard_by(name) is not None:
+                assert person.hand in self.keys[person.cohort].generations(), f"{name} took another key after it"
+
     # -- What is done ------------------------------------------------------------------------
 
     def _carry_out(self) -> None:
@@ -212,8 +227,8 @@ class Stage:
     def _apply(self, said: Intention) -> None:
         mixer = self.mixer
         match said:
-            case AddLeg(member, cohort):
-                mixer.add(member, cohort)
+            case AddLeg(member, cohort, bridged):
+                mixer.add(member, cohort, bridged)
                 self.people[member].cohort = cohort
             case RemoveLeg(member, bridge):
                 mixer.remove(member, bridge)
@@ -269,13 +284,17 @@ class Stage:
             person = self.people[name]
             assert person.cohort == cohort, "I4: sent to another cohort"
             used = [time for at, time in self.first_used.get(generation, {}).items() if at >= step]
-            assert all(time >= person.joined - SLACK for time in used), "I3: it could decrypt what was before it"
+            free = self.settings.admission == "current"
+            assert free or all(time >= person.joined - SLACK for time in used), "I3: it could decrypt what was before"
             person.sent[generation] = min(step, person.sent.get(generation, step))
             lost = self._random.random() < self.network.loss or name in self.network.deaf
             if not lost:
-                self._later(self.network.rtt * (0.5 + self._random.random()), partial(self._acked, person, epoch))
+                arrives = max(self.now, person.busy) + self.network.rtt * (0.5 + self._random.random())
+                person.busy = arrives if person.one_key else 0.0
+                self._later(arrives - self.now, partial(self._acked, person, epoch))
 
     def _acked(self, person: Person, epoch: int) -> None:
+        person.hand = generation_of(epoch)
         if self.people.get(person.name) is person:
             self.ack(person.name, epoch)
         else:

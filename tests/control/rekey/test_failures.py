@@ -8,7 +8,7 @@ import pytest
 
 from control.rekey.epochs import GENERATION_MAX
 from control.rekey.intentions import Abort, Activate, Bridge, Deliver, Obtain, Ratchet, RemoveLeg
-from control.rekey.policy import Policy
+from control.rekey.policy import Policy, Present
 from control.rekey.settings import RekeySettings
 from tests.control.rekey.stage import running
 
@@ -234,7 +234,7 @@ def test_answers_from_nowhere_change_nothing() -> None:
 
 def test_I7_when_the_numbers_are_used_up_the_cohort_stays_on_own_keys() -> None:
     policy = Policy(GROUP)
-    policy.resume(GENERATION_MAX - 1, [("a", True, 0), ("b", True, 0)], 0.0)
+    policy.resume(GENERATION_MAX - 1, [Present("a", True, 0), Present("b", True, 0)], 0.0)
     last = GENERATION_MAX << 8
     assert policy.intentions()[-1] == Obtain(0, last)
     policy.key_ready(0, last, 0.0)

@@ -21,6 +21,8 @@ SETTINGS = [
     RekeySettings(mode="auto", n_group_on=3, n_group_off=3, cohort_target=3, bridge_max=0, closing_leaves=5),
     RekeySettings(mode="group", cohort_target=9, bridge_max=4, t_leave_min=1.0, ack_timeout=0.5),
     RekeySettings(cohort_target=1, n_group_on=2, n_group_off=1),
+    RekeySettings(mode="group", cohort_target=4, admission="current", t_leave_min=0.5, epoch_max_age=15.0),
+    RekeySettings(mode="auto", n_group_on=4, n_group_off=2, cohort_target=0, admission="current", epoch_max_age=20.0),
 ]
 WAITS = st.sampled_from([0.0, 0.005, 0.02, 0.06, 0.11, 0.3, 1.0, 2.5, 12.0])
 
@@ -40,6 +42,7 @@ class Conference(RuleBasedStateMachine):
         self.style = style
         self.stage = Stage(chosen, style=style, network=Network(kms=kms, mixer=mixer, rtt=rtt), seed=seed)
         self.count = 0
+        self.offer: tuple[int, int] | None = None
 
     @rule(count=st.integers(1, 6), ratchets=st.sampled_from([True] * 5 + [False]), wait=WAITS)
     def join(self, count: int, ratchets: bool, wait: float) -> None:
@@ -47,6 +50,28 @@ class Conference(RuleBasedStateMachine):
             self.count += 1
             self.stage.join(f"m{self.count}", ratchets=ratchets)
         self.stage.run(wait)
+
+    @rule(count=st.integers(1, 6), hold=st.booleans(), wait=WAITS)
+    def join_by_phone(self, count: int, hold: bool, wait: float) -> None:
+        """One key at a time, and if there is one in use, that."""
+        for _ in range(count):
+            self.count += 1
+            holding = self.stage.policy.offered() if hold else None
+            self.stage.join(f"m{self.count}", ratchets=False, one_key=True, holding=holding)
+        self.stage.run(wait)
+
+    @rule()
+    def ask(self) -> None:
+        """What a phone is told now may have been replaced when it joins."""
+        self.offer = self.stage.policy.offered()
+
+    @precondition(lambda self: self.offer is not None)
+    @rule(count=st.integers(1, 6))
+    def join_late(self, count: int) -> None:
+        for _ in range(count):
+            self.count += 1
+            self.stage.join(f"m{self.count}", ratchets=False, one_key=True, holding=self.offer)
+        self.offer = None
 
     @precondition(lambda self: self.stage.people)
     @rule(pick=st.integers(0, 1 << 16), evict=st.booleans(), wait=WAITS)
@@ -75,6 +100,8 @@ class Conference(RuleBasedStateMachine):
         """A member says that it has what it was never sent; what it was sent, it may say at any time."""
         names = list(self.stage.people)
         person = self.stage.people[names[pick % len(names)]]
+        if person.one_key:
+            return  # whoever signals knows what it was told
         if person.sent and pick % 2:
             generation = list(person.sent)[epoch % len(person.sent)]
             epoch = generation << 8 | person.sent[generation] + epoch % 3
@@ -122,6 +149,7 @@ class Conference(RuleBasedStateMachine):
         stage.network = Network()
         stage.run(120)
         stage.check_exposures(self.longest(), answers=5.0)
+        stage.check_hands()
         facts = stage.policy.facts(stage.now)
         if facts.mode == "group":
             unheard = [name for name in stage.people if stage.epoch_heard_by(name) is None]

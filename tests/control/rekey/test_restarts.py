@@ -7,7 +7,7 @@ import itertools
 import pytest
 
 from control.rekey.intentions import AddLeg, Obtain
-from control.rekey.policy import Policy
+from control.rekey.policy import Policy, Present
 from control.rekey.settings import RekeySettings
 from tests.control.rekey.stage import Stage, running
 
@@ -65,7 +65,7 @@ def test_a_restart_of_the_mixer_ends_all_exposure() -> None:
 
 def test_a_member_named_twice_at_a_restart_is_there_once() -> None:
     policy = Policy(GROUP)
-    policy.resume(5, [("a", True, 0), ("b", True, 0), ("a", True, 1)], 0.0)
+    policy.resume(5, [Present("a", True, 0), Present("b", True, 0), Present("a", True, 1)], 0.0)
     assert policy.intentions() == [Obtain(0, 0x600)]
     facts = policy.facts(0.0)
     assert (facts.members, facts.bridged, facts.cohorts, facts.ignored) == (2, 2, 1, {"duplicate_join": 1})
@@ -73,6 +73,6 @@ def test_a_member_named_twice_at_a_restart_is_there_once() -> None:
 
 def test_a_restart_of_a_small_conference_stays_unique() -> None:
     policy = Policy(RekeySettings())
-    policy.resume(5, [("a", True, 0)], 0.0)
+    policy.resume(5, [Present("a", True, 0)], 0.0)
     assert policy.intentions() == []
     assert policy.due() is None

@@ -28,7 +28,7 @@ class Script(Policy):
         super().__init__(RekeySettings(mode="group"))
         self.lines: list[Intention] = []
 
-    def join(self, member: str, *, ratchets: bool, now: float) -> None:
+    def join(self, member: str, *, now: float, **_: object) -> None:
         self.lines.append(AddLeg(member, 0))
 
     def leave(self, member: str, *, evict: bool = False, now: float) -> None:

@@ -91,7 +91,7 @@ class Debounce(Policy):
         self.owing: set[str] = set()
         self.epoch = 0
 
-    def join(self, member: str, *, ratchets: bool, now: float) -> None:
+    def join(self, member: str, *, now: float, **_: object) -> None:
         self.names[member] = None
         self.said.append(AddLeg(member, 0))
         self.alarm = now + self.pause

@@ -1,0 +1,161 @@
+"""The composition root of `mrfp focus`: a trunk to the mixer, a KMS, rooms, and a SIP agent in front of them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+
+import mixer
+from control import kekfile, life, listen, process
+from control.client import MixerClient
+from control.focus import users
+from control.focus.desk import FocusDesk
+from control.focus.identity import Gate
+from control.focus.media import Place
+from control.focus.messages import FOCUS
+from control.focus.metrics import FocusCollector
+from control.focus.nokeys import NoKeys
+from control.focus.reception import ALLOW, Reception
+from control.focus.room import House, Room
+from control.focus.rooms import Rooms
+from control.focus.settings import FocusSettings
+from control.focus.switchboard import Switchboard
+from control.focus.trunk import Trunk
+from control.focus.watchers import Watchers
+from control.http import HttpServer
+from control.kms import psks
+from control.kms.client import KmsClient
+from control.rekey.driver import KeySource, KmsKeys
+from control.server import Server
+from control.sip.agent import Agent
+
+SUPPORTED = ("100rel", "timer", "norefersub")
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """What there is, once it runs."""
+
+    agent: Agent
+    rooms: Rooms
+    switchboard: Switchboard
+    reception: Reception
+    watchers: Watchers
+
+
+def serve(settings: FocusSettings) -> int:
+    """Run a focus until SIGTERM or SIGINT; returns the exit status.
+
+    Raises:
+        ControlError: if there is no mixer.
+        SettingsError, ListenError, OSError: if it cannot start; the message says why.
+    """
+    return life.live(settings.log, lambda stop: _serve(settings, stop))
+
+
+@asynccontextmanager
+async def opened(settings: FocusSettings) -> AsyncIterator[Running]:
+    """A running focus; leaving hangs up on everybody."""
+    async with AsyncExitStack() as stack:
+        trunk = Trunk(_mixer(settings))
+        stack.push_async_callback(trunk.close)
+        await trunk.connect()
+        house = House(settings, trunk, _keys(settings, stack), has_kms=bool(settings.keys.kms))
+        running = _assembled(settings, house, await _place(settings, trunk))
+        stack.push_async_callback(running.reception.close)
+        stack.push_async_callback(running.agent.close)
+        stack.push_async_callback(running.rooms.close)
+        stack.push_async_callback(running.switchboard.close)
+        await running.agent.open()
+        ticking = asyncio.create_task(running.watchers.run())
+        stack.push_async_callback(_ended, ticking)
+        desk = FocusDesk(running.reception, running.rooms, running.switchboard, running.watchers)
+        server = Server(FOCUS, lambda _: desk)
+        stack.push_async_callback(server.stop)
+        await server.listen_unix(settings.control.path())
+        if settings.http.port:
+            pages = HttpServer(FocusCollector(desk.status), _well)
+            stack.push_async_callback(pages.stop)
+            await pages.start(settings.http.host, settings.http.port)
+        yield running
+
+
+def _assembled(settings: FocusSettings, house: House, place: Place) -> Running:
+    trust = settings.trust
+    passwords = users.load(Path(trust.users_file)) if trust.users_file else {}
+    shared = psks.load(Path(trust.psks_file)) if trust.psks_file else {}
+    domain = settings.domain
+    gate = Gate(trust, domain, passwords)
+
+    def dress(room: Room) -> None:
+        room.hang_up, room.changed = switchboard.hang_up, watchers.changed
+
+    rooms = Rooms(house, dress=dress)
+    watchers = Watchers(settings, rooms)
+    switchboard = Switchboard(house, rooms, place, shared, domain)
+    reception = Reception(settings, gate, rooms, switchboard, watchers)
+    agent = Agent(settings.sip, reception, allow=ALLOW, supported=SUPPORTED, contact_params=";isfocus")
+    switchboard.agent = agent
+    return Running(agent, rooms, switchboard, reception, watchers)
+
+
+def _mixer(settings: FocusSettings) -> MixerClient:
+    chosen = settings.mixer
+    files = [Path(name) if name else None for name in (chosen.certificate, chosen.key, chosen.authority)]
+    kek = kekfile.choose(Path(chosen.kek_file), chosen.kek or None) if chosen.kek_file else None
+    address = chosen.address or f"unix:{listen.find_socket()}"
+    return MixerClient(address, certificate=files[0], key=files[1], authority=files[2], kek=kek)
+
+
+def _keys(settings: FocusSettings, stack: AsyncExitStack) -> KeySource:
+    chosen = settings.keys
+    if not chosen.kms:
+        return NoKeys()
+    files = [Path(name) if name else None for name in (chosen.certificate, chosen.key, chosen.authority)]
+    client = KmsClient(chosen.kms, certificate=files[0], key=files[1], authority=files[2])
+    stack.push_async_callback(client.close)
+    return KmsKeys(client)
+
+
+async def _place(settings: FocusSettings, trunk: Trunk) -> Place:
+    node = await trunk.client.node_info()
+    name, _, value = node.dtls_fingerprint.partition(" ")
+    return Place(settings.mixer.media_host, settings.mixer.media_host6, node.port, (name, value) if value else None)
+
+
+async def _serve(settings: FocusSettings, stop: asyncio.Event) -> None:
+    async with opened(settings) as running:
+        _log.info(
+            "serving", version=mixer.__version__, **{k: f"{h}:{n}" for k, (h, n) in running.agent.listening.items()}
+        )
+        process.notify("READY=1", "STATUS=taking calls")
+        async with life.watched(_alive):
+            await stop.wait()
+        process.notify("STOPPING=1")
+        _log.info("stopping")
+    _log.info("stopped")
+
+
+async def _alive() -> bool:
+    """A focus has no tick: that its loop comes round is all the life there is."""
+    return True
+
+
+async def _well() -> str:
+    """Nothing is wrong: it answers."""
+    return ""
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
+_log: structlog.typing.FilteringBoundLogger = structlog.get_logger("mrfp.focus")

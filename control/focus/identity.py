@@ -1,0 +1,133 @@
+"""Who calls, and how that was proved. Knows: credentials of callers. Must never know: rooms.
+
+    certificate   a name in the TLS certificate that the caller showed
+    digest        a password of [trust] users_file (RFC 7616; MD5 for old phones)
+    asserted      the word of a peer that we trust (P-Asserted-Identity, RFC 3325)
+    none          nothing but the From line
+
+The roster says which it was, so that everybody in a conference knows what a name is worth.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import sipmessage
+
+from control.focus.settings import Proof, TrustSettings
+from control.sip.digest import Digest
+from control.sip.errors import Unauthenticated
+from control.sip.flows import Flow
+from control.sip.incoming import Incoming
+from mixer.secret import Secret
+
+STRENGTH: Final = {"none": 0, "asserted": 2, "digest": 2, "certificate": 3}
+"""How much a proof is worth. A trusted peer has seen its user's password in our place."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """A caller."""
+
+    uri: str
+    display: str = ""
+    proof: str = "none"
+    anonymous: bool = False
+    """It asked for privacy (RFC 3323): the others see somebody, not whom."""
+
+    def proves(self, wanted: Proof) -> bool:
+        return STRENGTH[self.proof] >= STRENGTH[wanted]
+
+
+class Challenge(Exception):
+    """Who calls is to prove itself: 401 with these headers."""
+
+    def __init__(self, headers: list[tuple[str, str]]) -> None:
+        super().__init__("the caller must authenticate")
+        self.headers = headers
+
+
+class Refused(Exception):
+    """Who calls may not: a status for SIP, and what to do in words."""
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(reason)
+        self.status, self.reason = status, reason
+
+
+class Gate:
+    """Judges callers."""
+
+    def __init__(self, trust: TrustSettings, domain: str, users: Mapping[str, Secret]) -> None:
+        """`users`: passwords by name; `domain`: of their SIP URIs."""
+        self._trust, self._domain = trust, domain
+        self._digest = Digest(trust.realm, users) if users else None
+
+    def judge(self, incoming: Incoming, wanted: Proof | None, now: float) -> Identity:
+        """The identity of a caller, as well proved as it can be.
+
+        Raises:
+            Challenge: if it has not shown enough, and may try.
+            Refused: if nothing that it could show would do.
+        """
+        needed = wanted or self._trust.callers
+        sender = incoming.request.from_address
+        claimed = Identity(bare(str(sender.uri)), sender.name or "", anonymous=_wants_privacy(incoming))
+        identity = self._certified(incoming.flow, claimed) or self._asserted(incoming, claimed)
+        identity = identity or self._digested(incoming, claimed, now) or claimed
+        if identity.proves(needed):
+            return identity
+        if needed == "digest" and self._digest is not None:
+            raise Challenge(self._digest.challenge(now))
+        raise Refused(403, "this room takes callers with a TLS certificate of its authority only")
+
+    def _certified(self, flow: Flow, claimed: Identity) -> Identity | None:
+        names = flow.identities
+        address = claimed.uri.partition(":")[2]
+        if not names:
+            return None
+        if claimed.uri in names or address in names or address.partition("@")[0] in names:
+            return _proved(claimed, "certificate")
+        raise Refused(403, "the From line is not what the certificate says")
+
+    def _asserted(self, incoming: Incoming, claimed: Identity) -> Identity | None:
+        if not self._trusts(incoming.flow):
+            return None
+        word = incoming.header("P-Asserted-Identity")
+        if word is None:
+            return None
+        try:
+            address = sipmessage.Address.parse(word.partition(",")[0])
+        except ValueError:
+            return None
+        return Identity(bare(str(address.uri)), address.name or claimed.display, "asserted", claimed.anonymous)
+
+    def _trusts(self, flow: Flow) -> bool:
+        return flow.remote[0] in self._trust.peers or bool(flow.identities & set(self._trust.peers))
+
+    def _digested(self, incoming: Incoming, claimed: Identity, now: float) -> Identity | None:
+        if self._digest is None or incoming.header("Authorization") is None:
+            return None
+        try:
+            user = self._digest.verify(incoming.request, now)
+        except Unauthenticated as failure:
+            raise Challenge(self._digest.challenge(now, stale=failure.stale)) from None
+        if claimed.uri.partition(":")[2].partition("@")[0] not in (user, "anonymous"):
+            raise Refused(403, "the From line is not of the user whose password this is")
+        return Identity(f"sip:{user}@{self._domain}", claimed.display, "digest", claimed.anonymous)
+
+
+def bare(uri: str) -> str:
+    """A URI without parameters and headers: what names a user."""
+    return uri.partition(";")[0].partition("?")[0]
+
+
+def _proved(claimed: Identity, proof: str) -> Identity:
+    return Identity(claimed.uri, claimed.display, proof, claimed.anonymous)
+
+
+def _wants_privacy(incoming: Incoming) -> bool:
+    word = incoming.header("Privacy") or ""
+    return "id" in {part.strip() for part in word.split(";")} or "anonymous" in str(incoming.request.from_address.uri)

@@ -1,0 +1,265 @@
+"""One room: a conference on the mixer, the calls in it, and the driver that keys them.
+
+Knows: who is in it, and what becomes of a call that the mixer or the policy complains about. Must never know: SIP
+requests, or who may enter; who comes here has been let in.
+
+The driver (`control.rekey.driver`) decides who gets which key and when; a room is its carrier: a key for an SDES phone
+goes as a re-INVITE, one for an endpoint that speaks MIKEY as an INFO (RFC 6086), and what they say goes back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+
+from control.errors import ControlError
+from control.focus import media
+from control.focus.call import Call
+from control.focus.roll import Roll
+from control.focus.settings import FocusSettings, RoomSettings
+from control.focus.trunk import Trunk
+from control.rekey.conductor import Conductor
+from control.rekey.driver import Driver, KeySource
+from control.rekey.errands import Errands
+from control.rekey.keychain import Keychain, Limits
+from control.rekey.policy import Policy
+from control.rekey.signals import Current, Signal
+from control.rekey.tickets import Joiner
+from control.sdp.agreed import Agreed
+from control.sip.errors import SipError
+from mixer import port
+
+MIKEY: Final = "application/mikey"
+PACKAGE: Final = "mrfp-key"
+"""The Info-Package of key messages (RFC 6086)."""
+
+HangUp = Callable[[Call, str], Awaitable[None]]
+"""Ends a call, with a reason in words."""
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """What all rooms share."""
+
+    settings: FocusSettings
+    trunk: Trunk
+    keys: KeySource
+    has_kms: bool
+
+
+class Room:
+    """One conference, from its first call to its last."""
+
+    def __init__(self, name: str, settings: RoomSettings, house: House) -> None:
+        self.name, self.settings = name, settings
+        self.calls: dict[str, Call] = {}
+        self.identity = f"focus@{name}"
+        """What the focus is called in MIKEY messages."""
+        self.expected = 0
+        """Calls on their way in."""
+        self.hang_up: HangUp
+        self.changed: Callable[[Room], None]
+        """Called when somebody came, went, or is another than before."""
+        self._house = house
+        self._errands = Errands(name)
+        self.driver = self._new_driver()
+        self._driving: asyncio.Task[None] | None = None
+        uri = f"sip:{name}@{house.settings.domain}"
+        self.roll = Roll(
+            uri, settings, self.driver.conductor.policy.keying_of, watchers=house.settings.limits.subscriptions
+        )
+
+    def _new_driver(self) -> Driver:
+        settings, house = self.settings, self._house
+        policy = Policy(settings.policy(kms=house.has_kms), style=settings.style)
+        limits = Limits(max_age_s=house.settings.keys.max_age_s)
+        keychain = Keychain(self.name, settings.suite, style=settings.style, limits=limits)
+        create = port.ConferenceCreate(
+            conference=self.name,
+            rate=settings.rate,
+            keying="group",
+            style=settings.style,
+            max_talkers=settings.max_talkers,
+        )
+        return Driver(
+            Conductor(policy, keychain, identity=self.identity),
+            house.trunk.line(self.name, self._happened),
+            house.keys,
+            renew=self._renew,
+            carrier=self,
+            create=create,
+        )
+
+    async def open(self) -> None:
+        """Have the conference made, and driven. One of that name may be left of a former life of ours, with calls that
+        nobody knows any more: they are removed, and its keys destroyed.
+
+        Raises:
+            ControlError: if the mixer will not, or cannot be reached.
+        """
+        self.driver.adopt()
+        self._driving = asyncio.create_task(self.driver.run())
+        begun = asyncio.create_task(self.driver.begun())
+        await asyncio.wait({self._driving, begun}, return_when=asyncio.FIRST_COMPLETED)
+        if not begun.done():
+            begun.cancel()
+            self._house.trunk.drop(self.name)
+            await self._driving
+
+    async def close(self) -> None:
+        """Remove the conference; every call in it has been hung up."""
+        await self._errands.close()
+        if self._driving is not None:
+            self.driver.close_conference()
+            await asyncio.gather(self._driving, return_exceptions=True)
+        self._house.trunk.drop(self.name)
+
+    # -- who comes and goes -------------------------------------------------------------------
+
+    def current(self, call: Call) -> Current | None:
+        """The group key that a newcomer may have at once, if the policy lets it and it could use it."""
+        return self.driver.admit() if self._may_follow(call) else None
+
+    async def enter(self, call: Call, held: port.Key | None, holding: Current | None) -> port.LegAdded:
+        """Have the mixer add the leg of a call.
+
+        Raises:
+            ControlError: if it will not.
+        """
+        self.calls[call.name] = call
+        try:
+            added = await self.driver.enter(self._joiner(call, held), holding=holding)
+        except BaseException:
+            self.calls.pop(call.name, None)
+            raise
+        self.tell(call)
+        return added
+
+    def leave(self, call: Call, *, evict: bool = False) -> None:
+        """A call is over, or is made to be."""
+        if self.calls.pop(call.name, None) is not None:
+            self.driver.leave(call.name, evict=evict)
+            self.roll.drop(call, "booted" if evict else "departed")
+            self.changed(self)
+
+    def tell(self, call: Call) -> None:
+        """A call is another than before: so is the roster."""
+        self.roll.put(call)
+        self.changed(self)
+
+    def _joiner(self, call: Call, held: port.Key | None) -> Joiner:
+        assert call.agreed is not None
+        silence_s, follows = self._house.settings.media.silence_s, self._may_follow(call)
+        leg = media.leg(call.name, self.name, call.agreed, held, apart=not follows, silence_s=silence_s)
+        return Joiner(leg=leg, psk=call.psk, ratchets=call.psk is not None, follows=follows)
+
+    def _may_follow(self, call: Call) -> bool:
+        """It can be given another key later, and one of the suite of the group."""
+        agreed = call.agreed
+        if agreed is None or agreed.crypto is None or agreed.crypto.suite != self.settings.suite:
+            return False
+        if self.settings.style == "mki":
+            return call.psk is not None and agreed.mki
+        return not any(word.lower() in call.agent.lower() for word in self._house.settings.keys.for_life)
+
+    # -- keys, as the driver's carrier --------------------------------------------------------
+
+    def signal(self, signal: Signal) -> None:
+        """Carry a key to an SDES phone."""
+        call = self.calls.get(signal.member)
+        if call is not None:
+            self._errands.run(self._rekey(call, signal))
+
+    def send(self, member: str, octets: bytes) -> None:
+        """Carry a MIKEY message."""
+        call = self.calls.get(member)
+        if call is not None:
+            self._errands.run(self._inform(call, octets))
+
+    async def _rekey(self, call: Call, signal: Signal) -> None:
+        before = call.agreed
+        if await call.rekey(signal.key) and before is not None:
+            await self._expect(call, call.fresh_keys(before))
+            self.driver.signalled(call.name, signal.epoch)
+        else:
+            self.driver.unsignalled(call.name, signal.epoch)
+
+    async def _inform(self, call: Call, octets: bytes) -> None:
+        if call.dialog is None:
+            return
+        headers = (("Info-Package", PACKAGE), ("Content-Disposition", "Info-Package"))
+        try:
+            response = await call.dialog.request("INFO", headers=headers, body=octets, content_type=MIKEY)
+        except SipError as error:
+            _log.warning("key_not_carried", leg=call.name, reason=str(error))
+            return
+        self.informed(call, MIKEY if response.body else "", response.body)
+
+    def informed(self, call: Call, content: str, octets: bytes) -> None:
+        """An INFO of a phone, or what it answered to one of ours: its word that it has a key, or nothing to us."""
+        if content.partition(";")[0].strip().lower() == MIKEY:
+            self.driver.heard(call.name, octets)
+
+    async def modify(self, call: Call, before: Agreed) -> None:
+        """What was agreed on in a running call has changed: tell the mixer.
+
+        Raises:
+            ControlError: if it will not.
+        """
+        agreed = call.agreed
+        assert agreed is not None
+        silence_s = media.timeout(agreed.direction, self._house.settings.media.silence_s)
+        change = port.LegModify(leg=call.name, direction=agreed.direction, remote=agreed.remote, timeout_s=silence_s)
+        await self._house.trunk.client.call(change)
+        await self._expect(call, call.fresh_keys(before))
+        self.tell(call)
+
+    async def _expect(self, call: Call, keys: list[port.Key]) -> None:
+        """A phone will send under keys of its own that are new."""
+        for key in keys:
+            command = port.KeyPrepare(conference=self.name, leg=call.name, direction="rx", key=key)
+            try:
+                await self._house.trunk.client.call(command)
+            except ControlError as error:
+                _log.warning("key_refused", leg=call.name, reason=str(error))
+
+    async def _renew(self, names: Iterable[str]) -> list[Joiner]:
+        """The mixer has lost its legs: each phone that can take one is given a fresh key, the others are lost."""
+        calls = [self.calls[name] for name in names if name in self.calls]
+        joiners = await asyncio.gather(*(self._renewed(call) for call in calls))
+        return [joiner for joiner in joiners if joiner is not None]
+
+    async def _renewed(self, call: Call) -> Joiner | None:
+        if call.agreed is None or call.agreed.crypto is None or call.held is None or not self._may_follow(call):
+            self._errands.run(self.hang_up(call, "the mixer has restarted"))
+            return None
+        key = port.Key(suite=call.held.suite, secret=media.fresh_key(call.held.suite), mki=call.held.mki)
+        if not await call.rekey(key):
+            self._errands.run(self.hang_up(call, "the mixer has restarted"))
+            return None
+        return self._joiner(call, key)
+
+    # -- complaints ---------------------------------------------------------------------------
+
+    def _happened(self, event: port.Event) -> None:
+        call = self.calls.get(getattr(event, "leg", ""))
+        if call is None:
+            return
+        if isinstance(event, port.LegLatched):
+            call.ssrc = event.ssrc
+            self.tell(call)
+        elif isinstance(event, port.LegTimeout):
+            self._errands.run(self.hang_up(call, f"no media for {event.silent_s:.0f} s"))
+        elif isinstance(event, port.SsrcConflict):
+            self._errands.run(self.hang_up(call, f"SSRC {event.ssrc} belongs to another"))
+        elif isinstance(event, port.LegInsecure):
+            self._errands.run(self.hang_up(call, event.reason))
+        elif isinstance(event, port.AuthFailures):
+            _log.info("auth_failures", leg=call.name, failures=event.failures)
+
+
+_log: structlog.typing.FilteringBoundLogger = structlog.get_logger("focus")

@@ -1,0 +1,196 @@
+"""One TOML file configures all of `mrfp focus`. Every option has a default that works on one machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Final, Literal, TypeAlias
+
+import msgspec
+
+from control.listen import default_socket
+from control.rekey.settings import RekeySettings
+from control.sip.settings import SipSettings
+from control.tomlfile import LogSettings, SettingsError, TomlFile
+from mixer.port import CodecName, Identifier, SwitchStyle
+from mixer.suites import SuiteName
+
+__all__ = ["FocusSettings", "RoomSettings", "SettingsError", "change", "load", "parse"]
+
+Count: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
+Seconds: TypeAlias = Annotated[float, msgspec.Meta(ge=0.0, le=86_400.0)]
+Proof: TypeAlias = Literal["none", "digest", "certificate"]
+
+
+class MixerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The `[mixer]` table: which mixer does the work."""
+
+    address: str = ""
+    """`unix:/path` or `tls://host:port`; the control socket of this machine if empty."""
+    media_host: str = "127.0.0.1"
+    """The address that phones are told to send media to: that of the mixer, as they see it."""
+    media_host6: str = ""
+    """The same for phones that offer IPv6; empty if the mixer has none."""
+    certificate: str = ""
+    """PEM file with the certificate of this focus, for tls://."""
+    key: str = ""
+    """PEM file with its private key."""
+    authority: str = ""
+    """PEM file with the authority that signs the mixer."""
+    kek_file: str = ""
+    """File with the key-encryption key (`mrfp kek`) under which every key goes to the mixer."""
+    kek: str = ""
+    """Name of the key in it; not needed if there is one."""
+
+
+class KeysSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The `[keys]` table: where group keys come from, and who can follow a change."""
+
+    kms: str = ""
+    """`unix:/path` or `tls://host:port` of the KMS. Without one there are no group keys: every room is `unique`."""
+    certificate: str = ""
+    """PEM files as in `[mixer]`, for tls://."""
+    key: str = ""
+    authority: str = ""
+    for_life: tuple[str, ...] = ("baresip",)
+    """Phones whose User-Agent holds one of these words are never given a second key: they say 200 to it and go on with
+    the first. They stay on keys of their own."""
+    max_age_s: Annotated[float, msgspec.Meta(gt=0)] = 600.0
+    """The mixer destroys a group key at this age by itself, whatever becomes of the focus."""
+    laggards: Literal["drop", "keep", "recall"] = "drop"
+    """What becomes of a phone that has taken no new key for so long that the policy gives up: it is hung up on,
+    left in silence, or hung up on and called again."""
+
+
+class TrustSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The `[trust]` table: how callers prove who they are."""
+
+    callers: Proof = "none"
+    """What a caller must show: nothing, a password (digest) or a TLS certificate. Who shows more is believed more."""
+    realm: str = "mrfp"
+    users_file: str = ""
+    """File (mode 0600) with one user a line: `name password`."""
+    psks_file: str = ""
+    """File (mode 0600) with one `identity base64-key` a line: who can take keys by MIKEY, in SIP INFO."""
+    peers: tuple[str, ...] = ()
+    """Whose P-Asserted-Identity (RFC 3325) is believed: addresses, or names in TLS certificates."""
+    admins: tuple[str, ...] = ()
+    """SIP URIs of users who may add and remove others by REFER, and see everything in conference events."""
+
+
+class RoomSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A `[room.NAME]` table; `[default_room]` is for all others."""
+
+    subject: str = ""
+    pin: str = ""
+    """Dialled as `sip:room;pin=1234@host`, or `sip:room+1234@host` where phones allow no parameters."""
+    keying: Literal["auto", "group", "unique"] = "auto"
+    """`group`: one key a cohort for all who hear the same; `auto`: above a number of members."""
+    style: SwitchStyle = "ssrc"
+    """`ssrc`: for SDES phones. `mki`: one unbroken stream, for endpoints with MKI; others get keys of their own."""
+    suite: SuiteName = "AES_CM_128_HMAC_SHA1_80"
+    """Of group keys."""
+    rekey: RekeySettings | None = None
+    """`[room.NAME.rekey]`: the whole policy (docs/rekeying-policy.md); `keying` sets its mode."""
+    rate: Literal[8000, 16000, 48000] = 8000
+    max_talkers: Annotated[int, msgspec.Meta(ge=1, le=15)] = 8
+    members: Count = 10_000
+    clear: bool = False
+    """Let in phones without SRTP. Whoever is on the way hears them, and all that they hear."""
+    callers: Proof | None = None
+    """What a caller must show to enter; as in `[trust]` if omitted."""
+    allowed: tuple[str, ...] = ()
+    """SIP URIs of users who may enter; everybody if empty."""
+    observers: Proof = "digest"
+    """What it takes to subscribe to conference events of this room; members of it may always."""
+
+    def policy(self, *, kms: bool) -> RekeySettings:
+        """The rekey policy; without a KMS there are unique keys only."""
+        return msgspec.structs.replace(self.rekey or RekeySettings(), mode=self.keying if kms else "unique")
+
+
+class MediaSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The `[media]` table: what is agreed on in SDP."""
+
+    codecs: tuple[CodecName, ...] = ("PCMU", "PCMA")
+    suites: tuple[SuiteName, ...] = (
+        "AEAD_AES_256_GCM",
+        "AEAD_AES_128_GCM",
+        "AES_256_CM_HMAC_SHA1_80",
+        "AES_CM_128_HMAC_SHA1_80",
+        "AES_CM_128_HMAC_SHA1_32",
+    )
+    """Allowed for keys of one phone alone, best first."""
+    silence_s: Seconds = 30.0
+    """Hang up on a phone from which nothing authentic came for so long, unless it is on hold; 0 never."""
+
+
+class LimitSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The `[limits]` table. Beyond them callers get 503 with Retry-After."""
+
+    calls: Count = 5000
+    calls_per_user: Count = 1000
+    rooms: Count = 1000
+    rooms_on_dialling: bool = True
+    """Make a room for whoever dials a name that none has."""
+    joining: Count = 200
+    """Calls being set up at a time."""
+    call_s: Annotated[float, msgspec.Meta(gt=0)] = 86_400.0
+    """No call lasts longer."""
+    session_s: Annotated[int, msgspec.Meta(ge=90)] = 1800
+    """Calls are refreshed within this time (RFC 4028), so that one whose phone has died on hold ends, too."""
+    retry_after_s: Count = 5
+    subscriptions: Count = 1000
+
+
+class ControlSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The `[control]` table: for `mrfp ctl call` and its like."""
+
+    socket: str = ""
+    """Path of the Unix socket; empty for `focus.sock` beside the mixer's. `$MRFP_FOCUS_SOCKET` changes that."""
+
+    def path(self) -> Path:
+        """The Unix socket."""
+        return Path(self.socket) if self.socket else default_socket("focus.sock", "MRFP_FOCUS_SOCKET")
+
+
+class HttpSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The `[http]` table: `/metrics` and `/healthz`."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 0
+    """0 for none."""
+
+
+class FocusSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Everything that `mrfp focus` can be told."""
+
+    sip: SipSettings = SipSettings()
+    mixer: MixerSettings = MixerSettings()
+    keys: KeysSettings = KeysSettings()
+    trust: TrustSettings = TrustSettings()
+    media: MediaSettings = MediaSettings()
+    limits: LimitSettings = LimitSettings()
+    control: ControlSettings = ControlSettings()
+    http: HttpSettings = HttpSettings()
+    default_room: RoomSettings = RoomSettings()
+    room: dict[Identifier, RoomSettings] = {}
+    log: LogSettings = LogSettings()
+
+    @property
+    def domain(self) -> str:
+        """Of our URIs."""
+        return self.sip.domains[0] if self.sip.domains else self.sip.advertise or self.sip.host
+
+
+def _check(settings: FocusSettings, source: str) -> None:
+    rooms = {"default_room": settings.default_room} | {f"room.{name}": one for name, one in settings.room.items()}
+    for table, room in rooms.items():
+        if room.keying == "group" and not settings.keys.kms:
+            raise SettingsError(f"{source}: [{table}] keying `group` needs a KMS: say where it is in [keys] kms")
+        if "digest" in (room.callers, settings.trust.callers) and not settings.trust.users_file:
+            raise SettingsError(f"{source}: callers who show a password need [trust] users_file")
+
+
+_FILE: Final = TomlFile(FocusSettings, "focus.toml", _check)
+load, parse, change = _FILE.load, _FILE.parse, _FILE.change
+"""See `TomlFile`."""

@@ -1,0 +1,271 @@
+"""The switchboard: calls come up and go down, whoever began them.
+
+    dialled in    read the offer, find a key, have the leg added, answer
+    dialled out   offer, have the answer judged, have the leg added
+    over          BYE from either side, CANCEL, no ACK, no media, no refresh, or an order: always the same end
+
+Knows: the order of these steps. Must never know: who may do what (`reception`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+import structlog
+
+from control.errors import ControlError
+from control.focus import media
+from control.focus.call import Call
+from control.focus.clock import Clock
+from control.focus.identity import Identity, Refused, bare
+from control.focus.media import Place
+from control.focus.room import PACKAGE, House, Room
+from control.focus.rooms import Rooms
+from control.rekey.signals import Current
+from control.sdp.answer import Unacceptable
+from control.sdp.model import SdpError
+from control.sip import session_timer
+from control.sip.agent import Agent
+from control.sip.dialogs import Dialog
+from control.sip.errors import CallRefused, SipError
+from control.sip.incoming import Incoming
+from control.sip.session_timer import Terms
+from control.sip.values import tokens
+from mixer import port
+from mixer.secret import Secret
+
+OWN_MKI: Final = 1 << 31
+"""The MKI of a leg's own key has this bit, group keys' have not (`control.rekey.epochs`)."""
+MEMBER_HEADER: Final = "Mrfp-Member"
+"""Tells an endpoint that takes keys by MIKEY what it and the focus are called in them."""
+
+
+class Switchboard:
+    """All calls of a focus."""
+
+    def __init__(self, house: House, rooms: Rooms, place: Place, psks: Mapping[str, Secret], domain: str) -> None:
+        self._house, self._rooms, self._place, self._psks, self._domain = house, rooms, place, psks, domain
+        self.agent: Agent
+        self._wish = session_timer.Wish(house.settings.limits.session_s)
+        self.clock = Clock(self._refresh, self.hang_up, house.settings.limits.call_s)
+        self.calls: dict[str, tuple[Room, Call]] = {}
+        """By leg."""
+        self.joining = 0
+        """Calls being set up."""
+        self.set_up = 0
+        """Calls that came up, ever."""
+
+    # -- dialled in ---------------------------------------------------------------------------
+
+    async def dial_in(self, incoming: Incoming, name: str, identity: Identity) -> None:
+        """Take a caller into a room.
+
+        Raises:
+            SdpError, Unacceptable, Refused, ControlError: if it is to be told so; nothing is left of the call then.
+        """
+        room = await self._rooms.opened(name)
+        with self._expected(room):
+            terms = session_timer.answer(incoming.request.headers, self._wish)
+            call = self._new_call(room, identity, incoming.header("User-Agent") or "")
+            call.updates = "update" in tokens(incoming.all("Allow"))
+            self._take_mikey(incoming, room, call)
+            try:
+                if incoming.body:
+                    call.consider(incoming.body)
+                    body = await self._answer(room, call)
+                else:  # RFC 3261 section 13.2.1: our offer in the 200, its answer in the ACK
+                    self.calls[call.name] = room, call
+                    body = call.offer()
+                headers = [*self._headers(room, call), *(terms.fields(we_asked=False) if terms else ())]
+                self._came_up(call, incoming.respond(200, headers=headers, body=body), terms)
+            except BaseException:
+                await self.hang_up(call, "no call has come of it")
+                raise
+        if call.dialog is None:
+            await self.hang_up(call, "the caller has given up")
+        await self._rooms.close_if_empty(room)
+
+    async def _answer(self, room: Room, call: Call) -> bytes:
+        """Find a key for who has offered, have its leg added, and say so."""
+        held, holding = self._first_key(room, call)
+        self.calls[call.name] = room, call
+        added = await room.enter(call, held, holding)
+        return call.answer(held, added.port)
+
+    async def acknowledged(self, dialog: Dialog, body: bytes) -> None:
+        """The ACK has come, with the answer if the offer was ours."""
+        room, call = self._of(dialog)
+        if call is None or room is None or call.agreed is not None:
+            return
+        try:
+            call.conclude(body)
+            await room.enter(call, call.held, None)
+        except (SdpError, Unacceptable, ControlError) as error:
+            await self.hang_up(call, str(error))
+
+    def _came_up(self, call: Call, dialog: Dialog | None, terms: Terms | None) -> None:
+        call.dialog = dialog
+        if dialog is not None:
+            dialog.owner = call
+            self.set_up += 1
+            self.clock.set(call, terms)
+
+    async def reoffered(self, incoming: Incoming) -> None:
+        """A phone offers anew in its call, or refreshes it.
+
+        Raises:
+            SdpError, Unacceptable, Refused, ControlError, IntervalTooSmall: if it is to be told so.
+        """
+        assert incoming.dialog is not None
+        room, call = self.room_of(incoming.dialog)
+        terms = session_timer.answer(incoming.request.headers, self._wish)
+        fields = terms.fields(we_asked=False) if terms else []
+        before = call.agreed
+        if incoming.method == "UPDATE" and not incoming.body:
+            incoming.respond(200, headers=fields)
+        elif (await call.reoffered(incoming, fields)) is not None and before is not None:
+            await room.modify(call, before)
+        self.clock.set(call, terms)
+
+    async def _refresh(self, call: Call) -> None:
+        response = await call.refresh(self._wish.fields())
+        if response is None or response.code in (408, 481):
+            await self.hang_up(call, "the phone does not answer any more")
+        elif response.code < 300:
+            self.clock.set(call, session_timer.agreed(response.headers, self._wish))
+
+    def _first_key(self, room: Room, call: Call) -> tuple[port.Key | None, Current | None]:
+        """The key that a phone begins on: the group's if the policy lets it, or one of its own."""
+        agreed = call.agreed
+        if agreed is None or agreed.crypto is None:
+            return None, None
+        holding = room.current(call)
+        if holding is not None:
+            return holding.key, holding
+        mki = (OWN_MKI | secrets.randbits(31)).to_bytes(4).hex() if agreed.mki else ""
+        return port.Key(suite=agreed.crypto.suite, secret=media.fresh_key(agreed.crypto.suite), mki=mki), None
+
+    # -- dialled out --------------------------------------------------------------------------
+
+    async def dial_out(self, name: str, uri: str) -> tuple[Room, Call]:
+        """Call somebody into a room; returns when they have answered.
+
+        Raises:
+            Refused, ControlError: if there can be no such room.
+            CallRefused, SipError: if they will not come.
+            SdpError, Unacceptable: if what they answer cannot be used.
+        """
+        room = await self._rooms.opened(name)
+        with self._expected(room):
+            call = self._new_call(room, Identity(bare(uri)), "")
+            call.joined_by = "dialed-out"
+            me, fields = f"sip:{room.name}@{self._domain}", self._wish.fields()
+            outgoing = self.agent.invite(uri, from_uri=me, headers=fields, body=call.offer())
+            try:
+                dialog, response = await outgoing.answered()
+            except (CallRefused, SipError):
+                await self._rooms.close_if_empty(room)
+                raise
+            call.updates = "update" in tokens(response.headers.getlist("Allow"))
+            self._came_up(call, dialog, session_timer.agreed(response.headers, self._wish))
+            self.calls[call.name] = room, call
+            call.agent = response.user_agent or response.server or ""
+            try:
+                call.conclude(response.body)
+                await room.enter(call, call.held, None)
+            except (SdpError, Unacceptable, ControlError) as error:
+                await self.hang_up(call, str(error))
+                raise
+        return room, call
+
+    # -- over ---------------------------------------------------------------------------------
+
+    async def hang_up(self, call: Call, reason: str, *, evict: bool = False) -> None:
+        """End a call: first its leg, then its dialog."""
+        room, dialog = self._over(call, evict=evict), call.dialog
+        if dialog is not None and not dialog.ended:
+            quoted = reason.replace("\\", "").replace('"', "'")
+            with contextlib.suppress(SipError):
+                await dialog.request("BYE", headers=[("Reason", f'SIP;cause=480;text="{quoted}"')])
+            dialog.end()
+        if room is not None:
+            _log.info("hung_up", room=room.name, leg=call.name, reason=reason)
+            await self._rooms.close_if_empty(room)
+
+    async def hung_up(self, dialog: Dialog) -> None:
+        """The phone has ended its call, or its dialog is gone."""
+        room, call = self._of(dialog)
+        dialog.end()
+        if call is not None and room is not None:
+            self._over(call)
+            await self._rooms.close_if_empty(room)
+
+    async def remove(self, name: str, uri: str) -> bool:
+        """Hang up on a user in a room; false if it is not there."""
+        found = [call for room, call in self.calls.values() if room.name == name and call.identity.uri == uri]
+        await asyncio.gather(*(self.hang_up(call, "removed by a moderator") for call in found))
+        return bool(found)
+
+    def _over(self, call: Call, *, evict: bool = False) -> Room | None:
+        room, _ = self.calls.pop(call.name, (None, call))
+        call.ending = True
+        self.clock.stop(call)
+        if room is not None:
+            room.leave(call, evict=evict)
+        return room
+
+    async def close(self) -> None:
+        """End all calls."""
+        await asyncio.gather(
+            *(self.hang_up(call, "the conference focus ends") for _, call in list(self.calls.values()))
+        )
+
+    # -- small things -------------------------------------------------------------------------
+
+    def _of(self, dialog: Dialog) -> tuple[Room | None, Call | None]:
+        owner = dialog.owner
+        return self.calls.get(owner.name, (None, None)) if isinstance(owner, Call) else (None, None)
+
+    def room_of(self, dialog: Dialog) -> tuple[Room, Call]:
+        """Whose dialog this is. Raises `Refused` if it is of no call."""
+        room, call = self._of(dialog)
+        if room is None or call is None:
+            raise Refused(481, "there is no such call")
+        return room, call
+
+    def _new_call(self, room: Room, identity: Identity, agent: str) -> Call:
+        user = identity.uri.partition(":")[2].partition("@")[0]
+        name = f"{''.join(c for c in user if c.isalnum() or c in '._-')[:40] or 'anonymous'}.{secrets.token_hex(4)}"
+        call = Call(name, identity, media.terms(self._house.settings, room.settings), self._place, cname=room.name)
+        call.agent = agent
+        return call
+
+    def _take_mikey(self, incoming: Incoming, room: Room, call: Call) -> None:
+        """It can take keys in INFO, and shares a key with us."""
+        packages = {word.strip() for line in incoming.all("Recv-Info") for word in line.split(",")}
+        if PACKAGE in packages and room.settings.style == "mki":
+            call.psk = self._psks.get(call.identity.uri)
+
+    def _headers(self, room: Room, call: Call) -> list[tuple[str, str]]:
+        if call.psk is None:
+            return []
+        names = f"{call.name} {room.identity} {room.name}"
+        return [("Recv-Info", PACKAGE), (MEMBER_HEADER, names)]
+
+    @contextlib.contextmanager
+    def _expected(self, room: Room) -> Iterator[None]:
+        """While a call is on its way in, its room does not close."""
+        room.expected += 1
+        self.joining += 1
+        try:
+            yield
+        finally:
+            room.expected -= 1
+            self.joining -= 1
+
+
+_log: structlog.typing.FilteringBoundLogger = structlog.get_logger("focus")

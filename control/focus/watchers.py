@@ -1,0 +1,185 @@
+"""Who watches a room: conference events over SIP (RFC 4575, RFC 6665).
+
+Knows: who may see what, and how notices travel. Must never know: what they say (`control.roster`).
+
+Events are served only to those who may enter the room or are in it, and outside loopback only over TLS: the roster is
+as confidential as the conference (RFC 4575 section 8).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable
+from dataclasses import dataclass
+
+import structlog
+
+from control.focus.call import Call
+from control.focus.dialled import dialled
+from control.focus.identity import Gate, Identity, Refused
+from control.focus.room import Room
+from control.focus.rooms import Rooms
+from control.focus.settings import FocusSettings
+from control.roster.document import CONTENT_TYPE
+from control.roster.errors import SubscriptionRefused
+from control.roster.subscriptions import EXPIRES_S, Notice
+from control.roster.views import Sight, Viewer
+from control.sip.dialogs import Dialog
+from control.sip.errors import SipError
+from control.sip.incoming import Incoming
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """One subscription: of which room, by whom, and in which dialog."""
+
+    room: Room
+    viewer: Viewer
+    dialog: Dialog
+    turn: asyncio.Lock
+    """One NOTIFY at a time, in order."""
+
+
+class Watchers:
+    """All subscriptions of a focus, room by room."""
+
+    def __init__(self, settings: FocusSettings, rooms: Rooms) -> None:
+        self._settings, self._rooms = settings, rooms
+        self._dialogs: dict[str, Watch] = {}
+        self._errands: set[asyncio.Task[None]] = set()
+        self._ticking: asyncio.Task[None] | None = None
+        self._changed = asyncio.Event()
+
+    def __len__(self) -> int:
+        return len(self._dialogs)
+
+    async def subscribe(self, incoming: Incoming, gate: Gate, now: float) -> None:
+        """A subscription, its refresh or its end.
+
+        Raises:
+            Challenge, Refused: if there is to be none.
+        """
+        if not (incoming.flow.secure or incoming.flow.loopback):
+            raise Refused(403, "conference events are served over TLS only")
+        expires = min(_expires(incoming), int(EXPIRES_S))
+        room, viewer = self._known(incoming.dialog) if incoming.dialog else self._newcomer(incoming, gate, now)
+        accepted = incoming.header("Accept")
+        if accepted and CONTENT_TYPE not in accepted and "*" not in accepted:
+            raise Refused(406, f"conference events are {CONTENT_TYPE}")
+        dialog = incoming.respond(200, headers=[("Expires", str(expires))])
+        dialog = incoming.dialog or dialog
+        if dialog is None:
+            return
+        name = _name(dialog)
+        self._dialogs.setdefault(name, Watch(room, viewer, dialog, asyncio.Lock()))
+        try:
+            room.roll.subscriptions.subscribe(name, viewer, expires_s=expires, now=self.now())
+        except SubscriptionRefused as refusal:
+            del self._dialogs[name]
+            raise Refused(503, str(refusal)) from None
+        self.flush(room)
+
+    def _known(self, dialog: Dialog) -> tuple[Room, Viewer]:
+        """A subscription that is refreshed; or a member subscribes in its call, which proves that it is one."""
+        watch = self._dialogs.get(_name(dialog))
+        if watch is not None:
+            return watch.room, watch.viewer
+        call = dialog.owner
+        room = next((room for room in self._rooms if isinstance(call, Call) and call.name in room.calls), None)
+        if room is None or not isinstance(call, Call):
+            raise Refused(481, "there is no such subscription")
+        return room, self._viewer(call.identity)
+
+    def _newcomer(self, incoming: Incoming, gate: Gate, now: float) -> tuple[Room, Viewer]:
+        name = dialled(str(incoming.request.uri)).room
+        settings = self._rooms.settings(name)
+        room = self._rooms.get(name)
+        identity = gate.judge(incoming, settings.observers, now)
+        if settings.allowed and identity.uri not in settings.allowed:
+            raise Refused(403, "this room is for others")
+        if room is None:
+            raise Refused(404, "there is no such conference now")
+        if len(self._dialogs) >= self._settings.limits.subscriptions:
+            raise Refused(503, "there are too many subscriptions")
+        return room, self._viewer(identity)
+
+    def _viewer(self, identity: Identity) -> Viewer:
+        sees_all = identity.uri in self._settings.trust.admins and identity.proves("digest")
+        return Viewer(identity.uri, Sight.ALL if sees_all else Sight.ROSTER)
+
+    def changed(self, room: Room) -> None:
+        """Somebody came, went, or is another than before."""
+        room.roll.subscriptions.changed(self.now())
+        self.flush(room)
+
+    # -- notices ------------------------------------------------------------------------------
+
+    def flush(self, room: Room) -> None:
+        """Send what a room has to tell."""
+        for notice in room.roll.subscriptions.notices():
+            known = self._dialogs.get(str(notice.name))
+            if known is not None:
+                self._run(self._notify(notice, known))
+        self._changed.set()
+
+    async def _notify(self, notice: Notice, watch: Watch) -> None:
+        headers = [("Event", "conference"), ("Subscription-State", notice.subscription_state)]
+        async with watch.turn:
+            try:
+                response = await watch.dialog.request(
+                    "NOTIFY", headers=headers, body=notice.body, content_type=CONTENT_TYPE
+                )
+                gone = response.code == 481
+            except SipError:
+                gone = True
+        if gone:
+            watch.room.roll.subscriptions.failed(notice.name)
+        if gone or notice.subscription_state.startswith("terminated"):
+            self._dialogs.pop(str(notice.name), None)
+            if not isinstance(watch.dialog.owner, Call):
+                watch.dialog.end()
+
+    async def run(self) -> None:
+        """Keep time for all rooms until cancelled."""
+        while True:
+            now = self.now()
+            for room in self._rooms:
+                room.roll.subscriptions.advance(now)
+                self.flush(room)
+            self._changed.clear()
+            due = [room.roll.subscriptions.due() for room in self._rooms]
+            wait = min((at - now for at in due if at is not None), default=None)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(None if wait is None else max(0.01, wait)):
+                    await self._changed.wait()
+
+    def closing(self, room: Room) -> None:
+        """A room is no more: its watchers are told so."""
+        room.roll.subscriptions.close(self.now())
+        self.flush(room)
+
+    def _run(self, errand: Awaitable[None]) -> None:
+        task = asyncio.ensure_future(errand)
+        self._errands.add(task)
+        task.add_done_callback(self._errands.discard)
+
+    @staticmethod
+    def now() -> float:
+        return asyncio.get_running_loop().time()
+
+
+def _name(dialog: Dialog) -> str:
+    return f"{dialog.call_id} {dialog.local_tag}"
+
+
+def _expires(incoming: Incoming) -> int:
+    word = incoming.header("Expires")
+    if word is None:
+        return int(EXPIRES_S)
+    if not word.strip().isdigit():
+        raise Refused(400, "Expires is a number of seconds")
+    return int(word)
+
+
+_log: structlog.typing.FilteringBoundLogger = structlog.get_logger("focus")
