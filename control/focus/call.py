@@ -178,7 +178,7 @@ class Call:
         """Keys under which the phone will send from now on, if its last SDP had others than the one before."""
         if self.agreed is None or self.agreed.crypto is None or before.crypto is None:
             return []
-        former = {key.secret for key in before.crypto.keys}
+        former = [key.secret for key in before.crypto.keys]
         fresh = []
         for key in media.received(self.agreed):
             if key.secret not in former:

@@ -94,7 +94,7 @@ def _assembled(settings: FocusSettings, house: House, place: Place) -> Running:
     gate = Gate(trust, domain, passwords)
 
     def dress(room: Room) -> None:
-        room.hang_up, room.changed = switchboard.hang_up, watchers.changed
+        room.operator, room.changed = switchboard, watchers.changed
 
     rooms = Rooms(house, dress=dress)
     watchers = Watchers(settings, rooms)

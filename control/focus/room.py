@@ -10,9 +10,9 @@ goes as a re-INVITE, one for an endpoint that speaks MIKEY as an INFO (RFC 6086)
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 import structlog
 
@@ -25,6 +25,7 @@ from control.focus.trunk import Trunk
 from control.rekey.conductor import Conductor
 from control.rekey.driver import Driver, KeySource
 from control.rekey.errands import Errands
+from control.rekey.intentions import Attention
 from control.rekey.keychain import Keychain, Limits
 from control.rekey.policy import Policy
 from control.rekey.signals import Current, Signal
@@ -37,8 +38,15 @@ MIKEY: Final = "application/mikey"
 PACKAGE: Final = "mrfp-key"
 """The Info-Package of key messages (RFC 6086)."""
 
-HangUp = Callable[[Call, str], Awaitable[None]]
-"""Ends a call, with a reason in words."""
+
+class Operator(Protocol):
+    """Who ends calls, with a reason in words."""
+
+    async def hang_up(self, call: Call, reason: str) -> None: ...
+
+    async def recall(self, call: Call, reason: str) -> None:
+        """Call the same phone again: a new call can be given a new key."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +69,7 @@ class Room:
         """What the focus is called in MIKEY messages."""
         self.expected = 0
         """Calls on their way in."""
-        self.hang_up: HangUp
+        self.operator: Operator
         self.changed: Callable[[Room], None]
         """Called when somebody came, went, or is another than before."""
         self._house = house
@@ -92,6 +100,7 @@ class Room:
             renew=self._renew,
             carrier=self,
             create=create,
+            attend=self._attend,
         )
 
     async def open(self) -> None:
@@ -235,15 +244,23 @@ class Room:
 
     async def _renewed(self, call: Call) -> Joiner | None:
         if call.agreed is None or call.agreed.crypto is None or call.held is None or not self._may_follow(call):
-            self._errands.run(self.hang_up(call, "the mixer has restarted"))
+            self._errands.run(self.operator.hang_up(call, "the mixer has restarted"))
             return None
         key = port.Key(suite=call.held.suite, secret=media.fresh_key(call.held.suite), mki=call.held.mki)
         if not await call.rekey(key):
-            self._errands.run(self.hang_up(call, "the mixer has restarted"))
+            self._errands.run(self.operator.hang_up(call, "the mixer has restarted"))
             return None
         return self._joiner(call, key)
 
     # -- complaints ---------------------------------------------------------------------------
+
+    def _attend(self, note: Attention) -> None:
+        """The policy gives up on a phone that has taken no new key for long."""
+        call, what = self.calls.get(note.member), self._house.settings.keys.laggards
+        if call is None or call.dialog is None or what == "keep":
+            return
+        do = self.operator.recall if what == "recall" else self.operator.hang_up
+        self._errands.run(do(call, note.reason))
 
     def _happened(self, event: port.Event) -> None:
         call = self.calls.get(getattr(event, "leg", ""))
@@ -253,11 +270,11 @@ class Room:
             call.ssrc = event.ssrc
             self.tell(call)
         elif isinstance(event, port.LegTimeout):
-            self._errands.run(self.hang_up(call, f"no media for {event.silent_s:.0f} s"))
+            self._errands.run(self.operator.hang_up(call, f"no media for {event.silent_s:.0f} s"))
         elif isinstance(event, port.SsrcConflict):
-            self._errands.run(self.hang_up(call, f"SSRC {event.ssrc} belongs to another"))
+            self._errands.run(self.operator.hang_up(call, f"SSRC {event.ssrc} belongs to another"))
         elif isinstance(event, port.LegInsecure):
-            self._errands.run(self.hang_up(call, event.reason))
+            self._errands.run(self.operator.hang_up(call, event.reason))
         elif isinstance(event, port.AuthFailures):
             _log.info("auth_failures", leg=call.name, failures=event.failures)
 

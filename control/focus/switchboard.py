@@ -204,6 +204,16 @@ class Switchboard:
             self._over(call)
             await self._rooms.close_if_empty(room)
 
+    async def recall(self, call: Call, reason: str) -> None:
+        """Hang up on a phone, and call it again."""
+        room, dialog = self.calls.get(call.name, (None, call))[0], call.dialog
+        await self.hang_up(call, reason)
+        if room is not None and dialog is not None:
+            try:
+                await self.dial_out(room.name, dialog.remote_target)
+            except (SipError, SdpError, Unacceptable, Refused, ControlError) as error:
+                _log.warning("not_recalled", room=room.name, reason=str(error))
+
     async def remove(self, name: str, uri: str) -> bool:
         """Hang up on a user in a room; false if it is not there."""
         found = [call for room, call in self.calls.values() if room.name == name and call.identity.uri == uri]

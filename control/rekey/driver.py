@@ -34,6 +34,7 @@ from control.rekey.carrier import Carrier
 from control.rekey.conductor import Conductor, Current, Joiner, Request, Ticket
 from control.rekey.courier import Address, Courier
 from control.rekey.errands import Errands
+from control.rekey.intentions import Attention
 from control.rekey.keysource import EpochsMade, KeySource, KmsKeys
 from control.rekey.venue import Venue
 from mixer import port
@@ -73,18 +74,21 @@ class Driver:
         renew: Renew,
         carrier: Carrier | None = None,
         create: port.ConferenceCreate | None = None,
+        attend: Callable[[Attention], None] | None = None,
     ) -> None:
         """`mixer`: a client of its own, connected; the conference is on it already, unless `adopt` is called.
 
         Args:
             carrier: UDP if omitted.
             create: how the conference is made when it has to be, with group keying.
+            attend: told of members that need a decision; else they wait in `conductor.attention`.
         """
         self.conductor = conductor
         self.courier = Courier(self.heard)
         self.changed = asyncio.Condition()
         """Notified whenever something was carried out, for those who wait for a state."""
         self._carrier: Carrier = carrier or self.courier
+        self._attend = attend
         self._mixer, self._keys, self._renew = mixer, keys, renew
         self._venue = Venue(mixer, create or _plain(conductor))
         self._arrivals = Arrivals()
@@ -364,6 +368,8 @@ class Driver:
             self._carrier.signal(signal)
         for request in self.conductor.requests():
             self._errands.run(self._obtain(request))
+        while self._attend is not None and self.conductor.attention:
+            self._attend(self.conductor.attention.pop(0))
         self._work.set()
 
     async def _obtain(self, request: Request) -> None:

@@ -1,4 +1,4 @@
-"""Errands: what is asked of the KMS beside everything else, so that it holds nothing up.
+"""Errands: what is done beside everything else, so that it holds nothing up.
 
 Knows: coroutines under way. Must never know: what they are about.
 """
@@ -19,6 +19,8 @@ class Errands:
     def __init__(self, conference: str) -> None:
         self._conference = conference
         self._tasks: set[asyncio.Task[None]] = set()
+        self.faults = 0
+        """Errors of our own; each is a bug."""
 
     def run(self, errand: Awaitable[None]) -> None:
         """Have something done; a refusal is logged, and that is all."""
@@ -27,7 +29,10 @@ class Errands:
             try:
                 await errand
             except ControlError as error:
-                _log.warning("kms_refused", conference=self._conference, reason=str(error))
+                _log.warning("refused", conference=self._conference, reason=str(error))
+            except Exception:  # noqa: BLE001 - the outermost edge of what nobody waits for
+                self.faults += 1
+                _log.exception("fault", conference=self._conference, faults=self.faults)
 
         task = asyncio.create_task(done())
         self._tasks.add(task)
