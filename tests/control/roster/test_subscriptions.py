@@ -77,6 +77,8 @@ def test_after_quiet_a_change_is_told_at_once() -> None:
     notice = only(room.notifier.notices())
     assert check(notice.body).get("state") == "partial"
     assert notice.subscription_state == "active;expires=592"
+    room.notifier.advance(12.5)
+    assert room.told() == []
 
 
 def test_within_five_seconds_changes_wait_and_are_told_together() -> None:
@@ -108,7 +110,8 @@ def test_each_has_its_own_five_seconds_and_versions() -> None:
     assert room.told() == [("b", "partial", 2)]
 
 
-def test_a_change_that_is_not_seen_is_not_told_and_costs_no_quiet() -> None:
+def test_a_change_that_is_not_seen_is_not_told_and_costs_no_quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(state, "HISTORY", 1)
     room = Room(ALICE)
     room.notifier.subscribe("a", Viewer("sip:v@x", Sight.COUNTS), expires_s=600, now=0.0)
     room.told()
@@ -220,7 +223,8 @@ def test_who_is_shut_out_sees_no_more() -> None:
     room.told()
     room.notifier.end("a", "rejected")
     room.notifier.end("nobody", "rejected")
-    assert room.notifier.notices() == [Notice("a", b"", "terminated;reason=rejected")]
+    notice = only(room.notifier.notices())
+    assert (notice.name, notice.body, notice.subscription_state) == ("a", b"", "terminated;reason=rejected")
     room.put(BOB, 10.0)
     assert room.told() == []
 
@@ -247,6 +251,7 @@ def test_there_are_so_many_and_no_more() -> None:
     with pytest.raises(SubscriptionRefused, match="already") as refused:
         room.notifier.subscribe("c", VIEWER, expires_s=600, now=0.0)
     assert refused.value.refusal is Refusal.FULL
+    assert room.notifier.subscribe("c", VIEWER, expires_s=0, now=0.0) == 0
     room.notifier.subscribe("a", VIEWER, expires_s=600, now=1.0)
     room.notifier.failed("b")
     room.notifier.subscribe("c", VIEWER, expires_s=600, now=1.0)
