@@ -128,6 +128,8 @@ class Daemon:
     child: Child
     client: MixerClient
     port: int
+    address: str
+    """Of its control socket, for other controllers."""
 
 
 @contextlib.asynccontextmanager
@@ -140,11 +142,11 @@ async def daemon(*, legs: int = 8192) -> AsyncIterator[Daemon]:
         config.write_text(_config(directory / "control.sock", legs))
         serve = ("-m", "control", "serve", "--config", str(config))
         async with child("daemon", MEASURED_CORE, *serve) as server:
-            silent = asyncio.create_task(_swallow(server))
+            silent = asyncio.create_task(swallow(server))
             client = await _connect(server, address)
             try:
                 info = await client.node_info()
-                yield Daemon(server, client, info.port)
+                yield Daemon(server, client, info.port, address)
             finally:
                 await client.close()
                 silent.cancel()
@@ -179,7 +181,7 @@ async def _connect(server: Child, address: str) -> MixerClient:
             await asyncio.sleep(0.05)
 
 
-async def _swallow(server: Child) -> None:
+async def swallow(server: Child) -> None:
     """Read what the daemon prints, so that it never waits for us."""
     assert server.process.stdout is not None
     while await server.process.stdout.read(1 << 16):
