@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -29,7 +28,7 @@ domains = ["example.net", "127.0.0.1"]
 def with_users(home: Path, users: Mapping[str, str]) -> str:
     path = home / "users"
     path.write_text("".join(f"{name} {password}\n" for name, password in users.items()))
-    os.chmod(path, 0o600)
+    path.chmod(0o600)
     return DIGEST.format(home=home)
 
 
@@ -114,13 +113,17 @@ async def test_beyond_the_limit_it_is_said_when_to_come_again(tmp_path: Path) ->
 
 
 async def test_one_user_may_not_fill_the_house(tmp_path: Path) -> None:
-    async with house(tmp_path, "[limits]\ncalls_per_user = 1") as here:
-        async with phones(("ann", 440)) as (first,), phones(("ann", 700)) as (second,), phones(("bob", 700)) as (bob,):
-            await first.dial(here.uri("room"))
-            with pytest.raises(CallRefused) as refusal:
-                await second.dial(here.uri("room"))
-            assert refusal.value.status == 486
-            await bob.dial(here.uri("room"))
+    async with (
+        house(tmp_path, "[limits]\ncalls_per_user = 1") as here,
+        phones(("ann", 440)) as (first,),
+        phones(("ann", 700)) as (second,),
+        phones(("bob", 700)) as (bob,),
+    ):
+        await first.dial(here.uri("room"))
+        with pytest.raises(CallRefused) as refusal:
+            await second.dial(here.uri("room"))
+        assert refusal.value.status == 486
+        await bob.dial(here.uri("room"))
 
 
 async def test_no_srtp_no_entry_unless_the_room_says_so(tmp_path: Path) -> None:
