@@ -25,7 +25,6 @@ from control.focus.identity import Identity, Refused, bare
 from control.focus.media import Place
 from control.focus.room import PACKAGE, House, Room
 from control.focus.rooms import Rooms
-from control.rekey.signals import Current
 from control.sdp.answer import Unacceptable
 from control.sdp.model import SdpError
 from control.sip import session_timer
@@ -89,10 +88,10 @@ class Switchboard:
 
     async def _answer(self, room: Room, call: Call) -> bytes:
         """Find a key for who has offered, have its leg added, and say so."""
-        held, holding = self._first_key(room, call)
+        own, holding = _own_key(call), room.current(call)
         self.calls[call.name] = room, call
-        added = await room.enter(call, held, holding)
-        return call.answer(held, added.port)
+        added = await room.enter(call, own, holding)
+        return call.answer(holding.key if holding is not None else own, added.port)
 
     async def acknowledged(self, dialog: Dialog, body: bytes) -> None:
         """The ACK has come, with the answer if the offer was ours."""
@@ -135,17 +134,6 @@ class Switchboard:
             await self.hang_up(call, "the phone does not answer any more")
         elif response.code < 300:
             self.clock.set(call, session_timer.agreed(response.headers, self._wish))
-
-    def _first_key(self, room: Room, call: Call) -> tuple[port.Key | None, Current | None]:
-        """The key that a phone begins on: the group's if the policy lets it, or one of its own."""
-        agreed = call.agreed
-        if agreed is None or agreed.crypto is None:
-            return None, None
-        holding = room.current(call)
-        if holding is not None:
-            return holding.key, holding
-        mki = (OWN_MKI | secrets.randbits(31)).to_bytes(4).hex() if agreed.mki else ""
-        return port.Key(suite=agreed.crypto.suite, secret=media.fresh_key(agreed.crypto.suite), mki=mki), None
 
     # -- dialled out --------------------------------------------------------------------------
 
@@ -273,6 +261,15 @@ class Switchboard:
                 await self._rooms.close_if_empty(room)
         finally:
             self.joining -= 1
+
+
+def _own_key(call: Call) -> port.Key | None:
+    """A key for one phone alone; none if it has no SDES."""
+    agreed = call.agreed
+    if agreed is None or agreed.crypto is None:
+        return None
+    mki = (OWN_MKI | secrets.randbits(31)).to_bytes(4).hex() if agreed.mki else ""
+    return port.Key(suite=agreed.crypto.suite, secret=media.fresh_key(agreed.crypto.suite), mki=mki)
 
 
 _log: structlog.typing.FilteringBoundLogger = structlog.get_logger("focus")
