@@ -340,8 +340,8 @@ class Driver:
         try:
             secret = await self._keys.make(conductor.conference, request.cohort, request.epoch, suite)
         except ControlError as error:
-            if isinstance(error, EpochsMade) and error.highest > self._above:
-                self._above, self._behind = error.highest, True
+            if isinstance(error, EpochsMade) and error.floor > self._above:
+                self._above, self._behind = error.floor, True
             _log.warning("no_key", conference=conductor.conference, epoch=request.epoch, reason=str(error))
             conductor.not_made(request, self._now())
         else:
