@@ -22,6 +22,7 @@ from bench.callers.habits import GOOD, Habits
 from bench.callers.lines import Lines, Owner, Transport
 from bench.callers.negotiation import Rate, Wishes
 from bench.callers.report import CallReport, report_of
+from bench.callers.watcher import DOCUMENT, EVENT, EXPIRES_S, Watcher
 from bench.codec import Samples
 from bench.phone import tone
 from control.sdp.model import SdpError
@@ -91,6 +92,7 @@ class Caller:
         self._settled = asyncio.Event()
         """Not set while its own INVITE waits to be dealt with: what comes in the call waits too."""
         self._vanished = False
+        self._watcher: Watcher | None = None
 
     @classmethod
     async def open(cls, name: str, *, lines: Lines | None = None, **options: Any) -> Caller:
@@ -143,9 +145,9 @@ class Caller:
         packets = [packet for _, packet in capture]
         return max((call.keyring.reads(packets) for call in self.calls), default=0)
 
-    def report(self) -> CallReport:
-        """How its last call is, or was."""
-        return report_of(self.name, self.call)
+    def report(self, until_ns: int | None = None) -> CallReport:
+        """How its last call is, or was; until then, if that is given."""
+        return report_of(self.name, self.call, until_ns)
 
     # -- what it does -------------------------------------------------------------------------
 
@@ -209,6 +211,25 @@ class Caller:
         """Send under a new key of its own from now on."""
         await self._reoffer(self.call.negotiation.reoffer(fresh_key=True))
 
+    async def subscribe(self, uri: str) -> Watcher:
+        """Watch who is in a conference; in place of what it watched before.
+
+        Raises:
+            CallRefused: with the status.
+            SipError: if nobody answers.
+        """
+        watcher = self._watcher = Watcher()
+        dialog = await self._lines.agent.subscribe(
+            uri,
+            from_uri=self.identity,
+            event=EVENT,
+            expires=EXPIRES_S,
+            headers=[("Accept", DOCUMENT)],
+            credentials=self.options.credentials,
+        )
+        watcher.subscribed(dialog)
+        return watcher
+
     async def _reoffer(self, body: bytes) -> None:
         assert self._dialog is not None
         response = await self._dialog.request("INVITE", body=body, timeout_s=ANSWER_S)
@@ -237,6 +258,9 @@ class Caller:
             return
         if incoming.dialog is None:
             await self._called(incoming)
+            return
+        if incoming.method == "NOTIFY" and self._watcher is not None:
+            await self._watcher.notified(incoming)
             return
         await self._settled.wait()
         if incoming.method == "BYE":
