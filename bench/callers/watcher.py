@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from control.roster.errors import RosterError
+from control.roster.errors import Malformed
 from control.roster.people import User
 from control.roster.reader import Outcome, Picture
 from control.sip.agent import Dialog, Incoming
@@ -64,6 +64,6 @@ class Watcher:
     def _apply(self, document: bytes) -> Outcome:
         try:
             return self.picture.apply(document)
-        except RosterError:
+        except Malformed:
             self.malformed += 1
             return Outcome.DISCARDED
