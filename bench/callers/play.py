@@ -70,8 +70,11 @@ async def _played(plan: Plan, players: Cast) -> Outcome:
     since_ns = time.monotonic_ns()
     churning = asyncio.create_task(_coming_and_going(plan, players))
     await asyncio.sleep(max(plan.seconds, speech_s(players) + SETTLE_S))
+    until_ns = time.monotonic_ns()
     problems = _failures(players) + everybody_hears_everybody(players.good, since_ns, unheard=_unheard(players))
-    rows = [_row(caller, players, since_ns) for caller in players.all if caller.calls]
+    rows = [
+        Row(caller.report(until_ns), hears(caller, players.good, since_ns)) for caller in players.all if caller.calls
+    ]
     samples = {caller.name: caller.heard() for caller in players.all if caller.calls}
     outcome = Outcome(rows, problems, arrivals, _sum(churned, await churning), samples=samples)
     if plan.bound_s:
@@ -102,10 +105,11 @@ async def _holding(plan: Plan, good: list[Caller]) -> None:
 
 
 async def _leaving(plan: Plan, players: Cast, outcome: Outcome) -> None:
-    """The last one hangs up; after the bound it must not read what a neighbour is sent, nor may any churner."""
-    tap, leaver = players.good[0], players.good[-1]
-    if tap is leaver:
+    """The last one hangs up; after the bound it must not read what its neighbour is sent, nor may any churner."""
+    keyed = [caller for caller in players.good if caller.options.security == "sdes"]
+    if len(keyed) < 2:
         return
+    tap, leaver = keyed[-2:]
     outcome.control_reads = leaver.reads(tap.arrived_packets)
     await leaver.hang_up()
     came = len(tap.arrived_packets)
@@ -126,10 +130,6 @@ def _failures(players: Cast) -> list[str]:
 def _unheard(players: Cast) -> list[Caller]:
     """Nobody can hear them, for what they send is not under their keys."""
     return [one for one in players.bad if one.options.habits.clear_media or one.options.habits.wrong_key]
-
-
-def _row(caller: Caller, players: Cast, since_ns: int) -> Row:
-    return Row(caller.report(), hears(caller, [*players.good, *_unheard(players)], since_ns))
 
 
 def _sum(one: Tally, other: Tally) -> Tally:
