@@ -350,7 +350,7 @@ async def test_tls_client_cannot_be_downgraded(tmp_path: Path) -> None:
     async with agent(over_tls(ours, "localhost")) as focus:
         old = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         old.load_verify_locations(ours.path)
-        with pytest.warns(DeprecationWarning):
+        with pytest.warns(DeprecationWarning, match="TLSv1_1"):
             old.maximum_version = ssl.TLSVersion.TLSv1_1
         with pytest.raises((ssl.SSLError, ConnectionError)):
             await asyncio.open_connection("localhost", focus.listening["tls"][1], ssl=old)
