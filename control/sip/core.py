@@ -15,7 +15,7 @@ from typing import Final, Protocol
 from control.sip import screening
 from control.sip.admission import Limits
 from control.sip.confirming import Confirming
-from control.sip.dialogs import Dialog, Dialogs, contact_of, record_routes
+from control.sip.dialogs import Dialog, Dialogs
 from control.sip.flows import Flow, host_and_port
 from control.sip.incoming import Incoming
 from control.sip.layer import Layer
@@ -23,6 +23,7 @@ from control.sip.message import Envelope
 from control.sip.reliable import Reliable
 from control.sip.server_transactions import Send, ServerTransaction
 from control.sip.settings import SipSettings
+from control.sip.targets import contact_of, record_routes
 from control.sip.timers import Intervals, Timers
 from control.sip.uris import quoted
 from control.sip.values import tokens
