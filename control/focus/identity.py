@@ -73,8 +73,8 @@ class Gate:
             Refused: if nothing that it could show would do.
         """
         needed = wanted or self._trust.callers
-        sender = incoming.request.from_address
-        claimed = Identity(bare(str(sender.uri)), sender.name or "", anonymous=_wants_privacy(incoming))
+        sender = incoming.envelope.sender
+        claimed = Identity(bare(sender.uri), sender.display, anonymous=_wants_privacy(incoming))
         identity = self._certified(incoming.flow, claimed) or self._asserted(incoming, claimed)
         identity = identity or self._digested(incoming, claimed, now) or claimed
         if identity.proves(needed):
@@ -129,5 +129,6 @@ def _proved(claimed: Identity, proof: str) -> Identity:
 
 
 def _wants_privacy(incoming: Incoming) -> bool:
-    word = incoming.header("Privacy") or ""
-    return "id" in {part.strip() for part in word.split(";")} or "anonymous" in str(incoming.request.from_address.uri)
+    """By RFC 3323 section 4.2, or by a From that names nobody (section 4.1.1.3)."""
+    wishes = {part.strip().lower() for part in (incoming.header("Privacy") or "").split(";")}
+    return "id" in wishes or "@anonymous.invalid" in incoming.envelope.sender.uri
