@@ -105,6 +105,16 @@ async def test_fifty_calls_at_once(transport: str) -> None:
         assert not focus.core.faults + phone.core.faults
 
 
+async def test_on_every_address_the_contact_is_the_one_that_the_peer_reaches() -> None:
+    anywhere = SipSettings(host="0.0.0.0", udp_port=0, tcp_port=-1)
+    named = SipSettings(udp_port=0, tcp_port=-1, advertise="conf.example.net")
+    for settings, host in ((anywhere, "127.0.0.1"), (named, "conf.example.net")):
+        async with agent(settings) as focus, agent() as phone:
+            port = focus.listening["udp"][1]
+            dialog, _ = await phone.invite(f"sip:127.0.0.1:{port}", from_uri="sip:a@h", body=b"x").answered()
+            assert dialog.remote_target == f"sip:{host}:{port}"
+
+
 async def test_a_call_cancelled() -> None:
     async with agent(act=lambda incoming: incoming.respond(180)) as focus, agent() as phone:
         call = phone.invite(uri_of(focus), from_uri="sip:alice@h", body=b"offer")
