@@ -101,6 +101,7 @@ async def test_fifty_calls_at_once(transport: str) -> None:
 
         assert await asyncio.gather(*map(one, range(50))) == [b"answer"] * 50
         assert sorted(heard(focus)) == ["BYE"] * 50 + ["INVITE"] * 50 + ["acknowledged"] * 50
+        assert len({incoming.flow for incoming in focus.core.application.incoming}) == 1  # type: ignore[attr-defined]
         assert (len(focus.core.dialogs), len(phone.core.dialogs)) == (0, 0)
         assert not focus.core.faults + phone.core.faults
 
