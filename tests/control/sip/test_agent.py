@@ -101,8 +101,19 @@ async def test_fifty_calls_at_once(transport: str) -> None:
 
         assert await asyncio.gather(*map(one, range(50))) == [b"answer"] * 50
         assert sorted(heard(focus)) == ["BYE"] * 50 + ["INVITE"] * 50 + ["acknowledged"] * 50
+        assert len({incoming.flow for incoming in focus.core.application.incoming}) == 1  # type: ignore[attr-defined]
         assert (len(focus.core.dialogs), len(phone.core.dialogs)) == (0, 0)
         assert not focus.core.faults + phone.core.faults
+
+
+async def test_on_every_address_the_contact_is_the_one_that_the_peer_reaches() -> None:
+    anywhere = SipSettings(host="0.0.0.0", udp_port=0, tcp_port=-1)
+    named = SipSettings(udp_port=0, tcp_port=-1, advertise="conf.example.net")
+    for settings, host in ((anywhere, "127.0.0.1"), (named, "conf.example.net")):
+        async with agent(settings) as focus, agent() as phone:
+            port = focus.listening["udp"][1]
+            dialog, _ = await phone.invite(f"sip:127.0.0.1:{port}", from_uri="sip:a@h", body=b"x").answered()
+            assert dialog.remote_target == f"sip:{host}:{port}"
 
 
 async def test_a_call_cancelled() -> None:
