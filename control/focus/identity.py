@@ -14,13 +14,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-import sipmessage
-
 from control.focus.settings import Proof, TrustSettings
 from control.sip.digest import Digest
 from control.sip.errors import Unauthenticated
 from control.sip.flows import Flow
 from control.sip.incoming import Incoming
+from control.sip.values import parse_name_addr, split_list
 from mixer.secret import Secret
 
 STRENGTH: Final = {"none": 0, "asserted": 2, "digest": 2, "certificate": 3}
@@ -99,10 +98,10 @@ class Gate:
         if word is None:
             return None
         try:
-            address = sipmessage.Address.parse(word.partition(",")[0])
-        except ValueError:
+            address = parse_name_addr(split_list(word)[0])
+        except (ValueError, IndexError):
             return None
-        return Identity(bare(str(address.uri)), address.name or claimed.display, "asserted", claimed.anonymous)
+        return Identity(bare(address.uri), address.display or claimed.display, "asserted", claimed.anonymous)
 
     def _trusts(self, flow: Flow) -> bool:
         return flow.remote[0] in self._trust.peers or bool(flow.identities & set(self._trust.peers))
