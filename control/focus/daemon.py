@@ -17,7 +17,6 @@ from control.client import MixerClient
 from control.focus import users
 from control.focus.desk import FocusDesk
 from control.focus.identity import Gate
-from control.focus.media import Place
 from control.focus.messages import FOCUS
 from control.focus.metrics import FocusCollector
 from control.focus.nokeys import NoKeys
@@ -67,7 +66,7 @@ async def opened(settings: FocusSettings) -> AsyncIterator[Running]:
         stack.push_async_callback(trunk.close)
         await trunk.connect()
         house = House(settings, trunk, _keys(settings, stack), has_kms=bool(settings.keys.kms))
-        running = _assembled(settings, house, await _place(settings, trunk))
+        running = _assembled(settings, house)
         stack.push_async_callback(running.reception.close)
         stack.push_async_callback(running.agent.close)
         stack.push_async_callback(running.rooms.close)
@@ -86,7 +85,7 @@ async def opened(settings: FocusSettings) -> AsyncIterator[Running]:
         yield running
 
 
-def _assembled(settings: FocusSettings, house: House, place: Place) -> Running:
+def _assembled(settings: FocusSettings, house: House) -> Running:
     trust = settings.trust
     passwords = users.load(Path(trust.users_file)) if trust.users_file else {}
     shared = psks.load(Path(trust.psks_file)) if trust.psks_file else {}
@@ -101,7 +100,7 @@ def _assembled(settings: FocusSettings, house: House, place: Place) -> Running:
 
     rooms = Rooms(house, dress=dress, farewell=farewell)
     watchers = Watchers(settings, rooms)
-    switchboard = Switchboard(house, rooms, place, shared, domain)
+    switchboard = Switchboard(house, rooms, shared, domain)
     reception = Reception(settings, gate, rooms, switchboard, watchers)
     agent = Agent(settings.sip, reception, allow=ALLOW, supported=SUPPORTED, contact_params=";isfocus")
     switchboard.agent = agent
@@ -124,12 +123,6 @@ def _keys(settings: FocusSettings, stack: AsyncExitStack) -> KeySource:
     client = KmsClient(chosen.kms, certificate=files[0], key=files[1], authority=files[2])
     stack.push_async_callback(client.close)
     return KmsKeys(client)
-
-
-async def _place(settings: FocusSettings, trunk: Trunk) -> Place:
-    node = await trunk.client.node_info()
-    name, _, value = node.dtls_fingerprint.partition(" ")
-    return Place(settings.mixer.media_host, settings.mixer.media_host6, node.port, (name, value) if value else None)
 
 
 async def _serve(settings: FocusSettings, stop: asyncio.Event) -> None:

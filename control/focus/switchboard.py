@@ -22,7 +22,6 @@ from control.focus import media
 from control.focus.call import Call
 from control.focus.clock import Clock
 from control.focus.identity import Identity, Refused, bare
-from control.focus.media import Place
 from control.focus.room import PACKAGE, House, Room
 from control.focus.rooms import Rooms
 from control.sdp.answer import Unacceptable
@@ -46,8 +45,8 @@ MEMBER_HEADER: Final = "Mrfp-Member"
 class Switchboard:
     """All calls of a focus."""
 
-    def __init__(self, house: House, rooms: Rooms, place: Place, psks: Mapping[str, Secret], domain: str) -> None:
-        self._house, self._rooms, self._place, self._psks, self._domain = house, rooms, place, psks, domain
+    def __init__(self, house: House, rooms: Rooms, psks: Mapping[str, Secret], domain: str) -> None:
+        self._house, self._rooms, self._psks, self._domain = house, rooms, psks, domain
         self.agent: Agent
         self._wish = session_timer.Wish(house.settings.limits.session_s)
         self.clock = Clock(self._refresh, self.hang_up, house.settings.limits.call_s)
@@ -231,7 +230,9 @@ class Switchboard:
     def _new_call(self, room: Room, identity: Identity, agent: str) -> Call:
         user = identity.uri.partition(":")[2].partition("@")[0]
         name = f"{''.join(c for c in user if c.isalnum() or c in '._-')[:40] or 'anonymous'}.{secrets.token_hex(4)}"
-        call = Call(name, identity, media.terms(self._house.settings, room.settings), self._place, cname=room.name)
+        settings, node = self._house.settings, self._house.trunk.node
+        terms, place = media.terms(settings, room.settings), media.place(settings, node)
+        call = Call(name, identity, terms, place, cname=room.name)
         call.agent = agent
         return call
 

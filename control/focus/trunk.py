@@ -18,7 +18,7 @@ import structlog
 
 from control.api import Method
 from control.client import Disconnected, MixerClient
-from control.messages import EventName, Missed
+from control.messages import EventName, Missed, NodeStatus
 from mixer import port
 
 EVENTS: Final[tuple[EventName, ...]] = (
@@ -40,6 +40,8 @@ class Trunk:
     def __init__(self, client: MixerClient) -> None:
         self.client = client
         """For commands that belong to no line."""
+        self.node: NodeStatus
+        """What the mixer said of itself when it was connected last: its media port, its certificate."""
         self._lines: dict[str, Line] = {}
         self._lock = asyncio.Lock()
         self._hearing: asyncio.Task[None] | None = None
@@ -56,6 +58,7 @@ class Trunk:
             if self.generation <= after or self._hearing is None or self._hearing.done():
                 await self.client.close()
                 await self.client.connect()
+                self.node = await self.client.node_info()
                 await self.client.subscribe(EVENTS)
                 self.generation += 1
                 self._hearing = asyncio.create_task(self._hear())
