@@ -64,6 +64,8 @@ class Call:
         """The keys in it, by tag: the answer takes one."""
         self._sdp: model.Session | None = None
         """The last SDP in the call, of either end, while it is needed: it holds keys in clear."""
+        self._listened = False
+        """It was not on hold from the first."""
         self._turn = asyncio.Lock()
         """One offer at a time, whoever makes it (RFC 3264 section 4)."""
 
@@ -112,8 +114,13 @@ class Call:
         """Our next offer refuses what was refused before, in its place; of one m-line nothing need be kept."""
         self._sdp = sdp if len(sdp.media) > 1 else None
 
+    @property
+    def on_hold(self) -> bool:
+        """It listened once, and does not now: what it sends is no speech (RFC 3264 section 8.4)."""
+        return self._listened and self.agreed is not None and self.agreed.direction in ("sendonly", "inactive")
+
     def _settle(self, agreed: Agreed) -> Agreed:
-        self.agreed = agreed
+        self.agreed, self._listened = agreed, agreed.direction in ("sendrecv", "recvonly")
         self._received = len(media.received(agreed))
         return agreed
 
@@ -180,6 +187,7 @@ class Call:
             answer = write_answer(sdp, agreed, self._local(self.held, agreed))
             incoming.respond(200, headers=fields, body=answer)
             self.agreed = agreed
+            self._listened |= agreed.direction in ("sendrecv", "recvonly")
             self._keep(sdp)
             return agreed
 

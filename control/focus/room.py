@@ -226,7 +226,13 @@ class Room:
         agreed = call.agreed
         assert agreed is not None
         silence_s = media.timeout(agreed.direction, self._house.settings.media.silence_s)
-        change = port.LegModify(leg=call.name, direction=agreed.direction, remote=agreed.remote, timeout_s=silence_s)
+        change = port.LegModify(
+            leg=call.name,
+            direction=agreed.direction,
+            mute=call.on_hold and not self.settings.hold_music,
+            remote=agreed.remote,
+            timeout_s=silence_s,
+        )
         await self._house.trunk.client.call(change)
         await self._expect(call, call.fresh_keys(before))
         self.tell(call)
