@@ -14,6 +14,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any, Final
 
+import numpy as np
+
 from bench.callers.answering import answer
 from bench.callers.call import Call
 from bench.callers.lines import Lines, Owner
@@ -47,7 +49,7 @@ class Caller:
         """Of the call, while there is one: for requests that no method here makes."""
         self._settled = asyncio.Event()
         """Not set while its own INVITE waits to be dealt with: what comes in the call waits too."""
-        self._vanished = False
+        self._beginning = self._vanished = False
         self._watcher: Watcher | None = None
 
     @classmethod
@@ -87,9 +89,14 @@ class Caller:
     def in_call(self) -> bool:
         return bool(self.calls) and not self.call.ended and self.call.up_ns > 0
 
+    @property
+    def busy(self) -> bool:
+        """In a call, or on the way into one."""
+        return self._beginning or bool(self.calls and not self.call.ended)
+
     def heard(self, since_ns: int = 0) -> Samples:
-        """What it heard in its last call."""
-        return self.call.media.ear.heard(since_ns)
+        """What it heard in its last call; nothing, if it has had none."""
+        return self.call.media.ear.heard(since_ns) if self.calls else np.zeros(0, np.float32)
 
     @property
     def arrived_packets(self) -> list[tuple[int, bytes]]:
@@ -194,12 +201,16 @@ class Caller:
         self.call.concluded(response.body)
 
     async def _begin(self) -> Call:
-        if self.in_call:
+        if self.busy:
             raise ValueError(f"{self.name} is in a call: hang up first")
         self._settled.clear()
         self._vanished = False
+        self._beginning = True
         options = self.options
-        call = await Call.open(options.voice(), options.wishes(), psk=options.psk, habits=options.habits)
+        try:
+            call = await Call.open(options.voice(), options.wishes(), psk=options.psk, habits=options.habits)
+        finally:
+            self._beginning = False
         self.calls.append(call)
         return call
 
@@ -242,7 +253,7 @@ class Caller:
         if incoming.method != "INVITE":
             incoming.respond(200 if incoming.method == "OPTIONS" else 405)
             return
-        if self.in_call or not self.answers:
+        if self.busy or not self.answers:
             incoming.respond(486)
             return
         call = await self._begin()
