@@ -128,8 +128,8 @@ class Daemon:
     child: Child
     client: MixerClient
     port: int
-    address: str = ""
-    """Of its control socket."""
+    address: str
+    """Of its control socket, for other controllers."""
 
 
 @contextlib.asynccontextmanager

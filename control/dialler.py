@@ -210,8 +210,14 @@ def _request(number: int, method: Method, params: msgspec.Struct) -> bytes:
 def _as_exception(api: Api, failure: _Failure) -> ControlError:
     data = failure.data or {}
     known = next((refusal for refusal in api.refusals if refusal == data.get("refusal")), None)
-    again_s = data.get("retry_after_s")
-    return ControlError(failure.code, failure.message, known, again_s if isinstance(again_s, float) else None)
+    again_s, highest = data.get("retry_after_s"), data.get("highest")
+    return ControlError(
+        failure.code,
+        failure.message,
+        known,
+        again_s if isinstance(again_s, float) else None,
+        int(highest) if isinstance(highest, float) and highest.is_integer() else None,
+    )
 
 
 def _secret_to_text(value: object) -> str:

@@ -59,16 +59,23 @@ class ControlError(Exception):
     """A request failed: `code` and `refusal` for programs, the message for people.
 
     `refusal` is None unless the service itself refused the command; then nothing has changed. After
-    `retry_after_s` seconds, if it is given, the same may be asked again.
+    `retry_after_s` seconds, if it is given, the same may be asked again; `highest`, if it is given, is the epoch
+    to go above.
     """
 
     def __init__(
-        self, code: int, message: str, refusal: StrEnum | None = None, retry_after_s: float | None = None
+        self,
+        code: int,
+        message: str,
+        refusal: StrEnum | None = None,
+        retry_after_s: float | None = None,
+        highest: int | None = None,
     ) -> None:
         super().__init__(message)
         self.code = code
         self.refusal = refusal
         self.retry_after_s = retry_after_s
+        self.highest = highest
 
     @property
     def message(self) -> str:

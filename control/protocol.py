@@ -237,6 +237,8 @@ def _failure(request_id: RequestId | None, error: ControlError) -> bytes:
     data: dict[str, str | float] = {"refusal": error.refusal.value} if error.refusal else {}
     if error.retry_after_s is not None:
         data["retry_after_s"] = error.retry_after_s
+    if error.highest is not None:
+        data["highest"] = error.highest
     failure = _Failure(code=error.code, message=str(error), data=data or None)
     return encode(_Response(id=request_id, error=failure))
 

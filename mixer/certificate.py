@@ -15,14 +15,11 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from mixer.port import HashName
+
 PrivateKey: TypeAlias = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
-_HASHES: Final[dict[str, hashes.HashAlgorithm]] = {
-    "sha-256": hashes.SHA256(),
-    "sha-384": hashes.SHA384(),
-    "sha-512": hashes.SHA512(),
-}
-LENGTHS: Final = {name: algorithm.digest_size for name, algorithm in _HASHES.items()}
+LENGTHS: Final[dict[HashName, int]] = {"sha-256": 32, "sha-384": 48, "sha-512": 64}
 """Octets of a fingerprint by the name of its hash function (RFC 8122 section 5)."""
 
 # Nobody checks the dates of a certificate that is known by its fingerprint; fixed ones need no clock.
@@ -30,7 +27,7 @@ _SINCE: Final = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
 _UNTIL: Final = dt.datetime(2049, 12, 31, tzinfo=dt.UTC)
 
 
-class CertificateError(ValueError):
+class CertificateError(OSError):
     """The configured certificate or its key can't be used; the message says why."""
 
 
@@ -44,15 +41,10 @@ class Identity:
     @property
     def fingerprint(self) -> str:
         """As it stands in SDP behind `a=fingerprint:`."""
-        return f"sha-256 {fingerprint(self.certificate, 'sha-256')}"
+        return f"sha-256 {self.certificate.fingerprint(hashes.SHA256()).hex(':').upper()}"
 
     def __repr__(self) -> str:
         return f"<identity {self.fingerprint}>"
-
-
-def fingerprint(certificate: x509.Certificate, name: str) -> str:
-    """The fingerprint of a certificate in upper-case hex with colons."""
-    return certificate.fingerprint(_HASHES[name]).hex(":").upper()
 
 
 def self_signed() -> Identity:

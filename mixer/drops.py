@@ -28,6 +28,7 @@ class Drop(IntEnum):
     STUN = 6
     ZRTP = 7
     DTLS = 8
+    """Of no leg's handshake; what a handshake takes is accepted."""
     NOT_MEDIA = 9
     """First octet in no range of RFC 7983 that we know."""
     UNKNOWN_SOURCE = 10

@@ -16,14 +16,16 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final, TypeAlias
 
-from cryptography import x509
-from OpenSSL import SSL
+from OpenSSL import SSL, crypto
 
 from mixer.certificate import Identity
+from mixer.port import Fingerprint, HashName
 from mixer.secret import Secret
 from mixer.suites import SUITES, Suite, SuiteName
 
-Accepts: TypeAlias = Callable[[x509.Certificate], bool]
+Shown: TypeAlias = list[Fingerprint]
+"""The fingerprints of a certificate, strongest first, in upper case."""
+Accepts: TypeAlias = Callable[[Shown], bool]
 
 PROFILES: Final[dict[bytes, SuiteName]] = {
     b"SRTP_AEAD_AES_128_GCM": "AEAD_AES_128_GCM",
@@ -40,6 +42,7 @@ _LABEL: Final = b"EXTRACTOR-dtls_srtp"
 _RECORD: Final = 13
 """Octets of a DTLS record's header; its length stands in the last two."""
 _COOKIE: Final = 20
+_STRONGEST_FIRST: Final[tuple[HashName, ...]] = ("sha-512", "sha-384", "sha-256")
 
 
 class Stage(Enum):
@@ -120,11 +123,11 @@ class Association:
         return Keys(suite, of_server, of_client) if self._client else Keys(suite, of_client, of_server)
 
     @property
-    def certificate(self) -> x509.Certificate:
-        """The peer's, once it is DONE."""
-        certificate = self._connection.get_peer_certificate(as_cryptography=True)
+    def shown(self) -> Shown:
+        """The peer's certificate, once it is DONE."""
+        certificate = self._connection.get_peer_certificate()
         assert certificate is not None  # the context insists on one
-        return certificate
+        return _fingerprints(certificate)
 
     def _conclude(self) -> None:
         if self._connection.get_selected_srtp_profile() in PROFILES:
@@ -214,12 +217,18 @@ def client_random(datagram: bytes) -> bytes | None:
     return datagram[27:59] if begins else None
 
 
-def _verify(connection: SSL.Connection, certificate: object, error: int, depth: int, verdict: int) -> bool:
+def _verify(connection: SSL.Connection, certificate: crypto.X509, error: int, depth: int, verdict: int) -> bool:
     """Who signed a certificate does not matter, its fingerprint does (RFC 5763 section 5)."""
     if depth:
         return True
     other: _Other = connection.get_app_data()
-    return other.accepts(certificate.to_cryptography())  # type: ignore[attr-defined]
+    return other.accepts(_fingerprints(certificate))
+
+
+def _fingerprints(certificate: crypto.X509) -> Shown:
+    return [
+        Fingerprint(hash=name, value=certificate.digest(name.replace("-", "")).decode()) for name in _STRONGEST_FIRST
+    ]
 
 
 def _datagrams(connection: SSL.Connection) -> list[bytes]:

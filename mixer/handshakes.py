@@ -16,23 +16,27 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from cryptography import x509
 from numpy.typing import NDArray
 
 from mixer.batch import Batch
 from mixer.drops import Drop
-from mixer.dtls import Association, Endpoint, Stage, client_random
+from mixer.dtls import Association, Endpoint, Shown, Stage, client_random
 from mixer.legs import Leg
 from mixer.promises import Place, Promises, is_active, matches
 from mixer.reports import Packet
 from mixer.state import State
 from mixer.takeover import Takeover
 
-STEPS: Final = 6
-"""Datagrams that handshakes take in one tick: a third of a millisecond each at most."""
+BUDGET: Final = 56
+"""Work in one tick at most, in units of about 30 microseconds: under 2 ms, and 100 handshakes a second. A datagram
+that is only read, or a ClientHello that is sent a cookie, costs one,"""
+BEGIN: Final = 3
+"""a ClientHello with its cookie so many,"""
+FLIGHT: Final = 8
+"""and a datagram that is answered by a flight, with signatures and key agreement, so many."""
 HELLOS: Final = 16
-"""ClientHellos of expected endpoints answered in one tick, and as many of strangers: 30 microseconds each."""
-WAITING: Final = 256
+"""ClientHellos of strangers answered in one tick."""
+WAITING: Final = 1024
 """Datagrams that wait for their step at most; and as many ClientHellos."""
 STRANGERS: Final = 64
 """Handshakes at a time with endpoints that no leg was said to be."""
@@ -49,13 +53,22 @@ class _Attempt:
     association: Association
     place: Place
     leg: Leg | None
-    """Whom we called; None if we were called."""
+    """Whose it is: known at once if we called, else when it is done."""
     random: bytes
     """Names the ClientHello that it began with."""
     until: int
     """Frame at which it must be done, or is forgotten."""
     stranger: bool
     octets: int = 0
+
+    @property
+    def is_shaking(self) -> bool:
+        return self.association.stage is Stage.SHAKING
+
+    @property
+    def is_call(self) -> bool:
+        """We called, and wait for the answer."""
+        return self.is_shaking and self.leg is not None
 
 
 class Handshakes:
@@ -91,9 +104,17 @@ class Handshakes:
         self._promises.forget(leg)
         self._drop(leg)
 
-    def _drop(self, leg: Leg) -> None:
-        for place in [place for place, attempt in self._attempts.items() if attempt.leg is leg]:
-            del self._attempts[place]
+    def _drop(self, leg: Leg, local: int | None = None) -> None:
+        """Forget the handshakes of a leg, or those of one local port."""
+        mine = [place for place, attempt in self._attempts.items() if attempt.leg is leg]
+        for place in mine:
+            if local is None or place[1] == local:
+                del self._attempts[place]
+
+    @property
+    def in_progress(self) -> int:
+        """Handshakes that are remembered and not done."""
+        return sum(attempt.is_shaking for attempt in self._attempts.values())
 
     # -- what arrives -------------------------------------------------------------------------
 
@@ -113,7 +134,7 @@ class Handshakes:
                 return Drop.OVERLOAD
             self._waiting.append((attempt, datagram))
             return Drop.ACCEPTED
-        if random is None or (attempt and attempt.leg):
+        if random is None or (attempt and attempt.is_call):
             return Drop.DTLS
         line = self._expected if self._promises.is_hinted(place) else self._strangers
         if len(line) >= WAITING:
@@ -127,27 +148,34 @@ class Handshakes:
         """Go on with some handshakes; what is to be sent."""
         if not (self._promises or self._attempts):
             return []
-        for line in (self._expected, self._strangers):
-            for _ in range(min(HELLOS, len(line))):
-                self._greet(*line.popleft())
-        for _ in range(min(STEPS, len(self._waiting))):
-            self._go_on(*self._waiting.popleft())
+        self._spend(BUDGET)
         if self._state.frame % self._state.ticks(LOOK_MS) == 0:
             self._look()
         packets, self._outbox = self._outbox, []
         return packets
 
-    def _greet(self, place: Place, hello: bytes) -> None:
-        """The cookie exchange; who passes it begins a handshake, in place of an earlier one."""
+    def _spend(self, budget: int) -> None:
+        """What is under way goes first, then who is expected, then a few strangers."""
+        while self._waiting and budget > 0:
+            budget -= self._go_on(*self._waiting.popleft())
+        while self._expected and budget > 0:
+            budget -= self._greet(*self._expected.popleft())
+        budget = min(budget, HELLOS)
+        while self._strangers and budget > 0:
+            budget -= self._greet(*self._strangers.popleft())
+
+    def _greet(self, place: Place, hello: bytes) -> int:
+        """The cookie exchange; who passes it begins a handshake, in place of an earlier one. Returns its cost."""
         period = self._state.elapsed_ms // PERIOD_MS
         name = place[0] + place[1].to_bytes(4)
         answer = self._endpoint.greet(hello, name, period, lambda shown: self._is_promised(place, shown))
         if isinstance(answer, list):
             self._send(place, answer)
-        else:
-            self._begin(answer, place, client_random(hello) or b"", None)
+            return 1
+        self._begin(answer, place, client_random(hello) or b"", None)
+        return BEGIN
 
-    def _is_promised(self, place: Place, shown: x509.Certificate) -> bool:
+    def _is_promised(self, place: Place, shown: Shown) -> bool:
         return self._promises.keeper(place, shown) is not None
 
     def _begin(self, association: Association, place: Place, random: bytes, leg: Leg | None) -> None:
@@ -159,19 +187,22 @@ class Handshakes:
         self._waiting.append((attempt, b""))
 
     def _count_strangers(self) -> int:
-        return sum(one.stranger and one.association.stage is Stage.SHAKING for one in self._attempts.values())
+        return sum(one.stranger and one.is_shaking for one in self._attempts.values())
 
-    def _go_on(self, attempt: _Attempt, datagram: bytes) -> None:
+    def _go_on(self, attempt: _Attempt, datagram: bytes) -> int:
+        """Give a handshake its next datagram. Returns its cost."""
         if self._attempts.get(attempt.place) is not attempt:
-            return
+            return 0
         before = attempt.association.stage
         if datagram:
             attempt.association.receive(datagram)
         else:
             attempt.association.advance()
-        self._send(attempt.place, attempt.association.take())
+        answer = attempt.association.take()
+        self._send(attempt.place, answer)
         if before is Stage.SHAKING:
             self._settle(attempt)
+        return FLIGHT if answer or attempt.association.stage is not before else 1
 
     def _settle(self, attempt: _Attempt) -> None:
         """If a handshake is over, give its keys to its leg, or say why not."""
@@ -181,17 +212,22 @@ class Handshakes:
             if kept is None:  # the leg went while it was under way
                 self._give_up(attempt, "no leg was promised this certificate")
                 return
-            self.done += 1
-            # The last flight may be lost: who repeats the one before is answered for a while.
-            attempt.until, attempt.octets = self._state.frame + 2 * self._timeout, 0
-            source, local = attempt.place
-            address = np.frombuffer(source, np.uint8)
-            self._takeover.take(kept[0], association.keys(), address, proof=kept[1], rtcp=bool(local & 1))
+            self._conclude(attempt, *kept)
         elif association.stage is Stage.FAILED:
             self._give_up(attempt, association.reason)
 
+    def _conclude(self, attempt: _Attempt, leg: Leg, proof: str) -> None:
+        source, local = attempt.place
+        self._drop(leg, local)
+        self._attempts[attempt.place] = attempt
+        self.done += 1
+        # The last flight may be lost: who repeats the one before is answered for a while.
+        attempt.leg, attempt.until, attempt.octets = leg, self._state.frame + 2 * self._timeout, 0
+        keys, address = attempt.association.keys(), np.frombuffer(source, np.uint8)
+        self._takeover.take(leg, keys, address, proof=proof, rtcp=bool(local & 1))
+
     def _keeper(self, attempt: _Attempt) -> tuple[Leg, str] | None:
-        shown, leg = attempt.association.certificate, attempt.leg
+        shown, leg = attempt.association.shown, attempt.leg
         return (leg, matches(leg, shown)) if leg else self._promises.keeper(attempt.place, shown)
 
     def _give_up(self, attempt: _Attempt, reason: str) -> None:
@@ -205,13 +241,12 @@ class Handshakes:
         """Retransmissions, and what takes too long."""
         for attempt in list(self._attempts.values()):
             if attempt.until <= self._state.frame:
-                self.failed += attempt.association.stage is Stage.SHAKING
+                self.failed += attempt.is_shaking
                 del self._attempts[attempt.place]
-                continue
-            attempt.association.retransmit()
-            self._send(attempt.place, attempt.association.take())
-            if attempt.association.stage is Stage.FAILED:
-                self._give_up(attempt, attempt.association.reason)
+            elif attempt.is_shaking:
+                attempt.association.retransmit()
+                self._send(attempt.place, attempt.association.take())
+                self._settle(attempt)
         self._promises.look()
 
     def _send(self, place: Place, datagrams: list[bytes]) -> None:

@@ -9,15 +9,15 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
-from typing import Final, TypeAlias, TypeVar
+from typing import TypeAlias, TypeVar
 
 import numpy as np
-from cryptography import x509
 from numpy.typing import NDArray
 
-from mixer import addresses, certificate
+from mixer import addresses
+from mixer.dtls import Shown
 from mixer.legs import Leg
-from mixer.port import Fingerprint, HashName, LegInsecure
+from mixer.port import Fingerprint, LegInsecure
 from mixer.routes import FIRST_LEG_PORT
 from mixer.state import State
 
@@ -25,8 +25,6 @@ Place: TypeAlias = tuple[bytes, int]
 """Where a handshake is: the peer's sockaddr, and our local port (see `Batch.local`)."""
 
 K = TypeVar("K")
-
-_STRONGEST_FIRST: Final[tuple[HashName, ...]] = ("sha-512", "sha-384", "sha-256")
 
 
 @dataclass(slots=True)
@@ -79,13 +77,13 @@ class Promises:
         """Whether a leg that waits to be called was said to be there."""
         return bool(self._hinted(place))
 
-    def keeper(self, place: Place, shown: x509.Certificate) -> tuple[Leg, str] | None:
-        """The leg that a certificate at a place belongs to, and the hash that says so: that of the hint before
-        others, who waits before who is secured."""
-        hinted = self._hinted(place)
+    def keeper(self, place: Place, shown: Shown) -> tuple[Leg, str] | None:
+        """The leg that a certificate at a place belongs to, and the hash that says so: who is there or was said to
+        be before others, who waits before who is secured."""
+        here = self._hinted(place)
         fitting = [
-            (row not in hinted, self._of[row].leg.secured, row, one.hash)
-            for one in fingerprints(shown)
+            (not (row in here or self._is_at(row, place)), self._of[row].leg.secured, row, one.hash)
+            for one in shown
             for row in self._by.get(one, ())
             if self._is_reachable(row, place[1])
         ]
@@ -125,6 +123,12 @@ class Promises:
         rows = {(local - FIRST_LEG_PORT) >> 1} if local >= FIRST_LEG_PORT else self._at.get(place, set())
         return {row for row in rows if self._is_reachable(row, local)}
 
+    def _is_at(self, row: int, place: Place) -> bool:
+        """Whether a leg has shown itself there."""
+        legs = self._state.legs
+        address = (legs.rtcp_address if place[1] & 1 else legs.address)[row]
+        return bool(legs.located[row]) and address.tobytes() == place[0]
+
     def _is_reachable(self, row: int, local: int) -> bool:
         """Whether a leg waits to be called at this local port."""
         promise = self._of.get(row)
@@ -138,18 +142,13 @@ def is_active(leg: Leg) -> bool:
     return leg.wish.dtls is not None and leg.wish.dtls.role == "active"
 
 
-def matches(leg: Leg, shown: x509.Certificate) -> str:
+def matches(leg: Leg, shown: Shown) -> str:
     """Name of the hash function by which a certificate is the one that was promised; empty if it is not."""
     promised = _promised(leg)
-    return next((one.hash for one in fingerprints(shown) if one in promised), "")
+    return next((one.hash for one in shown if one in promised), "")
 
 
-def fingerprints(shown: x509.Certificate) -> list[Fingerprint]:
-    """Those of a certificate, strongest first."""
-    return [Fingerprint(hash=name, value=certificate.fingerprint(shown, name)) for name in _STRONGEST_FIRST]
-
-
-def _promised(leg: Leg) -> list[Fingerprint]:
+def _promised(leg: Leg) -> Shown:
     promised = leg.wish.dtls.fingerprints if leg.wish.dtls else ()
     return [Fingerprint(hash=one.hash, value=one.value.upper()) for one in promised]
 

@@ -25,11 +25,10 @@ from control.member import Member
 from control.sdp.agreed import Agreed
 from control.sdp.crypto import InlineKey
 from mixer import dtls
-from mixer.certificate import Identity, fingerprint, self_signed
+from mixer.certificate import Identity, self_signed
 from mixer.secret import Secret
 from mixer.suites import SUITES, SuiteName
 
-_HASH: Final = "sha-256"
 _SENDS: Final = ("sendrecv", "sendonly")
 
 
@@ -59,7 +58,7 @@ class Call:
         self.ended_ns = 0
         self.member: Member | None = None
         host, port = media.address
-        shown = (_HASH, fingerprint(identity.certificate, _HASH)) if identity is not None else None
+        shown = _fingerprint(identity) if identity is not None else None
         self.negotiation = Negotiation(wishes, host, port, ssrc=media.mouth.ssrc, fingerprint=shown)
         self._identity, self._psk = identity, psk
         self._handshake: Handshake | None = None
@@ -189,3 +188,8 @@ class Call:
     def _shaken(self, keys: dtls.Keys) -> None:
         self.keyring.take(keys.suite.name, keys.rx)
         self._seal(keys.suite.name, keys.tx)
+
+
+def _fingerprint(identity: Identity) -> tuple[str, str]:
+    name, _, value = identity.fingerprint.partition(" ")
+    return name, value

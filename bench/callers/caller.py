@@ -12,69 +12,25 @@ Knows: the order of requests in a call. Must never know: SDP, keys or packets (`
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
 from typing import Any, Final
 
-import numpy as np
-
-from bench.callers.call import Call, Voice
-from bench.callers.habits import GOOD, Habits
-from bench.callers.lines import Lines, Owner, Transport
-from bench.callers.negotiation import Rate, Wishes
+from bench.callers.answering import answer
+from bench.callers.call import Call
+from bench.callers.lines import Lines, Owner
+from bench.callers.options import Options
 from bench.callers.report import CallReport, report_of
+from bench.callers.watcher import DOCUMENT, EVENT, EXPIRES_S, Watcher
 from bench.codec import Samples
-from bench.phone import tone
 from control.sdp.model import SdpError
 from control.sdp.refusal import Unacceptable
-from control.sdp.terms import Security
-from control.sip.agent import Credentials, Dialog, Incoming
+from control.sip.agent import Dialog, Incoming
 from control.sip.errors import CallRefused, SipError
-from mixer.secret import Secret
-from mixer.suites import SuiteName
 
 __all__ = ["CallRefused", "Caller", "Options"]
 
-MIKEY: Final = "application/mikey"
 PACKAGE: Final = "mrfp-key"
 """The Info-Package of key messages (RFC 6086)."""
 ANSWER_S: Final = 10.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Options:
-    """What may differ from caller to caller."""
-
-    hz: int = 0
-    """Say this tone all the time; 0 for `said`."""
-    level: float = 0.2
-    """Amplitude of the tone; full scale is 1."""
-    said: Samples = field(default_factory=lambda: np.zeros(0, np.float32))
-    over_and_over: bool = True
-    """Say it again and again; else once, and then silence."""
-    codec: str = "PCMU"
-    rate: Rate = 8000
-    security: Security = "sdes"
-    suites: tuple[SuiteName, ...] = ("AES_CM_128_HMAC_SHA1_80",)
-    mki: bool = False
-    psk: Secret | None = None
-    """With one it takes keys by MIKEY in INFO, and offers an MKI."""
-    credentials: Credentials | None = None
-    transport: Transport = "udp"
-    ssrc: int | None = None
-    domain: str = "127.0.0.1"
-    """Of its own address: the host in From."""
-    offers: bool = True
-    """Put an offer into the INVITE; else the other side is to make one."""
-    habits: Habits = GOOD
-
-    def wishes(self) -> Wishes:
-        mki = self.mki or self.psk is not None
-        return Wishes(codec=self.codec, rate=self.rate, security=self.security, suites=self.suites, mki=mki)
-
-    def voice(self) -> Voice:
-        # A whole number of periods fits into a second: the tone has no seam.
-        said = tone(self.hz, 1.0, self.rate, self.level) if self.hz else self.said
-        return Voice(said=said, over_and_over=self.over_and_over, ssrc=self.ssrc)
 
 
 class Caller:
@@ -91,6 +47,7 @@ class Caller:
         self._settled = asyncio.Event()
         """Not set while its own INVITE waits to be dealt with: what comes in the call waits too."""
         self._vanished = False
+        self._watcher: Watcher | None = None
 
     @classmethod
     async def open(cls, name: str, *, lines: Lines | None = None, **options: Any) -> Caller:
@@ -143,9 +100,9 @@ class Caller:
         packets = [packet for _, packet in capture]
         return max((call.keyring.reads(packets) for call in self.calls), default=0)
 
-    def report(self) -> CallReport:
-        """How its last call is, or was."""
-        return report_of(self.name, self.call)
+    def report(self, until_ns: int | None = None) -> CallReport:
+        """How its last call is, or was; until then, if that is given."""
+        return report_of(self.name, self.call, until_ns)
 
     # -- what it does -------------------------------------------------------------------------
 
@@ -209,6 +166,25 @@ class Caller:
         """Send under a new key of its own from now on."""
         await self._reoffer(self.call.negotiation.reoffer(fresh_key=True))
 
+    async def subscribe(self, uri: str) -> Watcher:
+        """Watch who is in a conference; in place of what it watched before.
+
+        Raises:
+            CallRefused: with the status.
+            SipError: if nobody answers.
+        """
+        watcher = self._watcher = Watcher()
+        dialog = await self._lines.agent.subscribe(
+            uri,
+            from_uri=self.identity,
+            event=EVENT,
+            expires=EXPIRES_S,
+            headers=[("Accept", DOCUMENT)],
+            credentials=self.options.credentials,
+        )
+        watcher.subscribed(dialog)
+        return watcher
+
     async def _reoffer(self, body: bytes) -> None:
         assert self._dialog is not None
         response = await self._dialog.request("INVITE", body=body, timeout_s=ANSWER_S)
@@ -238,18 +214,14 @@ class Caller:
         if incoming.dialog is None:
             await self._called(incoming)
             return
+        if incoming.method == "NOTIFY" and self._watcher is not None:
+            await self._watcher.notified(incoming)
+            return
         await self._settled.wait()
         if incoming.method == "BYE":
             self._hung_up_on(incoming)
-        elif self.options.habits.silent:
-            return
-        elif incoming.method == "INVITE" or (incoming.method == "UPDATE" and incoming.body):
-            await self._offered(incoming)
-        elif incoming.method == "INFO":
-            answer = self.call.informed(incoming.body)
-            incoming.respond(200, body=answer, content_type=MIKEY)
         else:
-            incoming.respond(200)
+            await answer(incoming, self.call)
 
     def acknowledged(self, dialog: Dialog, body: bytes) -> None:
         """Our 200 has arrived; with the answer, if the offer was in it."""
@@ -284,20 +256,6 @@ class Caller:
             self._dialog.owner = Owner(self)
             call.up()
         self._settled.set()
-
-    async def _offered(self, incoming: Incoming) -> None:
-        habits = self.options.habits
-        if habits.late_s:
-            await asyncio.sleep(habits.late_s)
-        if habits.refuses_reinvite:
-            incoming.respond(488)
-            return
-        try:
-            body = self.call.answer(incoming.body) if incoming.body else self.call.negotiation.reoffer()
-        except (SdpError, Unacceptable):
-            incoming.respond(488)
-            return
-        incoming.respond(200, body=body)
 
     def _hung_up_on(self, incoming: Incoming) -> None:
         incoming.respond(200)

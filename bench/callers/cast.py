@@ -5,7 +5,6 @@ Knows: names, tones, voices and habits. Must never know: what they will do.
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,11 +16,14 @@ from bench.callers.caller import Caller
 from bench.callers.habits import Habits
 from bench.callers.lines import Lines, Transport
 from bench.phone import read_wav
-from control.sip.agent import Credentials
+from control.sip.agent import Credentials, SipSettings
 from mixer.secret import Secret
+from mixer.suites import SuiteName
 
 TONES: Final = (433, 541, 659, 787, 919, 1061, 1213, 1373, 1543, 1723, 1907, 2099)
 """Hz. Primes: no tone is near a harmonic of another."""
+_FORBIDDEN: Final = {"clear_media": 2357, "wrong_key": 2593}
+"""Hz. Tones of those whom nobody must hear."""
 LOUD: Final = 0.6
 """Amplitude of all tones together: a mix of them need not be limited."""
 SPEECH: Final = Path(__file__).resolve().parent.parent / "speech"
@@ -44,7 +46,9 @@ class Casting:
     misbehave: tuple[str, ...] = ()
     """One caller more for each of these habits."""
     transport: Transport = "udp"
-    suite: str = "AES_CM_128_HMAC_SHA1_80"
+    tls: SipSettings | None = None
+    """For TLS: the agent needs to know whom to trust."""
+    suite: SuiteName = "AES_CM_128_HMAC_SHA1_80"
     mki: bool = False
     psks: Mapping[str, Secret] = field(default_factory=dict)
     """By SIP URI: these callers take keys by MIKEY."""
@@ -75,7 +79,7 @@ class Cast:
 
 async def cast(casting: Casting) -> Cast:
     """Open them all."""
-    players = Cast(await Lines.open(casting.transport))
+    players = Cast(await Lines.open(casting.transport, settings=casting.tls))
     for number in range(casting.callers):
         security = "dtls" if number >= casting.callers - casting.dtls else "sdes"
         players.good.append(
@@ -85,8 +89,8 @@ async def cast(casting: Casting) -> Cast:
         players.churners.append(await _open(casting, f"churner-{number + 1:02}", players.lines))
     for kind in casting.misbehave:
         lines = None if kind == "never_acks" else players.lines
-        name = kind.replace("_", "-")
-        players.bad.append(await _open(casting, name, lines, habits=Habits.named(kind)))
+        said = {"hz": _FORBIDDEN[kind], "level": 0.1} if kind in _FORBIDDEN else {}
+        players.bad.append(await _open(casting, kind.replace("_", "-"), lines, habits=Habits.named(kind), **said))
     return players
 
 
@@ -124,8 +128,3 @@ def _said(casting: Casting, number: int) -> dict[str, Any]:
 def speech_s(players: Cast) -> float:
     """How long the longest of them speaks."""
     return max((len(one.options.said) / one.options.rate for one in players.good), default=0.0)
-
-
-def psk() -> Secret:
-    """A key to share with a focus."""
-    return Secret(secrets.token_bytes(16))

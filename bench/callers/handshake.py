@@ -9,10 +9,9 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from cryptography import x509
-
-from mixer.certificate import LENGTHS, Identity, fingerprint
+from mixer.certificate import Identity
 from mixer.dtls import Association, Endpoint, Keys, Stage
+from mixer.port import Fingerprint
 
 LOOK_S: Final = 0.1
 """How often OpenSSL may look whether a flight is to be sent again."""
@@ -82,5 +81,5 @@ class Handshake:
             self._told = True
             self._done(self._association.keys())
 
-    def _accepts(self, certificate: x509.Certificate) -> bool:
-        return any(name in LENGTHS and fingerprint(certificate, name) == value.upper() for name, value in self._trusted)
+    def _accepts(self, shown: list[Fingerprint]) -> bool:
+        return any((one.hash, one.value) in self._trusted for one in shown)

@@ -41,7 +41,9 @@ class Lines:
             user_agent=USER_AGENT,
         )
         self.transport = transport
-        self.agent = (Agent if acks else _Unacknowledging)(settings or own, self)
+        self.agent = Agent(settings or own, self)
+        if not acks:
+            _never_acks(self.agent)
         self._subscribers: dict[str, Subscriber] = {}
         self._errands: set[asyncio.Task[None]] = set()
 
@@ -107,8 +109,11 @@ class Owner:
         self.subscriber = subscriber
 
 
-class _Unacknowledging(Agent):
-    """It never says ACK."""
+def _never_acks(agent: Agent) -> None:
+    layer = agent.core.layer
+    send = layer.send
 
-    def _send(self, flow: Flow, octets: bytes) -> bool:
-        return True if octets.startswith(b"ACK ") else super()._send(flow, octets)
+    def all_but_acks(flow: Flow, octets: bytes) -> bool:
+        return octets.startswith(b"ACK ") or send(flow, octets)
+
+    layer.send = all_but_acks

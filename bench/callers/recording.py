@@ -70,13 +70,14 @@ class Recording:
         octets = octets[: len(octets) // self.voice.width * self.voice.width]
         return self.voice.decode(np.frombuffer(octets, np.uint8)) if octets else np.zeros(0, np.float32)
 
-    def continuity(self) -> Continuity:
-        """What is missing, in the stretches of time in which something had to come."""
+    def continuity(self, until_ns: int | None = None) -> Continuity:
+        """What is missing until then (now if omitted), in the stretches of time in which something had to come."""
         names = np.array(self._names, np.int64).reshape(-1, 2)
         times = np.array(self.heard_ns, np.int64)
         alone = np.zeros(len(times), np.intp)
         parts = [
-            continuity(alone, names[:, 0], names[:, 1], times, legs=1, window_ns=window) for window in self._stretches()
+            continuity(alone, names[:, 0], names[:, 1], times, legs=1, window_ns=window)
+            for window in self._stretches(until_ns or time.monotonic_ns())
         ]
         return Continuity(
             packets=sum(part.packets for part in parts),
@@ -88,6 +89,6 @@ class Recording:
             largest_gap_ms=max((part.largest_gap_ms for part in parts), default=0.0),
         )
 
-    def _stretches(self) -> list[tuple[int, int]]:
-        current = [] if self._since is None else [(self._since, time.monotonic_ns())]
+    def _stretches(self, until_ns: int) -> list[tuple[int, int]]:
+        current = [] if self._since is None else [(self._since, max(until_ns, self._since))]
         return [*self._windows, *current]

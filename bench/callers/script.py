@@ -98,5 +98,5 @@ def keeps_out(leavers: Iterable[Caller], tap: Caller, *, bound_s: float) -> list
 
 def _absences(leaver: Caller) -> list[tuple[Call, float]]:
     """Calls that are over, each with when the next one began: with what it is told then it may read again."""
-    begins = [float(call.began_ns) for call in leaver.calls[1:]] + [float("inf")]
-    return [(call, begin) for call, begin in zip(leaver.calls, begins, strict=True) if call.ended]
+    begins = [float(call.began_ns) for call in leaver.calls] + [float("inf")]
+    return [(call, begin) for call, begin in zip(leaver.calls, begins[1:], strict=True) if call.ended]

@@ -63,7 +63,9 @@ class Call:
         self._offered: dict[int, port.Key] = {}
         """The keys in it, by tag: the answer takes one."""
         self._sdp: model.Session | None = None
-        """The last SDP in the call, of either end."""
+        """The last SDP in the call, of either end, while it is needed: it holds keys in clear."""
+        self._listened = False
+        """It was not on hold from the first."""
         self._turn = asyncio.Lock()
         """One offer at a time, whoever makes it (RFC 3264 section 4)."""
 
@@ -83,7 +85,9 @@ class Call:
         assert self._sdp is not None
         self.held = held
         self._place = media.moved(self._place, number)
-        return write_answer(self._sdp, self.agreed, self._local(held))
+        sdp, self._sdp = self._sdp, None
+        self._keep(sdp)
+        return write_answer(sdp, self.agreed, self._local(held))
 
     def offer(self) -> bytes:
         """A first offer of ours, to one whom we call, or who called without one: a key for every suite."""
@@ -96,17 +100,27 @@ class Call:
 
     def conclude(self, answer: bytes) -> Agreed:
         """Judge the answer to it. Raises `SdpError`, `Unacceptable`."""
-        self._sdp = model.parse(answer)
-        agreed = agree_answer(self._offer, self._sdp, self.terms)
+        sdp = model.parse(answer)
+        agreed = agree_answer(self._offer, sdp, self.terms)
+        self._keep(sdp)
         if agreed.payload_type != agreed.payload_type_in:
             raise Unacceptable(Warn.MEDIA_FORMAT, "the payload type must be the same both ways")
         if agreed.crypto is not None:
             self.held = self._offered[agreed.crypto.tag]
-        self._offered = {}
+        self._offered, self._offer = {}, b""
         return self._settle(agreed)
 
+    def _keep(self, sdp: model.Session) -> None:
+        """Our next offer refuses what was refused before, in its place; of one m-line nothing need be kept."""
+        self._sdp = sdp if len(sdp.media) > 1 else None
+
+    @property
+    def on_hold(self) -> bool:
+        """It listened once, and does not now: what it sends is no speech (RFC 3264 section 8.4)."""
+        return self._listened and self.agreed is not None and self.agreed.direction in ("sendonly", "inactive")
+
     def _settle(self, agreed: Agreed) -> Agreed:
-        self.agreed = agreed
+        self.agreed, self._listened = agreed, agreed.direction in ("sendrecv", "recvonly")
         self._received = len(media.received(agreed))
         return agreed
 
@@ -132,7 +146,8 @@ class Call:
             except (SipError, model.SdpError, Unacceptable) as error:
                 _log.warning("rekey_refused", leg=self.name, reason=str(error))
                 return False
-            self.held, self.agreed, self._sdp = key, answered, sdp
+            self.held, self.agreed = key, answered
+            self._keep(sdp)
             return True
 
     async def refresh(self, fields: list[tuple[str, str]]) -> Response | None:
@@ -171,7 +186,9 @@ class Call:
             self._same_codec(agreed)
             answer = write_answer(sdp, agreed, self._local(self.held, agreed))
             incoming.respond(200, headers=fields, body=answer)
-            self.agreed, self._sdp = agreed, sdp
+            self.agreed = agreed
+            self._listened |= agreed.direction in ("sendrecv", "recvonly")
+            self._keep(sdp)
             return agreed
 
     def fresh_keys(self, before: Agreed) -> list[port.Key]:

@@ -96,7 +96,10 @@ def _assembled(settings: FocusSettings, house: House, place: Place) -> Running:
     def dress(room: Room) -> None:
         room.operator, room.changed = switchboard, watchers.changed
 
-    rooms = Rooms(house, dress=dress)
+    def farewell(room: Room) -> None:
+        watchers.closing(room)
+
+    rooms = Rooms(house, dress=dress, farewell=farewell)
     watchers = Watchers(settings, rooms)
     switchboard = Switchboard(house, rooms, place, shared, domain)
     reception = Reception(settings, gate, rooms, switchboard, watchers)

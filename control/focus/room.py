@@ -133,15 +133,19 @@ class Room:
         """The group key that a newcomer may have at once, if the policy lets it and it could use it."""
         return self.driver.admit() if self._may_follow(call) else None
 
-    async def enter(self, call: Call, held: port.Key | None, holding: Current | None) -> port.LegAdded:
+    async def enter(self, call: Call, own: port.Key | None, holding: Current | None) -> port.LegAdded:
         """Have the mixer add the leg of a call.
+
+        Args:
+            own: its own key, that it begins on unless it was told the group's.
+            holding: the group key that it was told.
 
         Raises:
             ControlError: if it will not.
         """
         self.calls[call.name] = call
         try:
-            added = await self.driver.enter(self._joiner(call, held), holding=holding)
+            added = await self.driver.enter(self._joiner(call, own), holding=holding)
         except BaseException:
             self.calls.pop(call.name, None)
             raise
@@ -222,7 +226,13 @@ class Room:
         agreed = call.agreed
         assert agreed is not None
         silence_s = media.timeout(agreed.direction, self._house.settings.media.silence_s)
-        change = port.LegModify(leg=call.name, direction=agreed.direction, remote=agreed.remote, timeout_s=silence_s)
+        change = port.LegModify(
+            leg=call.name,
+            direction=agreed.direction,
+            mute=call.on_hold and not self.settings.hold_music,
+            remote=agreed.remote,
+            timeout_s=silence_s,
+        )
         await self._house.trunk.client.call(change)
         await self._expect(call, call.fresh_keys(before))
         self.tell(call)

@@ -18,9 +18,9 @@ from control.focus.settings import RoomSettings
 class Rooms:
     """By name. A name is the user part of the URI that is dialled."""
 
-    def __init__(self, house: House, *, dress: Callable[[Room], None]) -> None:
-        """`dress`: called with each new room before it opens."""
-        self._house, self._dress = house, dress
+    def __init__(self, house: House, *, dress: Callable[[Room], None], farewell: Callable[[Room], None]) -> None:
+        """`dress`: called with each new room before it opens; `farewell`: with each before it closes."""
+        self._house, self._dress, self._farewell = house, dress, farewell
         self._rooms: dict[str, Room] = {}
         self._doors: dict[str, asyncio.Lock] = {}
 
@@ -72,6 +72,7 @@ class Rooms:
             if room.calls or room.expected or self._rooms.get(room.name) is not room:
                 return
             del self._rooms[room.name]
+            self._farewell(room)
             await room.close()
         if room.name not in self._rooms:
             self._doors.pop(room.name, None)

@@ -94,6 +94,8 @@ class RoomSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     rate: Literal[8000, 16000, 48000] = 8000
     max_talkers: Annotated[int, msgspec.Meta(ge=1, le=15)] = 8
     members: Count = 10_000
+    hold_music: bool = False
+    """Mix what a phone sends that has put the room on hold: mostly it is music, which the others did not ask for."""
     clear: bool = False
     """Let in phones without SRTP. Whoever is on the way hears them, and all that they hear."""
     callers: Proof | None = None

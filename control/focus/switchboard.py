@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import Final
 
 import structlog
@@ -25,13 +25,12 @@ from control.focus.identity import Identity, Refused, bare
 from control.focus.media import Place
 from control.focus.room import PACKAGE, House, Room
 from control.focus.rooms import Rooms
-from control.rekey.signals import Current
 from control.sdp.answer import Unacceptable
 from control.sdp.model import SdpError
 from control.sip import session_timer
 from control.sip.agent import Agent
 from control.sip.dialogs import Dialog
-from control.sip.errors import CallRefused, SipError
+from control.sip.errors import SipError
 from control.sip.incoming import Incoming
 from control.sip.session_timer import Terms
 from control.sip.values import tokens
@@ -67,8 +66,7 @@ class Switchboard:
         Raises:
             SdpError, Unacceptable, Refused, ControlError: if it is to be told so; nothing is left of the call then.
         """
-        room = await self._rooms.opened(name)
-        with self._expected(room):
+        async with self._expected(name) as room:
             terms = session_timer.answer(incoming.request.headers, self._wish)
             call = self._new_call(room, identity, incoming.header("User-Agent") or "")
             call.updates = "update" in tokens(incoming.all("Allow"))
@@ -85,16 +83,15 @@ class Switchboard:
             except BaseException:
                 await self.hang_up(call, "no call has come of it")
                 raise
-        if call.dialog is None:
-            await self.hang_up(call, "the caller has given up")
-        await self._rooms.close_if_empty(room)
+            if call.dialog is None:
+                await self.hang_up(call, "the caller has given up")
 
     async def _answer(self, room: Room, call: Call) -> bytes:
         """Find a key for who has offered, have its leg added, and say so."""
-        held, holding = self._first_key(room, call)
+        own, holding = _own_key(call), room.current(call)
         self.calls[call.name] = room, call
-        added = await room.enter(call, held, holding)
-        return call.answer(held, added.port)
+        added = await room.enter(call, own, holding)
+        return call.answer(holding.key if holding is not None else own, added.port)
 
     async def acknowledged(self, dialog: Dialog, body: bytes) -> None:
         """The ACK has come, with the answer if the offer was ours."""
@@ -138,17 +135,6 @@ class Switchboard:
         elif response.code < 300:
             self.clock.set(call, session_timer.agreed(response.headers, self._wish))
 
-    def _first_key(self, room: Room, call: Call) -> tuple[port.Key | None, Current | None]:
-        """The key that a phone begins on: the group's if the policy lets it, or one of its own."""
-        agreed = call.agreed
-        if agreed is None or agreed.crypto is None:
-            return None, None
-        holding = room.current(call)
-        if holding is not None:
-            return holding.key, holding
-        mki = (OWN_MKI | secrets.randbits(31)).to_bytes(4).hex() if agreed.mki else ""
-        return port.Key(suite=agreed.crypto.suite, secret=media.fresh_key(agreed.crypto.suite), mki=mki), None
-
     # -- dialled out --------------------------------------------------------------------------
 
     async def dial_out(self, name: str, uri: str) -> tuple[Room, Call]:
@@ -159,17 +145,12 @@ class Switchboard:
             CallRefused, SipError: if they will not come.
             SdpError, Unacceptable: if what they answer cannot be used.
         """
-        room = await self._rooms.opened(name)
-        with self._expected(room):
+        async with self._expected(name) as room:
             call = self._new_call(room, Identity(bare(uri)), "")
             call.joined_by = "dialed-out"
             me, fields = f"sip:{room.name}@{self._domain}", self._wish.fields()
             outgoing = self.agent.invite(uri, from_uri=me, headers=fields, body=call.offer())
-            try:
-                dialog, response = await outgoing.answered()
-            except (CallRefused, SipError):
-                await self._rooms.close_if_empty(room)
-                raise
+            dialog, response = await outgoing.answered()
             call.updates = "update" in tokens(response.headers.getlist("Allow"))
             self._came_up(call, dialog, session_timer.agreed(response.headers, self._wish))
             self.calls[call.name] = room, call
@@ -266,16 +247,29 @@ class Switchboard:
         names = f"{call.name} {room.identity} {room.name}"
         return [("Recv-Info", PACKAGE), (MEMBER_HEADER, names)]
 
-    @contextlib.contextmanager
-    def _expected(self, room: Room) -> Iterator[None]:
-        """While a call is on its way in, its room does not close."""
-        room.expected += 1
+    @contextlib.asynccontextmanager
+    async def _expected(self, name: str) -> AsyncIterator[Room]:
+        """The room that a call is on its way into. It does not close meanwhile, and does if nothing comes of it."""
         self.joining += 1
         try:
-            yield
+            room = await self._rooms.opened(name)
+            room.expected += 1
+            try:
+                yield room
+            finally:
+                room.expected -= 1
+                await self._rooms.close_if_empty(room)
         finally:
-            room.expected -= 1
             self.joining -= 1
+
+
+def _own_key(call: Call) -> port.Key | None:
+    """A key for one phone alone; none if it has no SDES."""
+    agreed = call.agreed
+    if agreed is None or agreed.crypto is None:
+        return None
+    mki = (OWN_MKI | secrets.randbits(31)).to_bytes(4).hex() if agreed.mki else ""
+    return port.Key(suite=agreed.crypto.suite, secret=media.fresh_key(agreed.crypto.suite), mki=mki)
 
 
 _log: structlog.typing.FilteringBoundLogger = structlog.get_logger("focus")

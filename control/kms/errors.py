@@ -52,8 +52,16 @@ class KmsError(ControlError):
 
     refusal: Refusal
 
-    def __init__(self, refusal: Refusal, message: str, *, why: str = "", retry_after_s: float | None = None) -> None:
-        super().__init__(REFUSAL_CODES[refusal], message, refusal, retry_after_s)
+    def __init__(
+        self,
+        refusal: Refusal,
+        message: str,
+        *,
+        why: str = "",
+        retry_after_s: float | None = None,
+        highest: int | None = None,
+    ) -> None:
+        super().__init__(REFUSAL_CODES[refusal], message, refusal, retry_after_s, highest)
         self.why = why
 
 

@@ -164,7 +164,7 @@ class Registry:
         highest = self._floors.highest(request.conference, request.cohort)
         if request.epoch <= highest:
             text = f"epochs up to {highest} were made before, and are never made again; make a higher one"
-            raise KmsError(Refusal.BAD_EPOCH, text)
+            raise KmsError(Refusal.BAD_EPOCH, text, highest=highest)
         if request.cohort not in room.cohorts and len(room.cohorts) >= self._bounds.cohorts:
             raise KmsError(Refusal.LIMIT, f"{request.conference} has {self._bounds.cohorts} cohorts already")
         self._floors.raise_to(request.conference, request.cohort, request.epoch)

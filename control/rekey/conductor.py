@@ -140,7 +140,13 @@ class Conductor:
         return self._orders.unremoved()
 
     def recover(
-        self, shown: port.ConferenceStatus | None, joiners: Iterable[Joiner], now: float, *, above: int = 0
+        self,
+        shown: port.ConferenceStatus | None,
+        joiners: Iterable[Joiner],
+        now: float,
+        *,
+        above: int = 0,
+        fresh: Iterable[str] = (),
     ) -> None:
         """Begin anew: the focus has restarted, or the mixer has (`shown` is None, and the conference made anew).
 
@@ -152,8 +158,9 @@ class Conductor:
             joiners: who is in it. For a mixer that has restarted each needs a fresh `tx`; else those do who are among
                 the `unconfirmed`: the leg that the mixer has may be that of their former visit.
             above: an epoch that the KMS has made; those to come are above it.
+            fresh: who of them has come since: a leg of that name is somebody's before them.
         """
-        found = Findings(shown, joiners, set() if shown is None else self.unconfirmed())
+        found = Findings(shown, joiners, self.unconfirmed() | set(fresh))
         self.close()
         for name, cohort in found.strangers:
             self._orders.remove(name, cohort)

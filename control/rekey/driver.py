@@ -19,23 +19,24 @@ Keys go to members over UDP (`courier`), unless the owner has a `carrier` of its
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
 from enum import Enum, auto
-from typing import Final, TypeAlias, cast
+from functools import partial
+from typing import Final
 
-import msgspec
 import structlog
 
 from control.client import Disconnected, MixerClient
 from control.errors import ControlError
 from control.rekey.arrivals import Arrivals
 from control.rekey.carrier import Carrier
-from control.rekey.conductor import Conductor, Current, Joiner, Request, Ticket
+from control.rekey.conductor import Conductor, Current, Joiner, Request
 from control.rekey.courier import Address, Courier
 from control.rekey.errands import Errands
 from control.rekey.intentions import Attention
 from control.rekey.keysource import EpochsMade, KeySource, KmsKeys
+from control.rekey.pipeline import Pipeline
+from control.rekey.register import Register, Renew
 from control.rekey.venue import Venue
 from mixer import port
 
@@ -45,12 +46,6 @@ RETRY_S: Final = 0.5
 """From one attempt to reach the mixer to the next."""
 ENTER_S: Final = 5.0
 """So long may the mixer take to add a leg."""
-
-
-Renew: TypeAlias = Callable[[Iterable[str]], Awaitable[list[Joiner]]]
-"""Signals fresh keys to members whose legs are gone with a mixer, and returns them as they join again. Who is left out
-leaves. May raise `ControlError`, and is asked again then."""
-Calls: TypeAlias = deque[tuple[Ticket, "asyncio.Task[msgspec.Struct]"]]
 
 
 class _End(Enum):
@@ -88,12 +83,11 @@ class Driver:
         self.changed = asyncio.Condition()
         """Notified whenever something was carried out, for those who wait for a state."""
         self._carrier: Carrier = carrier or self.courier
+        self._mixer, self._keys = mixer, keys
         self._attend = attend
-        self._mixer, self._keys, self._renew = mixer, keys, renew
         self._venue = Venue(mixer, create or _plain(conductor))
+        self._register = Register(renew)
         self._arrivals = Arrivals()
-        self._joiners: dict[str, Joiner] = {}
-        self._adopting = False
         self._begun = asyncio.Event()
         self._end: _End | None = None
         self._boot = ""
@@ -113,9 +107,7 @@ class Driver:
         The mixer's other legs are removed, and all its group keys of the conference destroyed. If it has none of that
         name, it is made.
         """
-        self._adopting = True
-        for joiner in joiners:
-            self._joiners[joiner.name] = joiner
+        self._register.adopt(joiners)
 
     async def run(self) -> None:
         """Drive until cancelled, stopped, or the conference is closed; all keys here are wiped then.
@@ -139,7 +131,7 @@ class Driver:
             await self._errands.close()
 
     async def begun(self) -> None:
-        """Return when the conference is there; after `adopt` nobody may join before."""
+        """Return when the conference is there."""
         await self._begun.wait()
 
     def stop(self) -> None:
@@ -170,7 +162,7 @@ class Driver:
             MikeyError: if its PSK is too short.
         """
         self.conductor.join(joiner, self._now(), holding=holding)
-        self._joiners[joiner.name] = joiner
+        self._register.enter(joiner)
         if address is not None:
             self.courier.know(joiner.name, address)
         self._errands.run(self._keys.admit(self.conductor.conference, joiner.name))
@@ -199,7 +191,7 @@ class Driver:
 
     def leave(self, member: str, *, evict: bool = False) -> None:
         """A member goes. One whose leg the mixer refused (`Attention`) goes this way too."""
-        self._joiners.pop(member, None)
+        self._register.strike(member)
         self.conductor.leave(member, self._now(), evict=evict)
         self.courier.forget(member)
         self._errands.run(self._keys.expel(self.conductor.conference, member))
@@ -231,72 +223,60 @@ class Driver:
 
     async def _begin(self) -> None:
         self._boot = await self._venue.boot()
-        if self._adopting:
-            for name in self._joiners:
+        if self._register.adopted is not None:
+            for name in self._register.adopted:
                 self._errands.run(self._keys.admit(self.conductor.conference, name))
             await self._begin_anew(self._boot)
+            self._register.adopted = None
         await self._venue.listen()
         self._begun.set()
 
     async def _drive(self) -> None:
-        """Carry commands to the mixer, and keep time, until we are to end.
-
-        Commands leave in order without waiting for each other's replies, which come in the same order.
-        """
+        """Carry commands to the mixer, and keep time, until we are to end."""
         hearing = asyncio.create_task(self._hear_events())
-        calls: Calls = deque()
+        pipeline = Pipeline(self._mixer)
         try:
             while not hearing.done() and not self._behind and self._end is None:
-                if self._take(calls):
+                if self._take(pipeline):
                     async with self.changed:
                         self.changed.notify_all()
                 self.conductor.advance(self._now())
                 self._flush()
-                for ticket in self.conductor.tickets():
-                    calls.append((ticket, asyncio.create_task(self._mixer.call(ticket.command))))
+                pipeline.send(self.conductor.tickets())
                 self._work.clear()
-                await self._wait(hearing, calls)
+                await self._wait(hearing, pipeline)
         finally:
-            pending = [hearing, *(call for _, call in calls)]
-            for task in pending:
-                task.cancel()
-            ends = await asyncio.gather(*pending, return_exceptions=True)
-        if isinstance(ends[0], Exception):
-            raise ends[0]  # a fault of ours: not to be taken for the end of a connection
-        if self._end is not None:
-            return
-        raise Disconnected("the KMS has gone ahead of us" if self._behind else "the mixer tells nothing any more")
+            hearing.cancel()
+            heard, _ = await asyncio.gather(hearing, pipeline.close(), return_exceptions=True)
+        if isinstance(heard, Exception):
+            raise heard  # a fault of ours: not to be taken for the end of a connection
+        if self._end is None:
+            raise Disconnected("the KMS has gone ahead of us" if self._behind else "the mixer tells nothing any more")
 
-    async def _wait(self, hearing: asyncio.Task[None], calls: Calls) -> None:
+    async def _wait(self, hearing: asyncio.Task[None], pipeline: Pipeline) -> None:
         """Until there is something to do."""
         due = self.conductor.due()
         work = asyncio.create_task(self._work.wait())
         await asyncio.wait(
-            {work, hearing, *(call for _, call in list(calls)[:1])},
+            {work, hearing, *pipeline.next()},
             timeout=None if due is None else max(0.0, due - self._now()),
             return_when=asyncio.FIRST_COMPLETED,
         )
         work.cancel()
 
-    def _take(self, calls: Calls) -> bool:
+    def _take(self, pipeline: Pipeline) -> bool:
         """Hand on the replies that have come; false if none has."""
         taken = False
-        while calls and calls[0][1].done():
-            ticket, call = calls.popleft()
+        for ticket, outcome in pipeline.outcomes():
             taken = True
-            try:
-                reply = call.result()
-            except Disconnected:
-                raise
-            except ControlError as error:
-                _log.warning("command_refused", command=type(ticket.command).__name__, reason=str(error))
-                if error.refusal is port.Refusal.UNKNOWN_CONFERENCE:
-                    raise Disconnected("the conference is gone") from None
+            if isinstance(outcome, ControlError):
+                _log.warning("command_refused", command=type(ticket.command).__name__, reason=str(outcome))
+                if outcome.refusal is port.Refusal.UNKNOWN_CONFERENCE:
+                    raise Disconnected("the conference is gone")
                 self.conductor.refused(ticket, self._now())
-                self._arrivals.answered(ticket.command, error)
             else:
-                self._arrivals.answered(ticket.command, cast(port.Reply, reply))
-                self.conductor.replied(ticket, cast(port.Reply, reply), self._now())
+                self.conductor.replied(ticket, outcome, self._now())
+            self._arrivals.answered(ticket.command, outcome)
             self._flush()
         return taken
 
@@ -322,41 +302,24 @@ class Driver:
         if shown is None:
             self._boot = ""  # until all is done: what was made must not pass for ours if this is interrupted
             await self._venue.make()
-        await self._refresh(list(self._joiners) if shown is None else self.conductor.unconfirmed())
+        known = self._register.names()
+        for name in await self._register.refresh(known if shown is None else self.conductor.unconfirmed()):
+            self.leave(name)
         self._boot, self._behind = boot, False
-        self.conductor.recover(shown, self._joiners.values(), self._now(), above=self._above)
+        here = self._register.joiners()
+        fresh = {joiner.name for joiner in here} - known
+        self.conductor.recover(shown, here, self._now(), above=self._above, fresh=fresh)
         self._flush()
-
-    async def _refresh(self, names: Iterable[str]) -> None:
-        """Have members signalled anew. Who comes or goes meanwhile has come or gone."""
-        asked = {name: self._joiners[name] for name in names if name in self._joiners}
-        if not asked:
-            return
-        renewed = {joiner.name: joiner for joiner in await self._renew(list(asked))}
-        for name, former in asked.items():
-            if self._joiners.get(name) is not former:
-                continue
-            if name in renewed:
-                self._joiners[name] = renewed[name]
-            else:
-                self.leave(name)
 
     async def _close_conference(self) -> None:
         """The mixer may be gone, and the conference with it: the KMS is told in any case."""
         conference = self.conductor.conference
         await self._errands.close()
-        for what in (self._destroy(), self._keys.close(conference)):
+        for step in (self._venue.destroy_surely, partial(self._keys.close, conference)):
             try:
-                await what
+                await step()
             except ControlError as error:
                 _log.warning("not_closed", conference=conference, reason=str(error))
-
-    async def _destroy(self) -> None:
-        try:
-            await self._venue.destroy()
-        except Disconnected:
-            await self._venue.reach()
-            await self._venue.destroy()
 
     # -- what leaves --------------------------------------------------------------------------
 
@@ -377,8 +340,8 @@ class Driver:
         try:
             secret = await self._keys.make(conductor.conference, request.cohort, request.epoch, suite)
         except ControlError as error:
-            if isinstance(error, EpochsMade) and error.highest > self._above:
-                self._above, self._behind = error.highest, True
+            if isinstance(error, EpochsMade) and error.floor > self._above:
+                self._above, self._behind = error.floor, True
             _log.warning("no_key", conference=conductor.conference, epoch=request.epoch, reason=str(error))
             conductor.not_made(request, self._now())
         else:

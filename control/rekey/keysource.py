@@ -10,7 +10,6 @@ next key is made, in order, or there is none (invariant I4: members may fetch ke
 from __future__ import annotations
 
 import asyncio
-import re
 from collections import deque
 from dataclasses import dataclass, field
 from typing import Final, Protocol
@@ -27,11 +26,11 @@ AT_ONCE: Final = 400
 
 
 class EpochsMade(ControlError):
-    """The KMS has made higher epochs of this conference, and makes none twice: go on above `highest`."""
+    """The KMS has made higher epochs of this conference, and makes none twice: go on above `floor`."""
 
-    def __init__(self, refused: ControlError, highest: int) -> None:
-        super().__init__(refused.code, refused.message, refused.refusal)
-        self.highest = highest
+    def __init__(self, refused: ControlError, floor: int) -> None:
+        super().__init__(refused.code, refused.message, refused.refusal, highest=floor)
+        self.floor = floor
 
 
 class KeySource(Protocol):
@@ -84,9 +83,8 @@ class KmsKeys:
             raise
         except ControlError as error:
             self._note(conference, error)
-            found = _HIGHEST.search(error.message) if error.refusal is Refusal.BAD_EPOCH else None
-            if found is not None:
-                raise EpochsMade(error, int(found[1])) from None
+            if error.refusal is Refusal.BAD_EPOCH and error.highest is not None:
+                raise EpochsMade(error, error.highest) from None
             raise
         return made.secret
 
@@ -194,6 +192,4 @@ class KmsKeys:
         await self._client.close()
 
 
-_HIGHEST: Final = re.compile(r"epochs up to (\d+) were made")
-"""How `bad_epoch` says how high an epoch must be (docs/kms.md); the refusal has no field for it."""
 _log: structlog.typing.FilteringBoundLogger = structlog.get_logger("rekey")

@@ -47,7 +47,8 @@ class Orders:
 
     def add_apart(self, leg: port.LegAdd, visit: int) -> None:
         """Put a leg into the conference that hears no group key, ever."""
-        self._add(msgspec.structs.replace(leg, keying="unique", cohort=0, bridged=False), visit)
+        keying: port.Keying | None = None if leg.clear else "unique"
+        self._add(msgspec.structs.replace(leg, keying=keying, cohort=0, bridged=False), visit)
 
     def _add(self, leg: port.LegAdd, visit: int) -> None:
         wish = msgspec.structs.replace(leg, conference=self._conference, remove_on_timeout=False)

@@ -5,7 +5,7 @@ Knows: the mixer's words for that, and which refusals are none. Must never know:
 
 from __future__ import annotations
 
-from control.client import MixerClient
+from control.client import Disconnected, MixerClient
 from control.errors import ControlError
 from control.messages import NodeInfo
 from mixer import port
@@ -58,3 +58,11 @@ class Venue:
         except ControlError as error:
             if error.refusal is not port.Refusal.UNKNOWN_CONFERENCE:
                 raise
+
+    async def destroy_surely(self) -> None:
+        """If the connection is broken, by another."""
+        try:
+            await self.destroy()
+        except Disconnected:
+            await self.reach()
+            await self.destroy()

@@ -31,16 +31,17 @@ Element = Any  # lxml ships no types
 
 
 class Document:
-    """One document, but for its version: that is counted for each subscriber apart."""
+    """One document, but for its version: that is counted for each subscriber apart, and they are many."""
 
     def __init__(self, root: Element) -> None:
-        self._root = root
+        root.set("version", "0")
+        octets: bytes = etree.tostring(root, xml_declaration=True, encoding="UTF-8")
+        # The first of its kind is the attribute: within others a quotation mark is escaped.
+        self._head, _, self._tail = octets.partition(b' version="0"')
 
     def numbered(self, version: int) -> bytes:
         """The document as it is sent."""
-        self._root.set("version", str(version))
-        octets: bytes = etree.tostring(self._root, xml_declaration=True, encoding="UTF-8")
-        return octets
+        return b'%b version="%d"%b' % (self._head, version, self._tail)
 
 
 def full(roster: Roster, sight: Sight) -> Document:

@@ -14,9 +14,9 @@ from typing import Any, Final, TypeVar, get_args
 from control.roster import people
 from control.roster.document import CONFERENCE_INFO, OWN
 from control.roster.errors import Malformed
+from control.roster.parsing import Element
 from control.roster.people import Conference, Endpoint, Medium, User
 
-Element = Any  # lxml ships no types
 T = TypeVar("T")
 
 _BOOLEANS: Final = {"true": True, "1": True, "false": False, "0": False}

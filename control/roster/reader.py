@@ -10,7 +10,6 @@ from enum import Enum, auto
 
 from control.roster.document import CONFERENCE_INFO
 from control.roster.elements import (
-    Element,
     child,
     children,
     conference_of,
@@ -21,7 +20,7 @@ from control.roster.elements import (
     user_of,
 )
 from control.roster.errors import Malformed
-from control.roster.parsing import parse
+from control.roster.parsing import Element, parse
 from control.roster.people import Conference, User
 
 

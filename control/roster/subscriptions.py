@@ -34,11 +34,17 @@ EXPIRES_S: Final = 3600.0
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """One NOTIFY to send: its body, which may be empty, and its Subscription-State."""
+    """One NOTIFY to send. Thousands may share one large document: the body is made when it is asked for."""
 
     name: Hashable
-    body: bytes
     subscription_state: str
+    document: Document | None
+    version: int
+
+    @property
+    def body(self) -> bytes:
+        """What it carries; it may be nothing."""
+        return b"" if self.document is None else self.document.numbered(self.version)
 
 
 @dataclass(slots=True, eq=False)
@@ -82,7 +88,10 @@ class Subscriptions:
         self.advance(now)
         known = self._subscriptions.get(name)
         granted = int(min(max(expires_s, 0.0), EXPIRES_S))
-        self._admit(viewer, known)
+        if self._closed:
+            raise SubscriptionRefused(Refusal.CLOSED, "the conference is over")
+        if granted:
+            self._check_room(viewer, known)
         if known is not None:
             self._forget(known)
         version = known.version if known is not None else 0
@@ -147,9 +156,7 @@ class Subscriptions:
 
     # -----------------------------------------------------------------------------------------
 
-    def _admit(self, viewer: Viewer, known: _Subscription | None) -> None:
-        if self._closed:
-            raise SubscriptionRefused(Refusal.CLOSED, "the conference is over")
+    def _check_room(self, viewer: Viewer, known: _Subscription | None) -> None:
         if known is None and len(self) >= self._limit:
             raise SubscriptionRefused(Refusal.FULL, f"there are {len(self)} subscriptions already: try again later")
         held = self._held[viewer.entity] - (known is not None and known.viewer.entity == viewer.entity)
@@ -169,14 +176,14 @@ class Subscriptions:
     def _tell(self, subscription: _Subscription, document: Document, now: float) -> None:
         subscription.version += 1
         subscription.told = self._roster.version
-        body, left = document.numbered(subscription.version), int(subscription.expires_at - now)
-        self._notices.append(Notice(subscription.name, body, f"active;expires={left}"))
+        state = f"active;expires={int(subscription.expires_at - now)}"
+        self._notices.append(Notice(subscription.name, state, document, subscription.version))
         self._quiet.pop(subscription.name, None)
         self._alarms.set(subscription.name, min(now + self._quiet_s, subscription.expires_at))
 
     def _tell_last(self, subscription: _Subscription, document: Document | None, reason: str) -> None:
-        body = document.numbered(subscription.version + 1) if document is not None else b""
-        self._notices.append(Notice(subscription.name, body, f"terminated;reason={reason}"))
+        state = f"terminated;reason={reason}"
+        self._notices.append(Notice(subscription.name, state, document, subscription.version + 1))
 
     def _forget(self, subscription: _Subscription) -> None:
         del self._subscriptions[subscription.name]

@@ -5,9 +5,8 @@ Knows c=, the port and a=rtcp (RFC 3605). Must never resolve a name: an SDP woul
 
 from __future__ import annotations
 
-import ipaddress
 import re
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address
 from typing import Final
 
 from control.sdp.model import Connection, Media, Session
@@ -16,7 +15,7 @@ from control.sdp.refusal import Unacceptable, Warn
 DISCARD: Final = 9
 """The port of those who will tell theirs later, by ICE (RFC 8840 section 4.1.1)."""
 
-_BROADCAST: Final = IPv4Address("255.255.255.255")
+_THIS_NETWORK: Final = IPv4Network("0.0.0.0/8")
 
 
 def remote_of(session: Session, media: Media) -> str | None:
@@ -77,7 +76,7 @@ def _parsed(connection: Connection) -> IPv4Address | IPv6Address:
 
 
 def _is_unusable(address: IPv4Address | IPv6Address) -> bool:
-    """Broadcast, and what RFC 6890 sets aside. Loopback may be used: phones on this host are welcome."""
+    """What RFC 6890 sets aside, broadcast with it. Loopback may be used: phones on this host are welcome."""
     if isinstance(address, IPv6Address) or address.is_unspecified:
         return False
-    return address == _BROADCAST or address.is_reserved or address in ipaddress.ip_network("0.0.0.0/8")
+    return address.is_reserved or address in _THIS_NETWORK

@@ -43,6 +43,8 @@ class Agreed:
     ssrcs: tuple[int, ...] = ()
     telephone_event: int | None = None
     """The payload type of DTMF that the peer wants to receive."""
+    telephone_event_in: int | None = None
+    """That of the DTMF that it sends."""
     level_in: int | None = None
     level_out: int | None = None
     mki: bool = False

@@ -9,13 +9,21 @@ from control.sdp.agreed import Agreed, Local
 from control.sdp.crypto import CryptoLine, format_crypto
 from control.sdp.direction import meet, reverse
 from control.sdp.extensions import extensions_of
-from control.sdp.formats import TELEPHONE_EVENT, Format, choose_codec, formats_of
+from control.sdp.formats import choose_codec, formats_of
 from control.sdp.model import Media, Session
 from control.sdp.protection import check_keys_differ, choose_protection
 from control.sdp.reading import read
 from control.sdp.refusal import Unacceptable, Warn
 from control.sdp.terms import CLEAR_PROFILES, Codec, Terms
-from control.sdp.writing import audio_lines, dtls_lines, refused_line, session_lines, stream_lines, to_octets
+from control.sdp.writing import (
+    audio_lines,
+    dtls_lines,
+    received_formats,
+    refused_line,
+    session_lines,
+    stream_lines,
+    to_octets,
+)
 
 __all__ = ["Agreed", "Local", "Unacceptable", "agree", "write_answer"]
 
@@ -79,12 +87,9 @@ def _codecs(terms: Terms, before: Agreed | None) -> list[Codec]:
 
 
 def _accepted(offer: Session, media: Media, agreed: Agreed, local: Local) -> list[str]:
-    formats = [Format(agreed.payload_type_in, agreed.codec, agreed.rate)]
-    if agreed.telephone_event is not None:
-        formats.append(Format(agreed.telephone_event, TELEPHONE_EVENT, agreed.rate))
     direction = meet(local.direction, reverse(agreed.direction))
     return [
-        *audio_lines(local.port, agreed.profile, formats),
+        *audio_lines(local.port, agreed.profile, received_formats(agreed)),
         *stream_lines(local, ptime=agreed.ptime, direction=direction, rtcp_mux=agreed.rtcp_mux),
         *(f"a=mid:{name}" for name in media.attributes("mid")[:1]),
         *_levels(offer, media, agreed),

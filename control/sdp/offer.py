@@ -14,13 +14,21 @@ from control.sdp.agreed import Agreed, Local
 from control.sdp.crypto import CryptoError, CryptoLine, format_crypto
 from control.sdp.direction import direction_of, meet, reverse
 from control.sdp.extensions import LEVEL_IN, LEVEL_OUT, extensions_of
-from control.sdp.formats import TELEPHONE_EVENT, Format, formats_of
+from control.sdp.formats import TELEPHONE_EVENT, Format, formats_of, telephone_event_of
 from control.sdp.model import Media, Session, parse
 from control.sdp.protection import answered_protection
 from control.sdp.reading import read
 from control.sdp.refusal import Unacceptable, Warn
 from control.sdp.terms import Codec, Terms
-from control.sdp.writing import audio_lines, dtls_lines, refused_line, session_lines, stream_lines, to_octets
+from control.sdp.writing import (
+    audio_lines,
+    dtls_lines,
+    received_formats,
+    refused_line,
+    session_lines,
+    stream_lines,
+    to_octets,
+)
 
 FIRST_DYNAMIC: Final = 96
 """The lowest payload type whose meaning an SDP gives (RFC 3551 section 6)."""
@@ -68,9 +76,12 @@ def agree_answer(offer: bytes | Session, answer: Session, terms: Terms) -> Agree
     protection = answered_protection(ours, answer, media, terms)
     agreed = read(answer, index, codec, payload_types, protection, terms)
     offered = {each.uri: each.id for each in extensions_of(offer, ours)}
+    event_in = telephone_event_of(formats_of(ours), agreed.rate)
     return replace(
         agreed,
         direction=meet(agreed.direction, reverse(direction_of(offer, ours))),
+        telephone_event=agreed.telephone_event if event_in is not None else None,
+        telephone_event_in=event_in if agreed.telephone_event is not None else None,
         rtcp_mux=agreed.rtcp_mux and ours.attribute("rtcp-mux") is not None,
         level_in=agreed.level_in if agreed.level_in == offered.get(LEVEL_IN) else None,
         level_out=agreed.level_out if agreed.level_out == offered.get(LEVEL_OUT) else None,
@@ -92,11 +103,8 @@ def _first(terms: Terms, local: Local, security: str, crypto: Sequence[CryptoLin
 
 
 def _further(agreed: Agreed, local: Local) -> list[str]:
-    formats = [Format(agreed.payload_type_in, agreed.codec, agreed.rate)]
-    if agreed.telephone_event not in (None, agreed.payload_type_in):
-        formats.append(Format(agreed.telephone_event, TELEPHONE_EVENT, agreed.rate))
     lines = [
-        *audio_lines(local.port, agreed.profile, formats),
+        *audio_lines(local.port, agreed.profile, received_formats(agreed)),
         *stream_lines(local, ptime=agreed.ptime, direction=local.direction, rtcp_mux=agreed.rtcp_mux),
         *_level_lines(agreed.level_in, agreed.level_out),
     ]

@@ -19,13 +19,15 @@ from mixer.port import Direction
 def read(
     session: Session, index: int, codec: Codec, payload_types: tuple[int, int], protection: Protection, terms: Terms
 ) -> Agreed:
-    """What this m-line says. `payload_types`: what the peer receives, and what it sends.
+    """What this m-line says. `payload_types`: what the peer receives, and what it sends. Of DTMF and header
+    extensions it is taken that both directions have the same numbers, as they have in an offer.
 
     Raises:
         Unacceptable: if its address cannot be used.
     """
     media = session.media[index]
     muxed = media.attribute("rtcp-mux") is not None
+    event = telephone_event_of(formats_of(media), codec.rate) if terms.dtmf else None
     level_in, level_out = level_ids(session, media) if terms.levels else (None, None)
     return Agreed(
         index=index,
@@ -44,7 +46,8 @@ def read(
         setup=protection.setup,
         fingerprints=protection.fingerprints,
         ssrcs=ssrcs_of(media),
-        telephone_event=telephone_event_of(formats_of(media), codec.rate) if terms.dtmf else None,
+        telephone_event=event,
+        telephone_event_in=event,
         level_in=level_in,
         level_out=level_out,
         mki=protection.crypto is not None and bool(protection.crypto.keys[0].mki),

@@ -8,7 +8,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterable, Sequence
 
-from control.sdp.agreed import Local
+from control.sdp.agreed import Agreed, Local
 from control.sdp.formats import PTIMES, TELEPHONE_EVENT, Format
 from control.sdp.model import Media
 
@@ -18,6 +18,14 @@ def session_lines(local: Local, times: str = "0 0") -> list[str]:
     address = _address(local.host)
     origin = f"o=- {local.session_id} {local.version} {address}"
     return ["v=0", origin, "s=-", f"c={address}", f"t={times}"]
+
+
+def received_formats(agreed: Agreed) -> list[Format]:
+    """What an m-line of ours lists: the payload types that we receive (RFC 3264 section 5.1)."""
+    formats = [Format(agreed.payload_type_in, agreed.codec, agreed.rate)]
+    if agreed.telephone_event_in is not None:
+        formats.append(Format(agreed.telephone_event_in, TELEPHONE_EVENT, agreed.rate))
+    return formats
 
 
 def audio_lines(port: int, profile: str, formats: Sequence[Format]) -> list[str]:

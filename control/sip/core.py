@@ -24,6 +24,7 @@ from control.sip.reliable import Reliable
 from control.sip.server_transactions import Send, ServerTransaction
 from control.sip.settings import SipSettings
 from control.sip.timers import Intervals, Timers
+from control.sip.uris import quoted
 from control.sip.values import tokens
 
 Fields = Iterable[tuple[str, str]]
@@ -220,7 +221,7 @@ class Core:
 
     def contact(self, flow: Flow, user: str, scheme: str = "sip") -> str:
         """Ours, in a dialog on that flow."""
-        at = f"{user}@" if user else ""
+        at = f"{quoted(user)}@" if user else ""
         transport = "" if flow.transport == "udp" or scheme == "sips" else f";transport={flow.transport}"
         return f"<{scheme}:{at}{host_and_port(self._here(flow))}{transport}>{self._contact_params}"
 

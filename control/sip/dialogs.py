@@ -12,14 +12,15 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
-from sipmessage import URI, Response
+from sipmessage import Response
 
 from control.sip.asking import InDialog
 from control.sip.errors import SipTimeout
 from control.sip.flows import Flow
 from control.sip.message import Envelope
 from control.sip.requests import Outgoing, via_and_branch
-from control.sip.values import parameter_of_uri, parse_name_addr, split_list
+from control.sip.uris import parameter_of, parse_uri
+from control.sip.values import parse_name_addr, split_list
 
 if TYPE_CHECKING:
     from control.sip.confirming import Confirming
@@ -185,7 +186,7 @@ class Dialog:
         uri, routes = self._target_and_routes()
         first = parse_name_addr(routes[0]).uri if routes else uri
         try:
-            target = URI.parse(first)
+            target = parse_uri(first)
             address = ipaddress.ip_address(target.host.strip("[]"))
         except ValueError:
             return self.flow
@@ -217,7 +218,7 @@ class Dialog:
         """The Request-URI and the routes; a strict router is named in the first (section 12.2.1.1)."""
         if self.routes:
             first = parse_name_addr(self.routes[0]).uri
-            if parameter_of_uri(first, "lr") is None:
+            if parameter_of(first, "lr") is None:
                 return first, (*self.routes[1:], f"<{self.remote_target}>")
         return self.remote_target, self.routes
 

@@ -18,6 +18,7 @@ from typing import Final
 from sipmessage import URI, Request, Response
 
 from control.sip.errors import Unauthenticated
+from control.sip.uris import parse_uri
 from control.sip.values import split_list
 from mixer.secret import Secret
 
@@ -216,7 +217,7 @@ def _known(name: str, algorithms: Sequence[str]) -> str | None:
 def _same_resource(text: str, uri: URI) -> bool:
     """Whom the credentials are for, parameters aside: proxies change them."""
     try:
-        given = URI.parse(text)
+        given = parse_uri(text)
     except ValueError:
         return False
     return (given.user, given.host.lower(), given.port) == (uri.user, uri.host.lower(), uri.port)

@@ -15,6 +15,7 @@ from sipmessage import URI, Headers, Request, Response
 from sipmessage.message import COMPACT_FORMS
 
 from control.sip.errors import SipError
+from control.sip.uris import parse_uri
 from control.sip.values import NameAddr, Via, parse_name_addr, parse_via, split_list
 
 MAX_LINES: Final = 200
@@ -105,7 +106,7 @@ def _start(line: str) -> tuple[Request | Response, Malformed | None]:
     if _SCHEME.fullmatch(scheme) and scheme not in {"sip", "sips", "tel"}:
         return Request(method, _NOWHERE), Malformed("no such scheme here: use sip or sips", status=416)
     try:
-        return Request(method, URI.parse(_lower_scheme(uri))), None
+        return Request(method, parse_uri(uri)), None
     except ValueError:
         return Request(method, _NOWHERE), Malformed("the Request-URI is not a URI")
 
@@ -178,11 +179,6 @@ def _complain(message: Request | Response, complaint: Malformed) -> Malformed:
 
 def _unfold(head: str) -> str:
     return _FOLD.sub(" ", head) if "\r\n " in head or "\r\n\t" in head else head
-
-
-def _lower_scheme(uri: str) -> str:
-    scheme, colon, rest = uri.partition(":")
-    return scheme.lower() + colon + rest
 
 
 _NOWHERE: Final = URI(scheme="sip", host="invalid")

@@ -7,14 +7,12 @@ import socket
 from functools import lru_cache
 from typing import cast
 
-from sipmessage import URI
-
 from control.sip.errors import TransportLost
 from control.sip.flows import Address, Flow, Transport
 from control.sip.framing import Unframed
 from control.sip.settings import SipSettings
 from control.sip.streams import Streams, Upward
-from control.sip.values import parameter_of_uri
+from control.sip.uris import parameter_of, parse_uri
 
 
 class Sockets:
@@ -62,7 +60,7 @@ class Sockets:
             TransportLost: there is none.
         """
         try:
-            target, kind = URI.parse(uri), transport_of(uri, self.listening)
+            target, kind = parse_uri(uri), transport_of(uri, self.listening)
             host, port = target.host.strip("[]"), target.port or (5061 if kind == "tls" else 5060)
             family = socket.AF_INET6 if ":" in self._settings.host else socket.AF_INET
             found = await asyncio.get_running_loop().getaddrinfo(host, port, family=family, type=socket.SOCK_STREAM)
@@ -85,7 +83,7 @@ class Sockets:
 
 def transport_of(uri: str, listening: dict[str, Address]) -> Transport:
     """What a URI asks for; without a wish UDP, or else what there is."""
-    wish = parameter_of_uri(uri, "transport")
+    wish = parameter_of(uri, "transport")
     if uri.lower().startswith("sips:") or wish == "tls":
         return "tls"
     if wish == "tcp" or (wish is None and "udp" not in listening):

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Final
 
 Parameters = dict[str, str]
@@ -113,16 +112,6 @@ def parse_via(text: str) -> Via:
     if number is not None and not 0 < number < 65536:
         raise ValueError("no such port")
     return Via(transport.lower(), host, number, parse_parameters(rest or ""))
-
-
-@lru_cache(maxsize=512)
-def parameter_of_uri(uri: str, name: str) -> str | None:
-    """A parameter of a URI (`;transport=tcp`), in lower case; None if it has none of that name."""
-    for piece in uri.partition("?")[0].split(";")[1:]:
-        key, _, value = piece.partition("=")
-        if key.strip().lower() == name:
-            return value.strip().lower()
-    return None
 
 
 def _matched(pattern: re.Pattern[str], text: str, at: int = 0) -> re.Match[str]:

@@ -1,7 +1,7 @@
 """baresip as a test's telephone: it dials or answers, says a tone, and writes down what it hears.
 
-Knows: the files from which baresip 1.0 starts, and the words of its `ctrl_tcp` module (JSON in netstrings).
-Must never know: what is called. Its SRTP is its own, not libsrtp.
+Knows: the words of its `ctrl_tcp` module, JSON in netstrings. Must never know: what is called.
+Its SIP and its SRTP are its own (libre), not belle-sip's nor libsrtp's.
 """
 
 from __future__ import annotations
@@ -14,66 +14,36 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Literal, Self
+from typing import Any, Final, Self
 
-from tests.interop.ports import free_block
+from tests.interop.baresip_profile import Profile
 from tests.interop.programs import Program, running
-from tests.interop.wav import read_wav, write_tone
+from tests.interop.wav import read_wav
 from tests.tones import Samples
 
-MediaEncryption = Literal["srtp-mand", "srtp-mandf", "srtp", "dtls_srtp", ""]
-Transport = Literal["udp", "tcp", "tls"]
-
-_RATE: Final = 8000
 _PATIENCE_S: Final = 10.0
 _GOODBYE_S: Final = 1.0
-_CALL_PORTS: Final = 16
-_MODULES: Final = Path("/usr/lib/baresip/modules")
 
 
-@dataclass(frozen=True)
-class Settings:
-    """What may differ from phone to phone.
-
-    `srtp-mand` offers RTP/SAVP, `srtp` offers RTP/AVP with keys, `srtp-mandf` RTP/SAVPF. With TLS, `cafile` is
-    what a server's certificate must hang from.
-    """
-
-    tone_hz: float = 440.0
-    mediaenc: MediaEncryption = "srtp-mand"
-    codecs: str = "pcma"
-    answermode: Literal["manual", "auto"] = "manual"
-    transport: Transport = "udp"
-    user: str = ""
-    password: str = ""
-    rtcp_mux: bool = False
-    cafile: Path | None = None
-
-
-class Baresip:
+@dataclass(eq=False)
+class Baresip(Profile):
     """One telephone with one line. Use it as `async with Baresip(folder, "alice") as alice`."""
 
-    def __init__(self, folder: Path, name: str, settings: Settings | None = None, **changes: Any) -> None:
-        self.name = name
-        self.settings = settings or Settings(**changes)
+    def __post_init__(self) -> None:
         self.events: list[dict[str, Any]] = []
-        self._folder = folder / f"baresip-{name}"
-        self._ports = free_block()
         self._tokens = itertools.count(1)
         self._replies: dict[str, asyncio.Future[dict[str, Any]]] = {}
         self._stack = contextlib.AsyncExitStack()
 
-    @property
-    def uri(self) -> str:
-        """Where it can be called."""
-        transport = self.settings.transport
-        suffix = "" if transport == "udp" else f";transport={transport}"
-        return f"sip:{self.name}@127.0.0.1:{self._sip_port}{suffix}"
-
     # -- calls --------------------------------------------------------------------------------
 
     async def dial(self, uri: str) -> None:
-        await self.command("dial", uri)
+        """Call somebody, over the transport of the line: baresip appends it, even to a URI that has it.
+
+        The events of former calls are forgotten.
+        """
+        self.events.clear()
+        await self.command("dial", uri.partition(";transport=")[0])
 
     async def established(self, seconds: float = _PATIENCE_S) -> None:
         """Wait until a call is up."""
@@ -100,7 +70,9 @@ class Baresip:
 
     def heard(self) -> Path:
         """The file of what it decoded in its last call; whole when the call is over. A hold ends the file."""
-        return self._dump("dec")
+        files = sorted((self.home / "snd").glob("*-dec.wav"), key=lambda path: path.stat().st_mtime_ns)
+        assert files, f"{self.name} heard no media: {self.words()}"
+        return files[-1]
 
     def samples(self) -> tuple[Samples, int]:
         """What it decoded, and the rate."""
@@ -116,7 +88,7 @@ class Baresip:
         return self.of(kind)[0]
 
     def words(self) -> str:
-        """What it printed, every SIP message included."""
+        """What it printed, every SIP message included: keys of the test in clear."""
         return self._program.words()
 
     async def command(self, word: str, params: str = "") -> str:
@@ -126,15 +98,17 @@ class Baresip:
         reply = self._replies[token] = asyncio.get_running_loop().create_future()
         self._writer.write(b"%d:%b," % (len(request), request))
         async with asyncio.timeout(_PATIENCE_S):
-            return str((await reply).get("data", ""))
+            answer = await reply
+        assert answer.get("ok"), f"{self.name} will not {word}: {answer.get('data')}"
+        return str(answer.get("data", ""))
 
     # -- life ---------------------------------------------------------------------------------
 
     async def __aenter__(self) -> Self:
-        self._write_profile()
-        command = ("baresip", "-4", "-s", "-f", str(self._folder))
+        self.write()
+        command = ("baresip", "-4", "-s", "-f", str(self.home))
         try:
-            self._program: Program = await self._stack.enter_async_context(running(self._folder / "log", *command))
+            self._program: Program = await self._stack.enter_async_context(running(self.home / "log", *command))
             reader, self._writer = await self._connect()
             self._stack.callback(self._writer.close)
             listening = asyncio.create_task(self._listen(reader))
@@ -160,72 +134,12 @@ class Baresip:
             async with asyncio.timeout(_GOODBYE_S):
                 await process.wait()
 
-    @property
-    def _sip_port(self) -> int:
-        return self._ports
-
-    @property
-    def _control_port(self) -> int:
-        return self._ports + 2
-
-    def _write_profile(self) -> None:
-        self._folder.mkdir()
-        (self._folder / "snd").mkdir()
-        write_tone(self._folder / "tone.wav", self.settings.tone_hz, rate=_RATE)
-        (self._folder / "config").write_text(self._config())
-        (self._folder / "accounts").write_text(self._account())
-        (self._folder / "contacts").write_text("")
-
-    def _config(self) -> str:
-        # TLS is taken on the port above the one for UDP and TCP.
-        lines = {
-            "sip_listen": f"127.0.0.1:{self._sip_port}",
-            "net_interface": "127.0.0.1",
-            "rtp_ports": f"{self._ports + 4}-{self._ports + 4 + _CALL_PORTS - 1}",
-            "rtcp_mux": "yes" if self.settings.rtcp_mux else "no",
-            "audio_source": f"aufile,{self._folder}/tone.wav",
-            "audio_player": "aufile,none",  # nothing is played: decoding goes on all the same
-            "ausrc_srate": str(_RATE),
-            "auplay_srate": str(_RATE),
-            "ausrc_channels": "1",
-            "auplay_channels": "1",
-            "snd_path": f"{self._folder}/snd",
-            "module_path": str(_MODULES),
-            "module_tmp": "account.so",
-            "ctrl_tcp_listen": f"127.0.0.1:{self._control_port}",
-        }
-        if self.settings.cafile is not None:
-            lines["sip_cafile"] = str(self.settings.cafile)
-        modules = [("module", name) for name in ("g711", "aufile", "sndfile", "uuid", "srtp", "dtls_srtp")]
-        modules += [("module_app", name) for name in ("menu", "ctrl_tcp")]
-        text = [f"{key}\t{value}" for key, value in lines.items()]
-        return "\n".join([*text, *(f"{key}\t{name}.so" for key, name in modules)]) + "\n"
-
-    def _account(self) -> str:
-        options = {
-            "regint": "0",
-            "answermode": self.settings.answermode,
-            "mediaenc": self.settings.mediaenc,
-            "audio_codecs": self.settings.codecs,
-            "ptime": "20",
-            "auth_user": self.settings.user,
-            "auth_pass": self.settings.password,
-        }
-        transport = "" if self.settings.transport == "udp" else f";transport={self.settings.transport}"
-        chosen = "".join(f";{key}={value}" for key, value in options.items() if value)
-        return f"<sip:{self.name}@127.0.0.1:{self._sip_port}{transport}>{chosen}\n"
-
-    def _dump(self, side: str) -> Path:
-        files = sorted((self._folder / "snd").glob(f"*-{side}.wav"), key=lambda path: path.stat().st_mtime_ns)
-        assert files, f"{self.name} heard no media: {self.words()}"
-        return files[-1]
-
     async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         async with asyncio.timeout(_PATIENCE_S):
             while True:
                 assert self._program.process.returncode is None, self.words()
                 with contextlib.suppress(ConnectionError):
-                    return await asyncio.open_connection("127.0.0.1", self._control_port)
+                    return await asyncio.open_connection("127.0.0.1", self.control_port)
                 await asyncio.sleep(0.02)
 
     async def _listen(self, reader: asyncio.StreamReader) -> None:

@@ -24,12 +24,13 @@ OFFER: Final = (
 
 @dataclass(frozen=True)
 class Answer:
-    """A response: to which method, with which status; `to` is its To header with the tag."""
+    """A response: to which method, with which status; `to` is its To header with the tag, `contact` the URI there."""
 
     octets: bytes
     status: int
     method: str
     to: str
+    contact: str
 
 
 @dataclass
@@ -43,7 +44,7 @@ class Rude(asyncio.DatagramProtocol):
 
     def __post_init__(self) -> None:
         self.call_id = secrets.token_hex(8)
-        self._branch = f"z9hG4bK{secrets.token_hex(6)}"
+        self._branch = _new_branch()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.DatagramTransport, transport)
@@ -63,15 +64,19 @@ class Rude(asyncio.DatagramProtocol):
     def send(self, octets: bytes) -> None:
         self._transport.sendto(octets)
 
-    def request(self, method: str, *, cseq: int = 1, to: str = "", body: bytes = b"") -> bytes:
-        """A request of this call. INVITE, CANCEL and the ACK of a refusal have one branch."""
-        branch = self._branch if method in ("INVITE", "CANCEL") else f"z9hG4bK{secrets.token_hex(6)}"
+    def request(self, method: str, *, cseq: int = 1, within: Answer | None = None, body: bytes = b"") -> bytes:
+        """A request of this call, or `within` the dialog of an answer.
+
+        INVITE, CANCEL and the ACK of a refusal are one transaction (RFC 3261 sections 9.1 and 17.1.1.3).
+        """
+        accepted = within is not None and within.status < 300
+        one = method in ("INVITE", "CANCEL") or (method == "ACK" and not accepted)
         lines = [
-            f"{method} {self.uri} SIP/2.0",
-            f"Via: SIP/2.0/UDP 127.0.0.1:{self._port};branch={branch};rport",
+            f"{method} {within.contact if within and accepted else self.uri} SIP/2.0",
+            f"Via: SIP/2.0/UDP 127.0.0.1:{self._port};branch={self._branch if one else _new_branch()};rport",
             "Max-Forwards: 70",
             f"From: <sip:rude@127.0.0.1:{self._port}>;tag=rude",
-            f"To: {to or f'<{self.uri}>'}",
+            f"To: {within.to if within else f'<{self.uri}>'}",
             f"Call-ID: {self.call_id}",
             f"CSeq: {cseq} {method}",
             f"Contact: <sip:rude@127.0.0.1:{self._port}>",
@@ -98,9 +103,9 @@ class Rude(asyncio.DatagramProtocol):
     async def finish(self) -> Answer:
         """Wait until the INVITE is answered, acknowledge, and hang up if there is a call."""
         final = await self.answer("INVITE")
-        self.send(self.request("ACK", to=final.to))
+        self.send(self.request("ACK", within=final))
         if final.status < 300:
-            self.send(self.request("BYE", cseq=2, to=final.to))
+            self.send(self.request("BYE", cseq=2, within=final))
             await self.answer("BYE")
         return final
 
@@ -143,7 +148,7 @@ def malformed(caller: Rude) -> dict[str, bytes]:
     """Datagrams that break RFC 3261, by what is wrong with them."""
     good = caller.invite()
     return {
-        "empty": b"",
+        "one octet": b"\0",
         "keepalive": b"\r\n\r\n",
         "zeros": bytes(64),
         "not UTF-8": good.replace(b"rude@", b"\xff\xfe@", 1),
@@ -170,8 +175,21 @@ def malformed(caller: Rude) -> dict[str, bytes]:
     }
 
 
+def _new_branch() -> str:
+    return f"z9hG4bK{secrets.token_hex(6)}"
+
+
 def _parse(octets: bytes) -> Answer:
     text = octets.decode(errors="replace")
-    method = re.search(r"^CSeq:\s*\d+\s+(\w+)", text, re.M | re.I)
-    to = re.search(r"^(?:To|t):\s*([^\r\n]+)", text, re.M | re.I)
-    return Answer(octets, int(text[8:11]), method[1] if method else "", to[1] if to else "")
+
+    def found(pattern: str) -> str:
+        match = re.search(pattern, text, re.M | re.I)
+        return match[1] if match else ""
+
+    return Answer(
+        octets=octets,
+        status=int(text[8:11]),
+        method=found(r"^CSeq:\s*\d+\s+(\w+)"),
+        to=found(r"^(?:To|t):\s*([^\r\n]+)"),
+        contact=found(r"^(?:Contact|m):[^<\r\n]*<([^>\r\n]+)>"),
+    )

@@ -66,11 +66,19 @@ class Sipp:
         timeout_s: float = 10.0,
     ) -> Result:
         """`calls` callers of a kind, `rate` a second, at most `limit` at once; each pauses for `hold_s`, and gives
-        up when it has waited `timeout_s` for an answer."""
-        user, _, target = uri.removeprefix("sip:").partition("@")
+        up when it has waited `timeout_s` for an answer. By a URI for TCP, every caller has a connection."""
+        address, _, parameters = uri.removeprefix("sip:").partition(";")
+        user, _, target = address.partition("@")
         folder = self._own_folder(scenario)
-        switches = {"-s": user, "-m": calls, "-r": rate, "-l": limit or calls, "-d": round(hold_s * 1000)}
-        switches["-recv_timeout"] = round(timeout_s * 1000)
+        switches: dict[str, object] = {
+            "-s": user,
+            "-m": calls,
+            "-r": rate,
+            "-l": limit or calls,
+            "-d": round(hold_s * 1000),
+        }
+        switches |= {"-recv_timeout": round(timeout_s * 1000), "-t": "tn" if "transport=tcp" in parameters else "u1"}
+        switches["-max_socket"] = calls + 10  # by default more than a process may open
         command = [
             target,
             *_command(scenario, free_block()),

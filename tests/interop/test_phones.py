@@ -60,6 +60,30 @@ async def test_telephones_hear_each_other_by_sdes_and_dtls(tmp_path: Path) -> No
 
 
 @pytest.mark.needs("baresip", "linphonec")
+async def test_digits_hold_and_resume_over_tcp(tmp_path: Path) -> None:
+    """A held call is sendonly on the wire and keeps its keys; what was said before and after is one recording."""
+    linphone = Linphone(tmp_path, "linphone", transport="tcp", tone_hz=700)
+    baresip = Baresip(tmp_path, "baresip", transport="tcp", answermode="auto", tone_hz=1000)
+    async with linphone, baresip:
+        await linphone.dial(baresip.uri)
+        await asyncio.gather(linphone.established(), baresip.established())
+        await linphone.press("42#")
+        await baresip.wait_for("CALL_DTMF_END")
+        await linphone.hold()
+        await linphone.wait_for("a=recvonly")
+        await linphone.resume()
+        await linphone.wait_for("LinphoneCallResuming to LinphoneCallStreamsRunning")
+        await asyncio.sleep(1.5)
+        await linphone.hang_up()
+        await asyncio.gather(linphone.closed(), baresip.closed())
+    assert [event["param"] for event in baresip.of("CALL_DTMF_START")] == ["4", "2", "#"]
+    assert "SIP/2.0/TCP" in linphone.log()
+    assert "a=sendonly" in linphone.log()
+    samples, rate = linphone.samples()
+    assert_hears(samples, present={1000}, absent={700}, rate=rate, seconds=1.0)
+
+
+@pytest.mark.needs("baresip", "linphonec")
 async def test_a_call_without_a_common_codec_is_refused(tmp_path: Path) -> None:
     """The caller sees why, and neither has heard anything."""
     linphone = Linphone(tmp_path, "linphone", codecs="pcmu")
@@ -76,7 +100,7 @@ async def test_a_call_without_a_common_codec_is_refused(tmp_path: Path) -> None:
 async def test_sipp_says_a_tone_under_a_key_and_changes_it(tmp_path: Path) -> None:
     """baresip hears what SIPp replays until the key changes, which it ignores; linphone follows."""
     sipp = Sipp(tmp_path, tone_hz=1000, seconds=2.0)
-    plain = Baresip(tmp_path, "plain", answermode="auto", codecs="pcmu")
+    plain = Baresip(tmp_path, "plain", answermode="auto", codecs="pcmu", transport="tcp")
     deaf = Baresip(tmp_path, "deaf", answermode="auto", codecs="pcmu")
     pliant = Linphone(tmp_path, "pliant", auto_answer=True, codecs="pcmu")
 

@@ -22,7 +22,7 @@ from control.mikey.errors import MikeyError
 from control.mikey.psk import Receiver
 from control.mikey.push import Delivery
 from control.rekey import ratchet
-from control.rekey.conductor import Conductor, Joiner, Request, Then, Ticket
+from control.rekey.conductor import Conductor, Current, Joiner, Request, Then, Ticket
 from control.rekey.epochs import generation_of, mki_of, step_of
 from control.rekey.keychain import Keychain, Limits
 from control.rekey.policy import Policy
@@ -33,54 +33,17 @@ from mixer.port import Key, PortError
 from mixer.secret import Secret
 from mixer.suites import SuiteName
 from tests import naive
+from tests.keys.ear import Ear
+from tests.keys.handsets import Exchange, Handset, Line
 from tests.mixer.net import MS, Net
-from tests.mixer.phone import Phone, Voice
+from tests.mixer.phone import Voice
 from tests.mixer.room import DEFAULT, Room, Sent
-from tests.reference.srtp import Context, Refused, Stream
+from tests.reference.srtp import Context, Stream
 
 FOCUS = "focus"
 CONFERENCE = "c"
 STEPS_AHEAD = 255
 """An adversary derives every step that is left of a generation."""
-
-
-@dataclass
-class Ear(Phone):
-    """A phone whose keys are those of its member."""
-
-    member: Member | None = None
-    now: Callable[[], float] = lambda: 0.0
-    contexts: dict[bytes, Context] = field(default_factory=dict)
-    streams: dict[int, Any] = field(default_factory=dict)
-    """State of the SSRCs that it hears, whatever the key."""
-
-    def _open(self, octets: bytes, rtcp: bool) -> tuple[str, bytes] | None:
-        assert self.member is not None
-        for mki in self._names(octets, rtcp):
-            key = self.member.key(mki)
-            if key is None:
-                continue
-            context = self.contexts.get(mki)
-            if context is None:
-                context = Context(key.suite, key.secret.reveal(), mki=mki if self.named else b"")
-                context.streams = self.streams
-            try:
-                clear = context.unprotect_rtcp(octets) if rtcp else context.unprotect(octets)
-            except Refused:
-                continue
-            self.contexts[mki] = context
-            self.member.used(mki, now=self.now())
-            return mki.hex(), clear
-        return None
-
-    named: bool = True
-    """Packets carry an MKI."""
-
-    def _names(self, octets: bytes, rtcp: bool) -> list[bytes]:
-        if not self.named:
-            assert self.member is not None
-            return [key.mki for key in reversed(self.member.held())]
-        return [octets[-14:-10]] if len(octets) > 14 else []
 
 
 @dataclass
@@ -95,8 +58,9 @@ class Guest:
     recorder: Receiver
     joined: int
     """Frame in which it came."""
-    psk: Secret
+    psk: Secret | None
     ratchets: bool = True
+    follows: bool = True
     left: int | None = None
     acked: set[int] = field(default_factory=set)
     """Epochs that the focus knows it has."""
@@ -177,6 +141,9 @@ class House:
         self.past: list[Guest] = []
         """Who has left."""
         self.refusals: list[PortError] = []
+        self.exchange = Exchange(self.answered)
+        self.group_keys: list[Key] = []
+        """All that the mixer was ever given."""
         self.before: Callable[[Ticket], bool] = lambda ticket: True
         """Asked before each command of the focus; False loses it, and all that follow, as a crash would."""
         self._random = random.Random(seed + 3)
@@ -227,13 +194,41 @@ class House:
         guest.owns.append(own)
         phone.uplink = Context(rx.suite, rx.secret.reveal())
         leg = port.LegAdd(conference=CONFERENCE, leg=name, rx=rx, tx=own, ssrc=phone.ssrc, remote=phone.address)
-        return Joiner(leg, guest.psk, guest.ratchets)
+        return Joiner(leg, guest.psk, guest.ratchets, guest.follows)
+
+    def dial(
+        self, name: str, voice: Voice | None = None, *, follows: bool = True, holding: Current | None = None
+    ) -> Handset:
+        """A plain phone comes: it holds one key, its own or the one that it was told in the answer to its offer."""
+        address = f"192.0.2.{len(self.guests) + len(self.past) + 1}:{5000 + len(self.guests) + len(self.past)}"
+        member = Member(name, Secret(bytes(16)), focus=FOCUS, conference=CONFERENCE)
+        phone = Handset(name, address, self._random.randrange(1, 1 << 32), voice=voice, member=member)
+        recorder = Receiver(Secret(bytes(16)), identity=name.encode(), peer=FOCUS.encode())
+        guest = Guest(name, member, phone, [], recorder, self.room.frame, None, False, follows)
+        self.guests[name] = guest
+        self.exchange.lines[name] = Line(phone)
+        joiner = self.signal(guest)
+        told = holding.key if holding is not None else guest.owns[0]
+        guest.owns.append(told)
+        phone.take(told, self.room.now_ns)
+        self.conductor.join(joiner, self.now(), holding=holding)
+        self.work()
+        if self.room.engine.has_leg(name):
+            phone.born_ns = self.room.now_ns
+            self.room.phones[name] = phone
+        return phone
+
+    def answered(self, name: str, epoch: int, good: bool) -> None:
+        """A phone has answered a re-INVITE."""
+        (self.conductor.signalled if good else self.conductor.unsignalled)(name, epoch, self.now())
+        self.work()
 
     def leave(self, name: str, *, evict: bool = False) -> Guest:
         """A member goes, with everything it knows."""
         guest = self.guests.pop(name)
         guest.left = self.room.frame
         self.past.append(guest)
+        self.exchange.lines.pop(name, None)
         self.room.phones.pop(name, None)
         self.conductor.leave(name, self.now(), evict=evict)
         self.work()
@@ -250,7 +245,7 @@ class House:
 
     def step(self) -> None:
         """One tick of everything."""
-        self.exchange()
+        self.swap()
         before = len(self.room.sent), self.room.engine.counters.common_encrypts
         self.room.step()
         self.check_tick(*before)
@@ -259,9 +254,10 @@ class House:
         for guest in self.guests.values():
             guest.member.advance(now=self.now())
 
-    def exchange(self) -> None:
+    def swap(self) -> None:
         """Key messages arrive, are answered, and answers arrive."""
         now_ns = self.room.now_ns
+        self.exchange.step(now_ns)
         for request, secret in self.kms.answers(now_ns):
             if secret is None:
                 self.conductor.not_made(request, self.now())
@@ -320,6 +316,9 @@ class House:
                 self.kms.ask(request, self.room.now_ns)
             for name, octets in conductor.messages():
                 self.down.send(self.room.now_ns, octets, name)
+            for signal in conductor.signals():
+                self.guests[signal.member].owns.append(signal.key)
+                self.exchange.signal(signal)
             if not tickets:
                 return
             for ticket in tickets:
@@ -328,6 +327,9 @@ class House:
                 self._carry(conductor, ticket)
 
     def _carry(self, conductor: Conductor, ticket: Ticket) -> None:
+        if isinstance(ticket.command, port.KeyPrepare):
+            key = ticket.command.key
+            self.group_keys.append(msgspec.structs.replace(key, secret=Secret(key.secret.reveal())))
         try:
             reply = self.room.apply(ticket.command)
         except PortError as error:
@@ -354,8 +356,9 @@ class House:
         joiners = []
         for guest in self.guests.values():
             if self.room.engine.has_leg(guest.name):
-                leg = port.LegAdd(conference=CONFERENCE, leg=guest.name, tx=guest.owns[-1])
-                joiners.append(Joiner(leg, guest.psk, guest.ratchets))
+                own = guest.owns[-1 if guest.psk is not None else 0]
+                leg = port.LegAdd(conference=CONFERENCE, leg=guest.name, tx=own)
+                joiners.append(Joiner(leg, guest.psk, guest.ratchets, guest.follows))
             else:
                 joiners.append(self.signal(guest))
                 self.room.phones[guest.name] = guest.phone

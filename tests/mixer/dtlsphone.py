@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -102,6 +102,12 @@ class Peer:
             octets = octets[end:]
         return records
 
+    def hello(self) -> bytes:
+        """Its first datagram."""
+        self.advance()
+        (octets,) = self.take()
+        return octets
+
     def keys(self) -> tuple[str, bytes, bytes]:
         """The suite, what it sends under, what it hears under (RFC 5764 section 4.2)."""
         name = NAMES[self.connection.get_selected_srtp_profile().decode()]
@@ -123,6 +129,8 @@ class DtlsPhone(Phone):
     """Numbers of its DTLS datagrams that are lost,"""
     deaf: set[int] = field(default_factory=set)
     """and of those to it."""
+    spoil: Callable[[int, bytes], bytes] = lambda number, octets: octets
+    """What becomes of a datagram of its handshake on the way."""
     said: list[bytes] = field(default_factory=list)
     told: list[bytes] = field(default_factory=list)
 
@@ -143,7 +151,8 @@ class DtlsPhone(Phone):
         assert self.peer
         first = len(self.said)
         self.said += self.peer.take()
-        return [octets for number, octets in enumerate(self.said) if number >= first and number not in self.lose]
+        numbers = [number for number in range(first, len(self.said)) if number not in self.lose]
+        return [self.spoil(number, self.said[number]) for number in numbers]
 
     def receive(self, octets: bytes, at_ns: int) -> None:
         if not 20 <= octets[0] < 64:
@@ -178,7 +187,6 @@ def call(
     client: bool | None = None,
     profiles: Sequence[str] = tuple(NAMES),
     known: bool = True,
-    suffix: str = "",
     **fields: Any,
 ) -> DtlsPhone:
     """Add a DTLS leg and its phone.
@@ -189,7 +197,9 @@ def call(
         known: tell the mixer the address.
     """
     number = len(room.phones) + 1
-    phone = DtlsPhone(name, f"192.0.2.{100 + number}:{6000 + 2 * number}", random.randrange(1, 1 << 32), voice=voice)
+    phone = DtlsPhone(
+        name, f"198.51.100.{number % 250 + 1}:{6000 + 2 * number}", random.randrange(1, 1 << 32), voice=voice
+    )
     fields = {"remote": phone.address} | fields if known else fields
     wish = port.Dtls(role=role, fingerprints=promised or (fingerprint(name),))
     reply = room.apply(port.LegAdd(conference="c", leg=name, dtls=wish, **fields))

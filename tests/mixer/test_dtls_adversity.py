@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import time
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -82,6 +83,24 @@ def test_any_octets_are_survived(noise: list[tuple[int, bytes]], role: port.Dtls
 
 
 @settings(max_examples=60, deadline=None)
+@given(st.integers(0, 12), st.integers(0, 700), st.integers(1, 255), st.sampled_from(ROLES))
+def test_a_flipped_octet_is_survived(number: int, at: int, flip: int, role: port.DtlsRole) -> None:
+    """In any flight: OpenSSL reads certificates before it knows whose they are."""
+    room = room_with_bob()
+    phone = call(room, "ann", role=role)
+    phone.spoil = lambda count, octets: _flipped(octets, at, flip) if count == number else octets
+    room.run(300)
+    room.check_tally()
+    assert bool(room.named(LegSecured)) == (room.status("ann").suite != "")
+
+
+def _flipped(octets: bytes, at: int, flip: int) -> bytes:
+    changed = bytearray(octets)
+    changed[13 + at % max(1, len(octets) - 13)] ^= flip
+    return bytes(changed)
+
+
+@settings(max_examples=60, deadline=None)
 @given(st.binary(max_size=80))
 def test_a_client_hello_is_told_from_anything(octets: bytes) -> None:
     random = client_random(octets)
@@ -91,11 +110,13 @@ def test_a_client_hello_is_told_from_anything(octets: bytes) -> None:
 # -- strangers
 
 
+def in_progress(room: Room) -> int:
+    return room.engine.handshakes.in_progress
+
+
 def hello(name: str = "stranger") -> tuple[Peer, bytes]:
     peer = Peer(name, client=True)
-    peer.advance()
-    (octets,) = peer.take()
-    return peer, octets
+    return peer, peer.hello()
 
 
 def test_without_a_dtls_leg_nothing_is_answered() -> None:
@@ -117,7 +138,7 @@ def test_who_has_not_proved_its_address_gets_no_more_than_it_sent() -> None:
     answers = [sent.octets for sent in room.sent if sent.address == "203.0.113.9:9"]
     assert len(answers) == 20
     assert all(len(answer) < len(octets) for answer in answers)
-    assert not room.engine.handshakes._attempts, "and nothing is remembered"
+    assert not in_progress(room), "and nothing is remembered"
 
 
 def test_a_cookie_is_good_for_its_own_source_and_time_only() -> None:
@@ -130,15 +151,15 @@ def test_a_cookie_is_good_for_its_own_source_and_time_only() -> None:
     (second,) = peer.take()
     room.inject(second, "203.0.113.9:10")
     room.step()
-    assert not room.engine.handshakes._attempts
+    assert not in_progress(room)
     room.inject(second, "203.0.113.9:9")
     room.step()
-    assert len(room.engine.handshakes._attempts) == 1
+    assert in_progress(room) == 1
     room.run(65_000)
-    assert not room.engine.handshakes._attempts
+    assert not in_progress(room)
     room.inject(second, "203.0.113.9:9")
     room.step()
-    assert not room.engine.handshakes._attempts
+    assert not in_progress(room)
 
 
 def test_strangers_who_answer_are_bounded_and_forgotten() -> None:
@@ -156,11 +177,11 @@ def test_strangers_who_answer_are_bounded_and_forgotten() -> None:
         for octets in peer.take():
             room.inject(octets, address)
     room.run(300)
-    assert len(room.engine.handshakes._attempts) == handshakes.STRANGERS
+    assert in_progress(room) == handshakes.STRANGERS
     phone.peer = waiting
     assert_both_hear(room, phone)  # who is expected has its place
     room.run(40_000)
-    assert not room.engine.handshakes._attempts
+    assert not in_progress(room)
     assert room.engine.handshakes.failed == handshakes.STRANGERS
 
 
@@ -196,7 +217,6 @@ def test_a_flood_of_hellos_is_bounded() -> None:
     assert len(answers) == handshakes.HELLOS
     phone.peer = waiting  # who is expected does not stand in their line
     room.run(160)
-    assert len(room.engine.handshakes._strangers) > 0
     assert phone.taken
     room.run(1000)
     assert_both_hear(room, phone)
@@ -235,7 +255,7 @@ def test_another_handshake_gives_other_keys(moved: bool) -> None:
     first = phone.uplink
     phone.again("ann")
     if moved:
-        phone.address = "198.51.100.7:7070"
+        phone.address = "203.0.113.7:7070"
     assert_both_hear(room, phone)
     assert phone.uplink is not first
     assert len(room.named(LegSecured)) == 2
@@ -248,7 +268,7 @@ def test_late_packets_under_the_key_before_are_accepted_for_a_moment() -> None:
     phone = call(room, "ann", tone(440))
     room.run(400)
     assert phone.uplink
-    late = [phone.say(phone.voice(__import__("numpy").arange(160))) for _ in range(2)]  # type: ignore[misc]
+    late = [phone.say(np.zeros(160, np.int16)) for _ in range(2)]
     phone.again("ann")
     while len(room.named(LegSecured)) < 2:
         room.step()

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import AsyncIterator
+import math
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Final
 
+from bench.callers.caller import Caller
+from bench.codec import Samples
 from control import daemon as mixer_daemon
 from control import settings as mixer_settings
 from control.focus import daemon as focus_daemon
@@ -16,7 +21,9 @@ from control.focus.daemon import Running
 from control.kms import daemon as kms_daemon
 from control.kms import settings as kms_settings
 from mixer.service import Service
+from tests import tones
 
+RATE: Final = 8000
 MIXER = """
 [mixer]
 host = "127.0.0.1"
@@ -98,3 +105,35 @@ def merged(base: str, more: str) -> str:
                 ]
                 tables[table] = [*known, line]
     return "\n".join("\n".join([table, *lines]) for table, lines in tables.items())
+
+
+async def until(what: Callable[[], object], seconds: float = 20.0) -> None:
+    """Wait for something to be so. Polls: what is waited for happens on sockets."""
+    async with asyncio.timeout(seconds):
+        while not what():
+            await asyncio.sleep(0.01)
+
+
+async def listen(*callers: Caller, seconds: float = 1.5) -> list[Samples]:
+    """What each hears from now on, for so long at least."""
+    begins = [len(caller.heard()) for caller in callers]
+    wanted = round(seconds * RATE)
+    await until(lambda: all(len(c.heard()) >= b + wanted for c, b in zip(callers, begins, strict=True)))
+    return [caller.heard()[begin:] for caller, begin in zip(callers, begins, strict=True)]
+
+
+def assert_hears(heard: Samples, present: set[int], absent: set[int], level: float = 0.2) -> None:
+    """Tones of `present` are as loud as they were said, those of `absent` 40 dB down."""
+    tones.assert_hears(heard.astype(float), present=present, absent=absent, seconds=0.8, sent_db=20 * math.log10(level))
+
+
+@asynccontextmanager
+async def phones(*names_and_tones: tuple[str, int], **options: Any) -> AsyncIterator[list[Caller]]:
+    """Callers that each say a tone."""
+    async with AsyncExitStack() as stack:
+        callers = []
+        for name, hz in names_and_tones:
+            caller = await Caller.open(name, hz=hz, **options)
+            stack.push_async_callback(caller.close)
+            callers.append(caller)
+        yield callers

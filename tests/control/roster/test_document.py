@@ -124,7 +124,7 @@ def test_what_names_a_user_is_a_uri(given: str, told: str) -> None:
 
 
 def test_a_name_does_not_turn_the_line() -> None:
-    (user,) = seen(roster_of(User("sip:a@x", "Bob\u202egnp\x07\x1b[2J\nAlice")).presences.values(), Sight.ROSTER)
+    (user,) = seen(roster_of(User("sip:a@x", "  Bob\u202egnp\x07\x1b[2J\nAlice")).presences.values(), Sight.ROSTER)
     assert user.display == "Bob\ufffdgnp\ufffd\ufffd[2J\ufffdAlice"
 
 

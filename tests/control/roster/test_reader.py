@@ -87,7 +87,15 @@ def test_endpoints_come_and_go(picture: Picture) -> None:
 def test_full_users_in_a_partial_replace_all(picture: Picture) -> None:
     picture.apply(info(users('<i:user entity="sip:c@x"/>', "full")))
     assert picture.users == {"sip:c@x": User("sip:c@x")}
-    assert picture.conference == BRIDGE
+    assert (picture.conference, picture.user_count) == (BRIDGE, 2)
+
+
+def test_who_is_anonymous_stays_so_until_all_of_it_is_told(picture: Picture) -> None:
+    picture.apply(info(users('<i:user entity="sip:c@x"><m:privacy>id</m:privacy></i:user>')))
+    picture.apply(info(users('<i:user entity="sip:c@x" state="partial"/>'), version=3))
+    assert picture.users["sip:c@x"].anonymous
+    picture.apply(info(users('<i:user entity="sip:c@x"/>'), version=4))
+    assert not picture.users["sip:c@x"].anonymous
 
 
 def test_a_partial_user_that_is_not_known_is_new(picture: Picture) -> None:

@@ -113,6 +113,11 @@ def test_a_line_that_breaks_a_rule_is_not_acceptable(value: str) -> None:
     assert acceptable_lines([value]) == []
 
 
+def test_keys_without_mki_are_told_what_they_lack() -> None:
+    with pytest.raises(CryptoError, match="need an MKI each"):
+        parse_crypto(line(f"inline:{ONE};inline:{TWO}"))
+
+
 def test_a_bad_line_does_not_spoil_its_neighbours() -> None:
     lines = acceptable_lines([f"1 NEW_SUITE inline:{ONE}", f"2 {CM_80} inline:{TWO}"])
     assert [each.tag for each in lines] == [2]

@@ -47,6 +47,11 @@ def test_attributes_are_of_their_level() -> None:
     assert second.attribute("x") is None
 
 
+def test_an_m_line_has_the_last_word() -> None:
+    session = parse(bodies.sdp("a=setup:passive", "m=audio 1 X 0", "a=setup:active"))
+    assert session.inherited(session.media[0], "setup") == ["active"]
+
+
 def test_a_port_count_is_read() -> None:
     assert parse(HEAD + b"m=audio 4000/3 RTP/AVP 0\n").media[0].port_count == 3
 
