@@ -42,8 +42,9 @@ class Caller:
         """All its calls, the current one last."""
         self.answers = True
         """Whether it picks up when it is called."""
-        self._lines, self._owns_lines = lines, owns_lines
-        self._dialog: Dialog | None = None
+        self.lines, self._owns_lines = lines, owns_lines
+        self.dialog: Dialog | None = None
+        """Of the call, while there is one: for requests that no method here makes."""
         self._settled = asyncio.Event()
         """Not set while its own INVITE waits to be dealt with: what comes in the call waits too."""
         self._vanished = False
@@ -61,16 +62,16 @@ class Caller:
     async def close(self) -> None:
         """Hang up if need be, and give the line back."""
         await self.hang_up()
-        self._lines.disconnect(self)
+        self.lines.disconnect(self)
         if self._owns_lines:
-            await self._lines.close()
+            await self.lines.close()
 
     # -- what it is ---------------------------------------------------------------------------
 
     @property
     def uri(self) -> str:
         """Where it can be called."""
-        return self._lines.uri(self.name)
+        return self.lines.uri(self.name)
 
     @property
     def identity(self) -> str:
@@ -116,15 +117,15 @@ class Caller:
         """
         call = await self._begin()
         body = call.negotiation.offer() if self.options.offers else b""
-        outgoing = self._lines.agent.invite(
+        outgoing = self.lines.agent.invite(
             uri, from_uri=self.identity, body=body, headers=self._headers(), credentials=self.options.credentials
         )
         try:
-            self._dialog, response = await outgoing.answered()
+            self.dialog, response = await outgoing.answered()
         except SipError as error:
             call.end(str(error), by_us=True)
             raise
-        self._dialog.owner = Owner(self)
+        self.dialog.owner = Owner(self)
         try:
             if body:
                 call.answered(response.body, response.headers.get("Mrfp-Member") or "")
@@ -140,7 +141,7 @@ class Caller:
 
     async def hang_up(self, reason: str = "hung up") -> None:
         """End the call, if there is one; or vanish from it, if that is its habit."""
-        dialog, self._dialog = self._dialog, None
+        dialog, self.dialog = self.dialog, None
         if self.calls:
             self.call.end(reason, by_us=True)
         if dialog is None or dialog.ended:
@@ -174,7 +175,7 @@ class Caller:
             SipError: if nobody answers.
         """
         watcher = self._watcher = Watcher()
-        dialog = await self._lines.agent.subscribe(
+        dialog = await self.lines.agent.subscribe(
             uri,
             from_uri=self.identity,
             event=EVENT,
@@ -186,8 +187,8 @@ class Caller:
         return watcher
 
     async def _reoffer(self, body: bytes) -> None:
-        assert self._dialog is not None
-        response = await self._dialog.request("INVITE", body=body, timeout_s=ANSWER_S)
+        assert self.dialog is not None
+        response = await self.dialog.request("INVITE", body=body, timeout_s=ANSWER_S)
         if not 200 <= response.code < 300:
             raise CallRefused(response.code, response.phrase)
         self.call.concluded(response.body)
@@ -225,7 +226,7 @@ class Caller:
 
     def acknowledged(self, dialog: Dialog, body: bytes) -> None:
         """Our 200 has arrived; with the answer, if the offer was in it."""
-        if body and dialog is self._dialog:
+        if body and dialog is self.dialog:
             try:
                 self.call.concluded(body)
             except (SdpError, Unacceptable) as error:
@@ -233,9 +234,9 @@ class Caller:
 
     def failed(self, dialog: Dialog) -> None:
         """The other side does not know the call any more."""
-        if dialog is self._dialog:
+        if dialog is self.dialog:
             self.call.end("the other side has lost the call", by_us=False)
-            self._dialog = None
+            self.dialog = None
 
     async def _called(self, incoming: Incoming) -> None:
         if incoming.method != "INVITE":
@@ -251,9 +252,9 @@ class Caller:
             call.end(str(error), by_us=True)
             incoming.respond(488)
             return
-        self._dialog = incoming.respond(200, body=body)
-        if self._dialog is not None:
-            self._dialog.owner = Owner(self)
+        self.dialog = incoming.respond(200, body=body)
+        if self.dialog is not None:
+            self.dialog.owner = Owner(self)
             call.up()
         self._settled.set()
 
@@ -263,4 +264,4 @@ class Caller:
         self.call.end(f"by the other side: {reason}", by_us=False)
         if incoming.dialog is not None:
             incoming.dialog.end()
-        self._dialog = None
+        self.dialog = None

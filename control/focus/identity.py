@@ -14,13 +14,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-import sipmessage
-
 from control.focus.settings import Proof, TrustSettings
 from control.sip.digest import Digest
 from control.sip.errors import Unauthenticated
 from control.sip.flows import Flow
 from control.sip.incoming import Incoming
+from control.sip.values import parse_name_addr, split_list
 from mixer.secret import Secret
 
 STRENGTH: Final = {"none": 0, "asserted": 2, "digest": 2, "certificate": 3}
@@ -73,8 +72,8 @@ class Gate:
             Refused: if nothing that it could show would do.
         """
         needed = wanted or self._trust.callers
-        sender = incoming.request.from_address
-        claimed = Identity(bare(str(sender.uri)), sender.name or "", anonymous=_wants_privacy(incoming))
+        sender = incoming.envelope.sender
+        claimed = Identity(bare(sender.uri), sender.display, anonymous=_wants_privacy(incoming))
         identity = self._certified(incoming.flow, claimed) or self._asserted(incoming, claimed)
         identity = identity or self._digested(incoming, claimed, now) or claimed
         if identity.proves(needed):
@@ -99,10 +98,10 @@ class Gate:
         if word is None:
             return None
         try:
-            address = sipmessage.Address.parse(word.partition(",")[0])
-        except ValueError:
+            address = parse_name_addr(split_list(word)[0])
+        except (ValueError, IndexError):
             return None
-        return Identity(bare(str(address.uri)), address.name or claimed.display, "asserted", claimed.anonymous)
+        return Identity(bare(address.uri), address.display or claimed.display, "asserted", claimed.anonymous)
 
     def _trusts(self, flow: Flow) -> bool:
         return flow.remote[0] in self._trust.peers or bool(flow.identities & set(self._trust.peers))
@@ -129,5 +128,6 @@ def _proved(claimed: Identity, proof: str) -> Identity:
 
 
 def _wants_privacy(incoming: Incoming) -> bool:
-    word = incoming.header("Privacy") or ""
-    return "id" in {part.strip() for part in word.split(";")} or "anonymous" in str(incoming.request.from_address.uri)
+    """By RFC 3323 section 4.2, or by a From that names nobody (section 4.1.1.3)."""
+    wishes = {part.strip().lower() for part in (incoming.header("Privacy") or "").split(";")}
+    return "id" in wishes or "@anonymous.invalid" in incoming.envelope.sender.uri
