@@ -8,6 +8,7 @@ that moment, and when all is over it prints `done` and leaves the courses of all
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import select
 import sys
@@ -18,11 +19,11 @@ from typing import Final
 import msgspec
 
 from bench.calls.phones import Phones
-from bench.calls.timetable import Timetable
+from bench.calls.timetable import CLOSING_S, Timetable
 from bench.sockets import open_socket
 
-LINGER_S: Final = 2.0
-"""How long it goes on after the window: for the answers to the last calls."""
+LINGER_S: Final = 1.0
+"""How long it goes on when all have hung up: for the last answers."""
 _LARGEST: Final = 65535
 
 
@@ -42,10 +43,15 @@ def run(table: Timetable, focus: tuple[str, int], media_port: int, begin_ns: int
     line = open_socket("127.0.0.1")
     line.setblocking(False)
     line.connect(focus)
+
+    def send(octets: bytes) -> None:
+        with contextlib.suppress(ConnectionRefusedError):  # the focus is gone: what is asked stays without an answer
+            line.send(octets)
+
     number: int = line.getsockname()[1]
-    phones = Phones(table, focus, port=number, media_port=media_port, send=line.send, stamp=time.time_ns)
+    phones = Phones(table, focus, port=number, media_port=media_port, send=send, stamp=time.time_ns)
     gc.disable()
-    end = table.window_s[1] + LINGER_S
+    end = table.window_s[1] + CLOSING_S + LINGER_S
     while (now := (time.monotonic_ns() - begin_ns) / 1e9) < end:
         phones.advance(now)
         due = phones.due()
@@ -57,7 +63,7 @@ def run(table: Timetable, focus: tuple[str, int], media_port: int, begin_ns: int
                 octets = line.recv(_LARGEST)
             except BlockingIOError:
                 break
-            except ConnectionRefusedError:  # the focus is gone: what is asked stays without an answer
+            except ConnectionRefusedError:
                 continue
             phones.receive(octets, (time.monotonic_ns() - begin_ns) / 1e9)
     line.close()

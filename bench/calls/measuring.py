@@ -9,7 +9,6 @@ import asyncio
 import os
 import tempfile
 import time
-from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -94,8 +93,7 @@ class _Run:
         await self.media.expect("done", 60)
         self.media.tell(f"judge {file}")
         heard = msgspec.json.decode(await self.media.line(300), type=Heard)
-        courses = msgspec.json.decode(file.read_bytes(), type=list[Course])
-        set_up = of_courses(self._in_window(courses))
+        set_up = of_courses(self.table, _courses(file))
         return _result(self.table, keying, layout, set_up, (before, after), heard, memory, problems)
 
     async def _look(self) -> _Window:
@@ -108,10 +106,6 @@ class _Run:
             await asyncio.sleep(min(rest, _LOOK_S))
             status = await self.stack.mixer.client.node_info()
             window.lateness_ms = max(window.lateness_ms, status.lateness_ms.p99)
-
-    def _in_window(self, courses: Sequence[Course]) -> list[Course]:
-        begin, end = self.table.window_s
-        return [one for one in courses if begin <= self.table.begins_s[one.call] < end]
 
 
 def _result(
@@ -151,6 +145,10 @@ def _result(
         memory_mib=memory,
         problems=problems,
     )
+
+
+def _courses(file: Path) -> list[Course]:
+    return msgspec.json.decode(file.read_bytes(), type=list[Course])
 
 
 def _rcvbuf_errors() -> int:

@@ -28,7 +28,7 @@ from bench.sockets import Inbox, Loopback, Outbox
 
 LOOK: Final = 16
 """Octets of a packet that are kept: its header is all that is looked at."""
-_TAIL_S: Final = 2.5
+_TAIL_S: Final = 0.5
 
 
 def main() -> None:

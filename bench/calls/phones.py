@@ -51,7 +51,7 @@ class Phones:
         *,
         port: int,
         media_port: int,
-        send: Callable[[bytes], None],
+        send: Callable[[bytes], object],
         stamp: Callable[[], int],
     ) -> None:
         self.courses: dict[int, Course] = {}
@@ -127,7 +127,7 @@ class Phones:
         if message.status:
             self._answered(phone, message, now)
         elif message.method != "ACK":
-            self._asked(phone, message)
+            self._asked(phone, message, now)
 
     def _answered(self, phone: _Phone, message: Arrived, now: float) -> None:
         if message.status < 200:
@@ -151,19 +151,20 @@ class Phones:
             phone.course.up_ns = self._stamp()
             phone.dialog.target = message.contact
             phone.ack = messages.request(phone.dialog, "ACK", 1)
-            hold = self._table.begins_s[phone.course.call] + self._table.hold_s
-            heapq.heappush(self._alarms, (max(now, float(hold)), phone.course.call, "hang up"))
+            heapq.heappush(
+                self._alarms, (max(now, self._table.ends_s(phone.course.call)), phone.course.call, "hang up")
+            )
         self._send(phone.ack)
 
-    def _asked(self, phone: _Phone, message: Arrived) -> None:
+    def _asked(self, phone: _Phone, message: Arrived, now: float) -> None:
         key = message.method, message.number
         if key in phone.answered:
             phone.course.again += 1
         else:
-            phone.answered[key] = self._answer(phone, message)
+            phone.answered[key] = self._answer(phone, message, now)
         self._send(phone.answered[key])
 
-    def _answer(self, phone: _Phone, message: Arrived) -> bytes:
+    def _answer(self, phone: _Phone, message: Arrived, now: float) -> bytes:
         contact = f"sip:load-{phone.course.call}@{messages.HOST}:{self._port}"
         if message.method == "BYE" and not phone.course.bye_ns:
             phone.waits_for, phone.course.ended = "", "hung up by the focus"
@@ -171,6 +172,6 @@ class Phones:
             return messages.response(message.head, contact)
         if phone.course.bye_ns:
             return messages.response(message.head, contact, status="481 Call/Transaction Does Not Exist")
-        phone.course.rekeyed += 1
-        body = messages.answer(phone.dialog, message.body, phone.course.rekeyed + 1)
+        phone.course.rekeyed_s.append(now)
+        body = messages.answer(phone.dialog, message.body, len(phone.course.rekeyed_s) + 1)
         return messages.response(message.head, contact, body=body)

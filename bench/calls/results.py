@@ -5,6 +5,7 @@ Knows: numbers and Markdown. Must never know: processes.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
@@ -12,7 +13,7 @@ import msgspec
 import numpy as np
 
 from bench.calls.heard import Heard
-from bench.calls.timetable import Course
+from bench.calls.timetable import Course, Timetable
 from bench.rekey import tables
 from bench.verdict import Spread
 
@@ -43,7 +44,7 @@ class SetUp(msgspec.Struct, frozen=True, kw_only=True):
     again: int
     """Messages that the focus sent again."""
     rekeyed: int
-    """Keys that phones took by re-INVITE."""
+    """Keys that phones took by re-INVITE, in the window."""
     invite_ms: Spread
     """From INVITE to 200."""
     bye_ms: Spread
@@ -89,23 +90,21 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
         return [text for wrong, text in found if wrong] + self.problems
 
 
-def of_courses(courses: Sequence[Course]) -> SetUp:
-    """Count and time the calls."""
-    refused: dict[str, int] = {}
-    for one in courses:
-        if one.status >= 300:
-            refused[str(one.status)] = refused.get(str(one.status), 0) + 1
+def of_courses(table: Timetable, courses: Sequence[Course]) -> SetUp:
+    """Count and time the calls that began in the window."""
+    begin, end = table.window_s
+    mine = [one for one in courses if begin <= table.begins_s[one.call] < end]
     return SetUp(
-        offered=len(courses),
-        answered=sum(one.up_ns > 0 for one in courses),
-        refused=refused,
-        lost=sum(one.status == 0 for one in courses),
-        broken=sum(one.up_ns > 0 and one.ended != "" for one in courses),
-        repeated=sum(one.repeated for one in courses),
-        again=sum(one.again for one in courses),
-        rekeyed=sum(one.rekeyed for one in courses),
-        invite_ms=_spread([one.up_ns - one.invited_ns for one in courses if one.up_ns]),
-        bye_ms=_spread([one.over_ns - one.bye_ns for one in courses if one.over_ns]),
+        offered=len(mine),
+        answered=sum(one.up_ns > 0 for one in mine),
+        refused={str(status): count for status, count in Counter(one.status for one in mine).items() if status >= 300},
+        lost=sum(one.status == 0 for one in mine),
+        broken=sum(one.up_ns > 0 and one.ended != "" for one in mine),
+        repeated=sum(one.repeated for one in mine),
+        again=sum(one.again for one in mine),
+        rekeyed=sum(begin <= when < end for one in courses for when in one.rekeyed_s),
+        invite_ms=_spread([one.up_ns - one.invited_ns for one in mine if one.up_ns]),
+        bye_ms=_spread([one.over_ns - one.bye_ns for one in mine if one.over_ns]),
     )
 
 

@@ -31,12 +31,15 @@ class Sample:
 
     def problems(self) -> list[str]:
         """What is wrong with it."""
-        wrong = everybody_hears_everybody(self.players.good, self.since_ns)
-        for caller in self.players.good:
-            report = caller.report()
-            if report.lost or report.refused:
-                wrong.append(f"{caller.name} lost {report.lost} packets, and could not open {report.refused}")
-        return wrong
+        # Counted before anything is computed: nobody takes packets in meanwhile.
+        ears = [(caller.name, caller.call.media.ear) for caller in self.players.good]
+        counts = [(name, ear.continuity().lost, ear.refused) for name, ear in ears]
+        wrong = [
+            f"{name} lost {lost} packets, and could not open {refused}"
+            for name, lost, refused in counts
+            if lost or refused
+        ]
+        return wrong + everybody_hears_everybody(self.players.good, self.since_ns)
 
 
 @contextlib.asynccontextmanager

@@ -24,6 +24,8 @@ SETTLE_S: Final = 2.0
 """From the last call of the ramp to the window that counts."""
 REST_S: Final = 3.0
 """A slot is idle so long between two calls, on average; arrivals by chance make it less, or more."""
+CLOSING_S: Final = 2.0
+"""So long it takes for all to hang up in the end."""
 ANSWER_S: Final = 0.1
 """A phone begins to talk so long after its INVITE."""
 TICKS_PER_S: Final = 50
@@ -72,7 +74,7 @@ class Timetable(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     @property
     def ticks(self) -> int:
         """Of 20 ms, the whole run."""
-        return round(self.window_s[1] * TICKS_PER_S)
+        return round((self.window_s[1] + CLOSING_S) * TICKS_PER_S)
 
     @cached_property
     def begins_s(self) -> NDArray[np.float64]:
@@ -88,6 +90,10 @@ class Timetable(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     @property
     def calls(self) -> int:
         return len(self.begins_s)
+
+    def ends_s(self, call: int) -> float:
+        """When a call hangs up: after its time, or one after the other when the window is over."""
+        return min(float(self.begins_s[call]) + self.hold_s, self.window_s[1] + call % 200 * CLOSING_S / 200)
 
     def slot(self, call: int) -> int:
         return call % self.slots
@@ -114,7 +120,7 @@ class Timetable(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         table = np.full((self.ticks, self.slots), -1, np.int32)
         for call, begin in enumerate(self.begins_s):
             first = round((begin + ANSWER_S) * TICKS_PER_S)
-            table[first : round((begin + self.hold_s) * TICKS_PER_S), self.slot(call)] = call
+            table[first : round(self.ends_s(call) * TICKS_PER_S), self.slot(call)] = call
         return table
 
 
@@ -138,5 +144,5 @@ class Course(msgspec.Struct, kw_only=True):
     """Requests of ours that were sent again."""
     again: int = 0
     """Responses and requests of the focus that came again."""
-    rekeyed: int = 0
-    """Keys taken by re-INVITE."""
+    rekeyed_s: list[float] = []
+    """When keys came by re-INVITE, in seconds from the beginning of the run."""

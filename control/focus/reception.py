@@ -120,8 +120,7 @@ class Reception:
         if switchboard.joining >= limits.joining or len(switchboard.calls) >= limits.calls:
             raise Refused(503, "this focus has all the calls that it takes")
         called, identity = self._admit(incoming)
-        mine = sum(call.identity.uri == identity.uri for _, call in switchboard.calls.values())
-        if mine >= limits.calls_per_user:
+        if switchboard.of_user[identity.uri] >= limits.calls_per_user:
             raise Refused(486, "this user has all the calls that it may have")
         content = incoming.header("Content-Type")
         if incoming.body and (content or "").partition(";")[0].strip().lower() != "application/sdp":

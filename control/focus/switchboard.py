@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
+from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from typing import Final
 
@@ -52,6 +53,8 @@ class Switchboard:
         self.clock = Clock(self._refresh, self.hang_up, house.settings.limits.call_s)
         self.calls: dict[str, tuple[Room, Call]] = {}
         """By leg."""
+        self.of_user: Counter[str] = Counter()
+        """How many calls each user has, by its URI."""
         self.joining = 0
         """Calls being set up."""
         self.set_up = 0
@@ -75,7 +78,7 @@ class Switchboard:
                     call.consider(incoming.body)
                     body = await self._answer(room, call)
                 else:  # RFC 3261 section 13.2.1: our offer in the 200, its answer in the ACK
-                    self.calls[call.name] = room, call
+                    self._put(room, call)
                     body = call.offer()
                 headers = [*self._headers(room, call), *(terms.fields(we_asked=False) if terms else ())]
                 self._came_up(call, incoming.respond(200, headers=headers, body=body), terms)
@@ -88,7 +91,7 @@ class Switchboard:
     async def _answer(self, room: Room, call: Call) -> bytes:
         """Find a key for who has offered, have its leg added, and say so."""
         own, holding = _own_key(call), room.current(call)
-        self.calls[call.name] = room, call
+        self._put(room, call)
         added = await room.enter(call, own, holding)
         return call.answer(holding.key if holding is not None else own, added.port)
 
@@ -152,7 +155,7 @@ class Switchboard:
             dialog, response = await outgoing.answered()
             call.updates = "update" in tokens(response.headers.getlist("Allow"))
             self._came_up(call, dialog, session_timer.agreed(response.headers, self._wish))
-            self.calls[call.name] = room, call
+            self._put(room, call)
             call.agent = response.user_agent or response.server or ""
             try:
                 call.conclude(response.body)
@@ -205,6 +208,9 @@ class Switchboard:
         call.ending = True
         self.clock.stop(call)
         if room is not None:
+            self.of_user[call.identity.uri] -= 1
+            if not self.of_user[call.identity.uri]:
+                del self.of_user[call.identity.uri]
             room.leave(call, evict=evict)
         return room
 
@@ -215,6 +221,10 @@ class Switchboard:
         )
 
     # -- small things -------------------------------------------------------------------------
+
+    def _put(self, room: Room, call: Call) -> None:
+        self.calls[call.name] = room, call
+        self.of_user[call.identity.uri] += 1
 
     def _of(self, dialog: Dialog) -> tuple[Room | None, Call | None]:
         owner = dialog.owner
