@@ -130,9 +130,13 @@ def _print(outcome: Outcome) -> None:
     print(f"\n{came.answered} of {came.dialled} calls were answered", end="")
     if outcome.churned.dialled:
         print(f"; {outcome.churned.answered} of {outcome.churned.dialled} came and went", end="")
-    print(f"; while it was in, the leaver could read {outcome.control_reads} packets of a neighbour's line")
+    print("." if outcome.control_reads is None else f".\n{_left(outcome.control_reads)}")
     for reason, times in (came.failures + outcome.churned.failures).items():
         print(f"  {times} x {reason}")
+
+
+def _left(control_reads: int) -> str:
+    return f"Who left could read {control_reads} packets of a neighbour's line while in the room."
 
 
 def _as_json(outcome: Outcome) -> dict[str, object]:

@@ -21,7 +21,7 @@ from bench.callers.call import Call
 from bench.callers.lines import Lines, Owner
 from bench.callers.options import Options
 from bench.callers.report import CallReport, report_of
-from bench.callers.watcher import DOCUMENT, EVENT, EXPIRES_S, Watcher
+from bench.callers.watcher import Watcher, watch
 from bench.codec import Samples
 from control.sdp.model import SdpError
 from control.sdp.refusal import Unacceptable
@@ -175,22 +175,9 @@ class Caller:
         await self._reoffer(self.call.negotiation.reoffer(fresh_key=True))
 
     async def subscribe(self, uri: str) -> Watcher:
-        """Watch who is in a conference; in place of what it watched before.
-
-        Raises:
-            CallRefused: with the status.
-            SipError: if nobody answers.
-        """
+        """Watch who is in a conference, in place of what it watched before. Raises `CallRefused`, `SipError`."""
         watcher = self._watcher = Watcher()
-        dialog = await self.lines.agent.subscribe(
-            uri,
-            from_uri=self.identity,
-            event=EVENT,
-            expires=EXPIRES_S,
-            headers=[("Accept", DOCUMENT)],
-            credentials=self.options.credentials,
-        )
-        watcher.subscribed(dialog)
+        await watch(watcher, self.lines.agent, uri, self.identity, self.options.credentials)
         return watcher
 
     async def _reoffer(self, body: bytes) -> None:

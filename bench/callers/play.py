@@ -48,8 +48,9 @@ class Outcome:
     problems: list[str]
     arrivals: Tally
     churned: Tally
-    control_reads: int = 0
-    """Packets of a neighbour that the leaver could read while it was in: under a group key there are some."""
+    control_reads: int | None = None
+    """Packets of a neighbour that the leaver could read while it was in: under a group key there are some. None if
+    nobody left."""
     samples: dict[str, Any] = field(default_factory=dict)
     """What each caller heard."""
 
