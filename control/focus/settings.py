@@ -181,7 +181,10 @@ class FocusSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     @property
     def domain(self) -> str:
         """Of our URIs."""
-        return self.sip.domains[0] if self.sip.domains else self.sip.advertise or self.sip.host
+        if self.sip.domains:
+            return self.sip.domains[0]
+        everywhere = self.sip.host in ("0.0.0.0", "::")
+        return self.sip.advertise or (self.mixer.media_host if everywhere else self.sip.host)
 
 
 def _check(settings: FocusSettings, source: str) -> None:
