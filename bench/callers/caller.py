@@ -26,7 +26,7 @@ from bench.codec import Samples
 from control.sdp.model import SdpError
 from control.sdp.refusal import Unacceptable
 from control.sip.agent import Dialog, Incoming
-from control.sip.errors import CallRefused, SipError
+from control.sip.errors import CallRefused, DialogGone, SipError
 
 __all__ = ["CallRefused", "Caller", "Options"]
 
@@ -163,7 +163,7 @@ class Caller:
         dialog.end()
 
     async def hold(self) -> None:
-        """Put the call on hold. Raises `SipError`, or `CallRefused` if the other side will not."""
+        """Put the call on hold, as phones without music do: say sendonly, and send nothing. Raises `SipError`."""
         await self._reoffer(self.call.hold(on=True))
 
     async def resume(self) -> None:
@@ -181,7 +181,8 @@ class Caller:
         return watcher
 
     async def _reoffer(self, body: bytes) -> None:
-        assert self.dialog is not None
+        if self.dialog is None:
+            raise DialogGone(f"{self.name} is not in a call: dial first")
         response = await self.dialog.request("INVITE", body=body, timeout_s=ANSWER_S)
         if not 200 <= response.code < 300:
             raise CallRefused(response.code, response.phrase)
