@@ -12,6 +12,7 @@ Knows: the order of requests in a call. Must never know: SDP, keys or packets (`
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
@@ -164,15 +165,15 @@ class Caller:
 
     async def hold(self) -> None:
         """Put the call on hold, as phones without music do: say sendonly, and send nothing. Raises `SipError`."""
-        await self._reoffer(self.call.hold(on=True))
+        await self._reoffer(lambda call: call.hold(on=True))
 
     async def resume(self) -> None:
         """Take it back."""
-        await self._reoffer(self.call.hold(on=False))
+        await self._reoffer(lambda call: call.hold(on=False))
 
     async def rekey_own(self) -> None:
         """Send under a new key of its own from now on."""
-        await self._reoffer(self.call.negotiation.reoffer(fresh_key=True))
+        await self._reoffer(lambda call: call.negotiation.reoffer(fresh_key=True))
 
     async def subscribe(self, uri: str) -> Watcher:
         """Watch who is in a conference, in place of what it watched before. Raises `CallRefused`, `SipError`."""
@@ -180,10 +181,10 @@ class Caller:
         await watch(watcher, self.lines.agent, uri, self.identity, self.options.credentials)
         return watcher
 
-    async def _reoffer(self, body: bytes) -> None:
+    async def _reoffer(self, offer: Callable[[Call], bytes]) -> None:
         if self.dialog is None:
             raise DialogGone(f"{self.name} is not in a call: dial first")
-        response = await self.dialog.request("INVITE", body=body, timeout_s=ANSWER_S)
+        response = await self.dialog.request("INVITE", body=offer(self.call), timeout_s=ANSWER_S)
         if not 200 <= response.code < 300:
             raise CallRefused(response.code, response.phrase)
         self.call.concluded(response.body)
