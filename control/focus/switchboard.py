@@ -112,6 +112,8 @@ class Switchboard:
             dialog.owner = call
             self.set_up += 1
             self.clock.set(call, terms)
+            identity = call.identity
+            _log.info("call_up", leg=call.name, user=identity.uri, proof=identity.proof, agent=call.agent)
 
     async def reoffered(self, incoming: Incoming) -> None:
         """A phone offers anew in its call, or refreshes it.
@@ -212,6 +214,7 @@ class Switchboard:
             if not self.of_user[call.identity.uri]:
                 del self.of_user[call.identity.uri]
             room.leave(call, evict=evict)
+            _log.info("call_over", room=room.name, leg=call.name)
         return room
 
     async def close(self) -> None:

@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 
 from bench.callers.caller import CallRefused
+from bench.phones.baresip import Baresip
+from bench.phones.linphone import Linphone
 from control.sdp.answer import Unacceptable
 from tests.control.focus.house import House, house, listen, phones, until
 from tests.control.focus.house import assert_hears as assert_caller_hears
 from tests.control.focus.test_keys import CURRENT, GROUP, in_group, keyings
-from tests.interop.baresip import Baresip
-from tests.interop.linphone import Linphone
 from tests.tones import Samples, assert_hears, level_db
 
 TALK_S = 2.0
