@@ -12,6 +12,7 @@ Knows: the order of requests in a call. Must never know: SDP, keys or packets (`
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
@@ -26,7 +27,7 @@ from bench.codec import Samples
 from control.sdp.model import SdpError
 from control.sdp.refusal import Unacceptable
 from control.sip.agent import Dialog, Incoming
-from control.sip.errors import CallRefused, SipError
+from control.sip.errors import CallRefused, DialogGone, SipError
 
 __all__ = ["CallRefused", "Caller", "Options"]
 
@@ -163,16 +164,16 @@ class Caller:
         dialog.end()
 
     async def hold(self) -> None:
-        """Put the call on hold. Raises `SipError`, or `CallRefused` if the other side will not."""
-        await self._reoffer(self.call.hold(on=True))
+        """Put the call on hold, as phones without music do: say sendonly, and send nothing. Raises `SipError`."""
+        await self._reoffer(lambda call: call.hold(on=True))
 
     async def resume(self) -> None:
         """Take it back."""
-        await self._reoffer(self.call.hold(on=False))
+        await self._reoffer(lambda call: call.hold(on=False))
 
     async def rekey_own(self) -> None:
         """Send under a new key of its own from now on."""
-        await self._reoffer(self.call.negotiation.reoffer(fresh_key=True))
+        await self._reoffer(lambda call: call.negotiation.reoffer(fresh_key=True))
 
     async def subscribe(self, uri: str) -> Watcher:
         """Watch who is in a conference, in place of what it watched before. Raises `CallRefused`, `SipError`."""
@@ -180,9 +181,10 @@ class Caller:
         await watch(watcher, self.lines.agent, uri, self.identity, self.options.credentials)
         return watcher
 
-    async def _reoffer(self, body: bytes) -> None:
-        assert self.dialog is not None
-        response = await self.dialog.request("INVITE", body=body, timeout_s=ANSWER_S)
+    async def _reoffer(self, offer: Callable[[Call], bytes]) -> None:
+        if self.dialog is None:
+            raise DialogGone(f"{self.name} is not in a call: dial first")
+        response = await self.dialog.request("INVITE", body=offer(self.call), timeout_s=ANSWER_S)
         if not 200 <= response.code < 300:
             raise CallRefused(response.code, response.phrase)
         self.call.concluded(response.body)
