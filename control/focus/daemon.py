@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -67,7 +68,7 @@ async def opened(settings: FocusSettings) -> AsyncIterator[Running]:
         stack.push_async_callback(trunk.close)
         await trunk.connect()
         house = House(settings, trunk, _keys(settings, stack), has_kms=bool(settings.keys.kms))
-        running = _assembled(settings, house, await _place(settings, trunk))
+        running = _assembled(settings, house)
         stack.push_async_callback(running.reception.close)
         stack.push_async_callback(running.agent.close)
         stack.push_async_callback(running.rooms.close)
@@ -86,7 +87,7 @@ async def opened(settings: FocusSettings) -> AsyncIterator[Running]:
         yield running
 
 
-def _assembled(settings: FocusSettings, house: House, place: Place) -> Running:
+def _assembled(settings: FocusSettings, house: House) -> Running:
     trust = settings.trust
     passwords = users.load(Path(trust.users_file)) if trust.users_file else {}
     shared = psks.load(Path(trust.psks_file)) if trust.psks_file else {}
@@ -100,9 +101,9 @@ def _assembled(settings: FocusSettings, house: House, place: Place) -> Running:
         watchers.closing(room)
 
     rooms = Rooms(house, dress=dress, farewell=farewell)
-    watchers = Watchers(settings, rooms)
-    switchboard = Switchboard(house, rooms, place, shared, domain)
-    reception = Reception(settings, gate, rooms, switchboard, watchers)
+    watchers = Watchers(settings, rooms, house.faults)
+    switchboard = Switchboard(house, rooms, partial(_place, settings, house.trunk), shared, domain)
+    reception = Reception(settings, gate, rooms, switchboard, watchers, house.faults)
     agent = Agent(settings.sip, reception, allow=ALLOW, supported=SUPPORTED, contact_params=";isfocus")
     switchboard.agent = agent
     return Running(agent, rooms, switchboard, reception, watchers)
@@ -126,8 +127,9 @@ def _keys(settings: FocusSettings, stack: AsyncExitStack) -> KeySource:
     return KmsKeys(client)
 
 
-async def _place(settings: FocusSettings, trunk: Trunk) -> Place:
-    node = await trunk.client.node_info()
+def _place(settings: FocusSettings, trunk: Trunk) -> Place:
+    """As the mixer says that is there now: another life of it may have another certificate."""
+    node = trunk.node
     name, _, value = node.dtls_fingerprint.partition(" ")
     return Place(settings.mixer.media_host, settings.mixer.media_host6, node.port, (name, value) if value else None)
 
