@@ -48,6 +48,8 @@ class Call:
         """With which it takes keys by MIKEY; None if it is an SDES phone."""
         self.agent = ""
         """Its User-Agent."""
+        self.rekeyed = False
+        """It has said yes to another key than its first."""
         self.updates = False
         """It takes UPDATE."""
         self.joined_by = "dialed-in"
@@ -149,7 +151,7 @@ class Call:
             except (SipError, model.SdpError, Unacceptable) as error:
                 _log.warning("rekey_refused", leg=self.name, reason=str(error))
                 return False
-            self.held, self.agreed = key, answered
+            self.held, self.agreed, self.rekeyed = key, answered, True
             self._keep(sdp)
             return True
 

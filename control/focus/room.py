@@ -63,6 +63,8 @@ class House:
     trunk: Trunk
     keys: KeySource
     has_kms: bool
+    for_life: set[str] = field(default_factory=set)
+    """User-Agents that were found to ignore new keys."""
     faults: Faults = field(default_factory=Faults)
 
 
@@ -206,7 +208,8 @@ class Room:
         """It can be given another key in a re-INVITE."""
         if call.agreed is None or call.agreed.crypto is None:
             return False
-        return not any(word.lower() in call.agent.lower() for word in self._house.settings.keys.for_life)
+        known = (*self._house.settings.keys.for_life, *self._house.for_life)
+        return not any(word.lower() in call.agent.lower() for word in known if word)
 
     # -- keys, as the driver's carrier --------------------------------------------------------
 
@@ -299,6 +302,17 @@ class Room:
         do = self.operator.summon if what == "recall" else self.operator.dismiss
         do(call, note.reason)
 
+    def _deafened(self, call: Call) -> None:
+        """A phone said yes to a key, and hears nothing since: it holds one for life, and so do others of its kind."""
+        if not self._may_follow(call) or call.psk is not None or not call.rekeyed:
+            return
+        self._house.for_life.add(call.agent)
+        _log.warning("ignores_keys", leg=call.name, agent=call.agent)
+        what = self._house.settings.keys.laggards
+        if what != "keep":
+            do = self.operator.recall if what == "recall" else self.operator.hang_up
+            self._errands.run(do(call, "the phone ignores new keys; a new call is given one for life"))
+
     def _happened(self, event: port.Event) -> None:
         call = self.calls.get(getattr(event, "leg", ""))
         if call is None:
@@ -308,6 +322,8 @@ class Room:
             self.tell(call)
         elif isinstance(event, port.LegTimeout):
             self.operator.dismiss(call, f"no media for {event.silent_s:.0f} s")
+        elif isinstance(event, port.LegDeaf):
+            self._deafened(call)
         elif isinstance(event, port.SsrcConflict):
             self.operator.dismiss(call, f"SSRC {event.ssrc} belongs to another")
         elif isinstance(event, port.LegInsecure):

@@ -24,6 +24,7 @@ EVENTS: Final[tuple[EventName, ...]] = (
     "auth_failures",
     "key_expired",
     "key_switched",
+    "leg_deaf",
     "leg_insecure",
     "leg_latched",
     "leg_secured",

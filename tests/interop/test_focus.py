@@ -157,6 +157,29 @@ async def test_phones_prove_who_they_are(tmp_path: Path) -> None:
         assert "algorithm=SHA-256" in bob.log()
 
 
+async def test_a_phone_that_ignores_new_keys_is_found_out(tmp_path: Path) -> None:
+    """baresip, not known as such: its reports stand still, it is called again, and then has a key for life."""
+    told = GROUP + '[keys]\nfor_life = []\nlaggards = "recall"\n'
+    async with (
+        house(tmp_path, told) as here,
+        phones(("cyd", 1000)) as (cyd,),
+        Baresip(tmp_path, "ann", tone_hz=440, answermode="auto") as ann,
+    ):
+        await cyd.dial(here.uri("room"))
+        await ann.dial(here.uri("room"))
+        await ann.established()
+        await listen(cyd, seconds=6.0)  # it has reported once that it hears
+        await until(lambda: in_group(here, "ann"), 5.0)
+        await until(lambda: len(ann.of("CALL_ESTABLISHED")) == 2, 30.0)
+        await until(lambda: keyings(here).get("ann") == "own")
+        (heard,) = await listen(cyd, seconds=TALK_S)
+        assert level_db(heard.astype(float), 440) > -20.0
+        await ann.hang_up()
+        await ann.closed()
+    samples, rate = ann.samples()
+    assert_hears(samples, present={1000}, absent={440}, rate=rate, seconds=1.0, sent_db=-14.0)
+
+
 async def test_hold_and_resume_of_a_phone(tmp_path: Path) -> None:
     async with (
         house(tmp_path) as here,
