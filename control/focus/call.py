@@ -58,6 +58,8 @@ class Call:
         self._session, self._version = secrets.randbits(31), 0
         self._received = 0
         """Highest epoch of the phone's own keys."""
+        self._known: list[Secret] = []
+        """Those of the phone's own keys that the mixer knows of."""
         self._offer = b""
         """Of ours, while it is not answered."""
         self._offered: dict[int, port.Key] = {}
@@ -121,7 +123,8 @@ class Call:
 
     def _settle(self, agreed: Agreed) -> Agreed:
         self.agreed, self._listened = agreed, agreed.direction in ("sendrecv", "recvonly")
-        self._received = len(media.received(agreed))
+        self._known = [key.secret for key in media.received(agreed)]
+        self._received = len(self._known)
         return agreed
 
     # -- offers in the running call -----------------------------------------------------------
@@ -131,10 +134,10 @@ class Call:
 
         What it answers may hold a new key of its own: see `fresh_keys`.
         """
-        dialog, agreed = self.dialog, self.agreed
-        if dialog is None or agreed is None or self.ending:
-            return False
         async with self._turn:
+            dialog, agreed = self.dialog, self.agreed
+            if dialog is None or agreed is None or self.ending:
+                return False
             offer = write_offer(self.terms, self._local(key), agreed=agreed, previous=self._sdp)
             try:
                 response = await dialog.request("INVITE", body=offer, timeout_s=REKEY_TIMEOUT_S)
@@ -155,28 +158,33 @@ class Call:
 
         An UPDATE says nothing of media (RFC 3311). Phones that have none get an offer of what holds already.
         """
-        dialog, agreed = self.dialog, self.agreed
-        if dialog is None or agreed is None or self.ending:
+        dialog = self.dialog
+        if dialog is None or self.ending:
             return None
         try:
             if self.updates:
                 return await dialog.request("UPDATE", headers=fields)
             async with self._turn:
-                offer = write_offer(self.terms, self._local(self.held), agreed=agreed, previous=self._sdp)
+                if self.agreed is None or self.ending:
+                    return None
+                offer = write_offer(self.terms, self._local(self.held), agreed=self.agreed, previous=self._sdp)
                 return await dialog.request("INVITE", headers=fields, body=offer)
         except SipError:
             return None
 
     async def reoffered(self, incoming: Incoming, fields: list[tuple[str, str]]) -> Agreed | None:
-        """The phone offers anew: hold, resume, another address, another key of its own. None if nothing changes.
+        """The phone offers anew: hold, resume, another address, another key of its own. None if nothing changes, or
+        it has cancelled, or has been hung up on.
 
         `fields`: to be added to our answer.
 
         Raises:
             SdpError, Unacceptable: if it is refused; the call goes on as it was.
         """
-        assert self.agreed is not None
         async with self._turn:
+            if self.agreed is None or self.ending:
+                incoming.respond(491)  # RFC 3311 section 5.2: our first offer is not answered yet
+                return None
             if not incoming.body:  # a refresh, or it wants an offer of ours: what holds already
                 offer = write_offer(self.terms, self._local(self.held), agreed=self.agreed, previous=self._sdp)
                 incoming.respond(200, headers=fields, body=offer)
@@ -185,22 +193,23 @@ class Call:
             agreed = agree(sdp, self.terms, before=self.agreed)
             self._same_codec(agreed)
             answer = write_answer(sdp, agreed, self._local(self.held, agreed))
-            incoming.respond(200, headers=fields, body=answer)
+            if incoming.respond(200, headers=fields, body=answer) is None:
+                return None
             self.agreed = agreed
             self._listened |= agreed.direction in ("sendrecv", "recvonly")
             self._keep(sdp)
             return agreed
 
-    def fresh_keys(self, before: Agreed) -> list[port.Key]:
-        """Keys under which the phone will send from now on, if its last SDP had others than the one before."""
-        if self.agreed is None or self.agreed.crypto is None or before.crypto is None:
+    def fresh_keys(self) -> list[port.Key]:
+        """Keys under which the phone will send from now on, if its last SDP had others than were asked for before."""
+        if self.agreed is None:
             return []
-        former = [key.secret for key in before.crypto.keys]
-        fresh = []
-        for key in media.received(self.agreed):
-            if key.secret not in former:
+        fresh, received = [], media.received(self.agreed)
+        for key in received:
+            if key.secret not in self._known:
                 self._received += 1
                 fresh.append(port.Key(suite=key.suite, secret=key.secret, mki=key.mki, epoch=self._received))
+        self._known = [key.secret for key in received]
         return fresh
 
     def _same_codec(self, agreed: Agreed) -> None:

@@ -99,9 +99,9 @@ def _assembled(settings: FocusSettings, house: House) -> Running:
         watchers.closing(room)
 
     rooms = Rooms(house, dress=dress, farewell=farewell)
-    watchers = Watchers(settings, rooms)
+    watchers = Watchers(settings, rooms, house.faults)
     switchboard = Switchboard(house, rooms, shared, domain)
-    reception = Reception(settings, gate, rooms, switchboard, watchers)
+    reception = Reception(settings, gate, rooms, switchboard, watchers, house.faults)
     agent = Agent(settings.sip, reception, allow=ALLOW, supported=SUPPORTED, contact_params=";isfocus")
     switchboard.agent = agent
     return Running(agent, rooms, switchboard, reception, watchers)

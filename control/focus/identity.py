@@ -74,8 +74,9 @@ class Gate:
         needed = wanted or self._trust.callers
         sender = incoming.envelope.sender
         claimed = Identity(bare(sender.uri), sender.display, anonymous=_wants_privacy(incoming))
-        identity = self._certified(incoming.flow, claimed) or self._asserted(incoming, claimed)
-        identity = identity or self._digested(incoming, claimed, now) or claimed
+        trusted = self._trusts(incoming.flow)
+        shown = self._asserted(incoming, claimed) if trusted else self._certified(incoming.flow, claimed)
+        identity = shown or self._digested(incoming, claimed, now) or claimed
         if identity.proves(needed):
             return identity
         if needed == "digest" and self._digest is not None:
@@ -87,13 +88,15 @@ class Gate:
         address = claimed.uri.partition(":")[2]
         if not names:
             return None
-        if claimed.uri in names or address in names or address.partition("@")[0] in names:
-            return _proved(claimed, "certificate")
+        if claimed.uri in names or address in names:
+            return Identity(claimed.uri, claimed.display, "certificate", claimed.anonymous)
+        user = address.partition("@")[0]
+        if user in names:  # a name without a host is one of our domain, whatever host the From line has
+            return Identity(f"sip:{user}@{self._domain}", claimed.display, "certificate", claimed.anonymous)
         raise Refused(403, "the From line is not what the certificate says")
 
     def _asserted(self, incoming: Incoming, claimed: Identity) -> Identity | None:
-        if not self._trusts(incoming.flow):
-            return None
+        """RFC 3325 section 9.1: a SIP URI, and perhaps a telephone number behind it, which is none of our users."""
         word = incoming.header("P-Asserted-Identity")
         if word is None:
             return None
@@ -121,10 +124,6 @@ class Gate:
 def bare(uri: str) -> str:
     """A URI without parameters and headers: what names a user."""
     return uri.partition(";")[0].partition("?")[0]
-
-
-def _proved(claimed: Identity, proof: str) -> Identity:
-    return Identity(claimed.uri, claimed.display, proof, claimed.anonymous)
 
 
 def _wants_privacy(incoming: Incoming) -> bool:

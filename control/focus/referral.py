@@ -40,11 +40,15 @@ class Referral:
             raise Refused(403, "only users in [trust] admins may, and they must prove who they are")
         target, method = _refer_to(incoming)
         quiet = (incoming.header("Refer-Sub") or "").strip().lower() == "false"
+        apart = incoming.dialog is None
         dialog = incoming.respond(202, headers=[("Refer-Sub", "false")] if quiet else [])
-        dialog = incoming.dialog or dialog
-        fate = await (self._remove(room, target) if method == "BYE" else self._invite(room, target))
-        if dialog is not None and not quiet:
-            await _tell(dialog, fate)
+        try:
+            fate = await (self._remove(room, target) if method == "BYE" else self._invite(room, target))
+            if dialog is not None and not quiet and not dialog.ended:
+                await _tell(dialog, fate)
+        finally:
+            if apart and dialog is not None:
+                dialog.end()
 
     def _asked(self, incoming: Incoming, gate: Gate, now: float) -> tuple[str, Identity]:
         if incoming.dialog is not None:

@@ -11,26 +11,25 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 import structlog
 
-from control.errors import ControlError
+from control.errors import UNREACHABLE, ControlError
 from control.focus import media
 from control.focus.call import Call
+from control.focus.errands import Errands, Faults
 from control.focus.roll import Roll
 from control.focus.settings import FocusSettings, RoomSettings
 from control.focus.trunk import Trunk
 from control.rekey.conductor import Conductor
 from control.rekey.driver import Driver, KeySource
-from control.rekey.errands import Errands
 from control.rekey.intentions import Attention
 from control.rekey.keychain import Keychain, Limits
 from control.rekey.policy import Policy
 from control.rekey.signals import Current, Signal
 from control.rekey.tickets import Joiner
-from control.sdp.agreed import Agreed
 from control.sip.errors import SipError
 from mixer import port
 
@@ -40,13 +39,20 @@ PACKAGE: Final = "mrfp-key"
 
 
 class Operator(Protocol):
-    """Who ends calls, with a reason in words."""
+    """Who ends calls, with a reason in words. Nothing is waited for: the end of the last call is that of the room."""
 
-    async def hang_up(self, call: Call, reason: str) -> None: ...
+    def dismiss(self, call: Call, reason: str) -> None: ...
 
-    async def recall(self, call: Call, reason: str) -> None:
-        """Call the same phone again: a new call can be given a new key."""
+    def summon(self, call: Call, reason: str) -> None:
+        """End it, and call the same phone again: a new call can be given a new key."""
         ...
+
+
+class Ended(ControlError):
+    """The call, or its room, has ended while the call came up."""
+
+    def __init__(self) -> None:
+        super().__init__(UNREACHABLE, "the call has ended while it came up")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +63,7 @@ class House:
     trunk: Trunk
     keys: KeySource
     has_kms: bool
+    faults: Faults = field(default_factory=Faults)
 
 
 class Room:
@@ -69,11 +76,13 @@ class Room:
         """What the focus is called in MIKEY messages."""
         self.expected = 0
         """Calls on their way in."""
+        self.closing = False
+        """Nobody enters any more."""
         self.operator: Operator
         self.changed: Callable[[Room], None]
         """Called when somebody came, went, or is another than before."""
         self._house = house
-        self._errands = Errands(name)
+        self._errands = Errands(house.faults)
         self.driver = self._new_driver()
         self._driving: asyncio.Task[None] | None = None
         uri = f"sip:{name}@{house.settings.domain}"
@@ -113,11 +122,20 @@ class Room:
         self.driver.adopt()
         self._driving = asyncio.create_task(self.driver.run())
         begun = asyncio.create_task(self.driver.begun())
-        await asyncio.wait({self._driving, begun}, return_when=asyncio.FIRST_COMPLETED)
-        if not begun.done():
+        try:
+            await asyncio.wait({self._driving, begun}, return_when=asyncio.FIRST_COMPLETED)
+            if not begun.done():
+                await self._driving
+        except BaseException:
             begun.cancel()
+            self._driving.cancel()
             self._house.trunk.drop(self.name)
-            await self._driving
+            raise
+
+    def shut(self) -> None:
+        """Nobody is to enter any more; its calls are about to be hung up."""
+        self.closing = True
+        self.driver.closing()
 
     async def close(self) -> None:
         """Remove the conference; every call in it has been hung up."""
@@ -141,14 +159,18 @@ class Room:
             holding: the group key that it was told.
 
         Raises:
-            ControlError: if it will not.
+            ControlError: if it will not, or if the call has ended meanwhile.
         """
+        if self.closing or call.ending:
+            raise Ended
         self.calls[call.name] = call
         try:
             added = await self.driver.enter(self._joiner(call, own), holding=holding)
         except BaseException:
             self.calls.pop(call.name, None)
             raise
+        if self.calls.get(call.name) is not call:
+            raise Ended
         self.tell(call)
         return added
 
@@ -161,8 +183,9 @@ class Room:
 
     def tell(self, call: Call) -> None:
         """A call is another than before: so is the roster."""
-        self.roll.put(call)
-        self.changed(self)
+        if self.calls.get(call.name) is call:
+            self.roll.put(call)
+            self.changed(self)
 
     def _joiner(self, call: Call, held: port.Key | None) -> Joiner:
         assert call.agreed is not None
@@ -177,6 +200,12 @@ class Room:
             return False
         if self.settings.style == "mki":
             return call.psk is not None and agreed.mki
+        return self._takes_another(call)
+
+    def _takes_another(self, call: Call) -> bool:
+        """It can be given another key in a re-INVITE."""
+        if call.agreed is None or call.agreed.crypto is None:
+            return False
         return not any(word.lower() in call.agent.lower() for word in self._house.settings.keys.for_life)
 
     # -- keys, as the driver's carrier --------------------------------------------------------
@@ -194,9 +223,8 @@ class Room:
             self._errands.run(self._inform(call, octets))
 
     async def _rekey(self, call: Call, signal: Signal) -> None:
-        before = call.agreed
-        if await call.rekey(signal.key) and before is not None:
-            await self._expect(call, call.fresh_keys(before))
+        if await call.rekey(signal.key):
+            await self._expect(call)
             self.driver.signalled(call.name, signal.epoch)
         else:
             self.driver.unsignalled(call.name, signal.epoch)
@@ -217,7 +245,7 @@ class Room:
         if content.partition(";")[0].strip().lower() == MIKEY:
             self.driver.heard(call.name, octets)
 
-    async def modify(self, call: Call, before: Agreed) -> None:
+    async def modify(self, call: Call) -> None:
         """What was agreed on in a running call has changed: tell the mixer.
 
         Raises:
@@ -234,12 +262,12 @@ class Room:
             timeout_s=silence_s,
         )
         await self._house.trunk.client.call(change)
-        await self._expect(call, call.fresh_keys(before))
+        await self._expect(call)
         self.tell(call)
 
-    async def _expect(self, call: Call, keys: list[port.Key]) -> None:
-        """A phone will send under keys of its own that are new."""
-        for key in keys:
+    async def _expect(self, call: Call) -> None:
+        """A phone may send under keys of its own that are new."""
+        for key in call.fresh_keys():
             command = port.KeyPrepare(conference=self.name, leg=call.name, direction="rx", key=key)
             try:
                 await self._house.trunk.client.call(command)
@@ -253,14 +281,13 @@ class Room:
         return [joiner for joiner in joiners if joiner is not None]
 
     async def _renewed(self, call: Call) -> Joiner | None:
-        if call.agreed is None or call.agreed.crypto is None or call.held is None or not self._may_follow(call):
-            self._errands.run(self.operator.hang_up(call, "the mixer has restarted"))
-            return None
-        key = port.Key(suite=call.held.suite, secret=media.fresh_key(call.held.suite), mki=call.held.mki)
-        if not await call.rekey(key):
-            self._errands.run(self.operator.hang_up(call, "the mixer has restarted"))
-            return None
-        return self._joiner(call, key)
+        if call.held is not None and self._takes_another(call):
+            key = port.Key(suite=call.held.suite, secret=media.fresh_key(call.held.suite), mki=call.held.mki)
+            if await call.rekey(key):
+                call.fresh_keys()  # the new leg begins on them
+                return self._joiner(call, key)
+        self.operator.dismiss(call, "the mixer has restarted")
+        return None
 
     # -- complaints ---------------------------------------------------------------------------
 
@@ -269,8 +296,8 @@ class Room:
         call, what = self.calls.get(note.member), self._house.settings.keys.laggards
         if call is None or call.dialog is None or what == "keep":
             return
-        do = self.operator.recall if what == "recall" else self.operator.hang_up
-        self._errands.run(do(call, note.reason))
+        do = self.operator.summon if what == "recall" else self.operator.dismiss
+        do(call, note.reason)
 
     def _happened(self, event: port.Event) -> None:
         call = self.calls.get(getattr(event, "leg", ""))
@@ -280,11 +307,11 @@ class Room:
             call.ssrc = event.ssrc
             self.tell(call)
         elif isinstance(event, port.LegTimeout):
-            self._errands.run(self.operator.hang_up(call, f"no media for {event.silent_s:.0f} s"))
+            self.operator.dismiss(call, f"no media for {event.silent_s:.0f} s")
         elif isinstance(event, port.SsrcConflict):
-            self._errands.run(self.operator.hang_up(call, f"SSRC {event.ssrc} belongs to another"))
+            self.operator.dismiss(call, f"SSRC {event.ssrc} belongs to another")
         elif isinstance(event, port.LegInsecure):
-            self._errands.run(self.operator.hang_up(call, event.reason))
+            self.operator.dismiss(call, event.reason)
         elif isinstance(event, port.AuthFailures):
             _log.info("auth_failures", leg=call.name, failures=event.failures)
 

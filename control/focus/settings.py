@@ -140,6 +140,8 @@ class LimitSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """No call lasts longer."""
     session_s: Annotated[int, msgspec.Meta(ge=90)] = 1800
     """Calls are refreshed within this time (RFC 4028), so that one whose phone has died on hold ends, too."""
+    ringing_s: Annotated[float, msgspec.Meta(gt=0)] = 60.0
+    """Whom we call may take so long to pick up."""
     retry_after_s: Count = 5
     subscriptions: Count = 1000
 
@@ -181,7 +183,10 @@ class FocusSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     @property
     def domain(self) -> str:
         """Of our URIs."""
-        return self.sip.domains[0] if self.sip.domains else self.sip.advertise or self.sip.host
+        if self.sip.domains:
+            return self.sip.domains[0]
+        everywhere = self.sip.host in ("0.0.0.0", "::")
+        return self.sip.advertise or (self.mixer.media_host if everywhere else self.sip.host)
 
 
 def _check(settings: FocusSettings, source: str) -> None:

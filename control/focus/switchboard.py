@@ -11,32 +11,37 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import secrets
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from typing import Final
 
 import structlog
+from sipmessage import Response
 
 from control.errors import ControlError
 from control.focus import media
 from control.focus.call import Call
 from control.focus.clock import Clock
+from control.focus.errands import Errands
 from control.focus.identity import Identity, Refused, bare
 from control.focus.room import PACKAGE, House, Room
 from control.focus.rooms import Rooms
 from control.sdp.answer import Unacceptable
 from control.sdp.model import SdpError
 from control.sip import session_timer
-from control.sip.agent import Agent
+from control.sip.agent import Agent, OutgoingCall
 from control.sip.dialogs import Dialog
-from control.sip.errors import SipError
+from control.sip.errors import CallRefused, DialogGone, SipError
 from control.sip.incoming import Incoming
 from control.sip.session_timer import Terms
 from control.sip.values import tokens
 from mixer import port
 from mixer.secret import Secret
 
+BYE_S: Final = 5.0
+"""So long is the answer to a BYE waited for; it is sent again meanwhile, and the call is over in any case."""
 OWN_MKI: Final = 1 << 31
 """The MKI of a leg's own key has this bit, group keys' have not (`control.rekey.epochs`)."""
 MEMBER_HEADER: Final = "Mrfp-Member"
@@ -50,7 +55,8 @@ class Switchboard:
         self._house, self._rooms, self._psks, self._domain = house, rooms, psks, domain
         self.agent: Agent
         self._wish = session_timer.Wish(house.settings.limits.session_s)
-        self.clock = Clock(self._refresh, self.hang_up, house.settings.limits.call_s)
+        self._errands = Errands(house.faults)
+        self.clock = Clock(self._refresh, self.hang_up, house.settings.limits.call_s, self._errands)
         self.calls: dict[str, tuple[Room, Call]] = {}
         """By leg."""
         self.of_user: Counter[str] = Counter()
@@ -59,6 +65,17 @@ class Switchboard:
         """Calls being set up."""
         self.set_up = 0
         """Calls that came up, ever."""
+        self._closing = False
+
+    def check(self, identity: Identity) -> None:
+        """There is a place for one more call of a user, or `Refused` is raised."""
+        limits = self._house.settings.limits
+        if self._closing:
+            raise Refused(503, "this focus is going down")
+        if len(self.calls) >= limits.calls:
+            raise Refused(503, "this focus has all the calls that it takes")
+        if self.of_user[identity.uri] >= limits.calls_per_user:
+            raise Refused(486, "this user has all the calls that it may have")
 
     # -- dialled in ---------------------------------------------------------------------------
 
@@ -69,6 +86,7 @@ class Switchboard:
             SdpError, Unacceptable, Refused, ControlError: if it is to be told so; nothing is left of the call then.
         """
         async with self._expected(name) as room:
+            self.check(identity)  # again: others have come while the room was opened
             terms = session_timer.answer(incoming.request.headers, self._wish)
             call = self._new_call(room, identity, incoming.header("User-Agent") or "")
             call.updates = "update" in tokens(incoming.all("Allow"))
@@ -79,6 +97,7 @@ class Switchboard:
                     body = await self._answer(room, call)
                 else:  # RFC 3261 section 13.2.1: our offer in the 200, its answer in the ACK
                     self._put(room, call)
+                    room.calls[call.name] = call  # it does not close before the ACK
                     body = call.offer()
                 headers = [*self._headers(room, call), *(terms.fields(we_asked=False) if terms else ())]
                 self._came_up(call, incoming.respond(200, headers=headers, body=body), terms)
@@ -125,11 +144,10 @@ class Switchboard:
         room, call = self.room_of(incoming.dialog)
         terms = session_timer.answer(incoming.request.headers, self._wish)
         fields = terms.fields(we_asked=False) if terms else []
-        before = call.agreed
         if incoming.method == "UPDATE" and not incoming.body:
             incoming.respond(200, headers=fields)
-        elif (await call.reoffered(incoming, fields)) is not None and before is not None:
-            await room.modify(call, before)
+        elif (await call.reoffered(incoming, fields)) is not None and not call.ending:
+            await room.modify(call)
         self.clock.set(call, terms)
 
     async def _refresh(self, call: Call) -> None:
@@ -154,7 +172,7 @@ class Switchboard:
             call.joined_by = "dialed-out"
             me, fields = f"sip:{room.name}@{self._domain}", self._wish.fields()
             outgoing = self.agent.invite(uri, from_uri=me, headers=fields, body=call.offer())
-            dialog, response = await outgoing.answered()
+            dialog, response = await self._picked_up(outgoing)
             call.updates = "update" in tokens(response.headers.getlist("Allow"))
             self._came_up(call, dialog, session_timer.agreed(response.headers, self._wish))
             self._put(room, call)
@@ -162,20 +180,37 @@ class Switchboard:
             try:
                 call.conclude(response.body)
                 await room.enter(call, call.held, None)
-            except (SdpError, Unacceptable, ControlError) as error:
+            except BaseException as error:
                 await self.hang_up(call, str(error))
                 raise
         return room, call
+
+    async def _picked_up(self, outgoing: OutgoingCall) -> tuple[Dialog, Response]:
+        """The answer of who is called. Who does not answer in time, or is not wanted any more, stops to ring."""
+        try:
+            async with asyncio.timeout(self._house.settings.limits.ringing_s):
+                dialog, response = await outgoing.answered()
+        except TimeoutError:
+            self._errands.run(outgoing.cancel())
+            raise CallRefused(408, "nobody picks up") from None
+        except asyncio.CancelledError:
+            self._errands.run(outgoing.cancel())
+            raise
+        if dialog.ended:
+            raise DialogGone("who was called has hung up at once")
+        return dialog, response
 
     # -- over ---------------------------------------------------------------------------------
 
     async def hang_up(self, call: Call, reason: str, *, evict: bool = False) -> None:
         """End a call: first its leg, then its dialog."""
-        room, dialog = self._over(call, evict=evict), call.dialog
-        if dialog is not None and not dialog.ended:
+        first, dialog = not call.ending, call.dialog
+        room = self._over(call, evict=evict)
+        if first and dialog is not None and not dialog.ended:
             quoted = reason.replace("\\", "").replace('"', "'")
             with contextlib.suppress(SipError):
-                await dialog.request("BYE", headers=[("Reason", f'SIP;cause=480;text="{quoted}"')])
+                fields = [("Reason", f'SIP;cause=480;text="{quoted}"')]
+                await dialog.request("BYE", headers=fields, timeout_s=BYE_S)
             dialog.end()
         if room is not None:
             _log.info("hung_up", room=room.name, leg=call.name, reason=reason)
@@ -188,6 +223,14 @@ class Switchboard:
         if call is not None and room is not None:
             self._over(call)
             await self._rooms.close_if_empty(room)
+
+    def dismiss(self, call: Call, reason: str) -> None:
+        """Hang up on a phone, and do not wait for it."""
+        self._errands.run(self.hang_up(call, reason))
+
+    def summon(self, call: Call, reason: str) -> None:
+        """`recall`, without waiting for it."""
+        self._errands.run(self.recall(call, reason))
 
     async def recall(self, call: Call, reason: str) -> None:
         """Hang up on a phone, and call it again."""
@@ -218,10 +261,18 @@ class Switchboard:
         return room
 
     async def close(self) -> None:
-        """End all calls."""
+        """End all calls; none comes up any more."""
+        self._closing = True
         await asyncio.gather(
             *(self.hang_up(call, "the conference focus ends") for _, call in list(self.calls.values()))
         )
+        await self._errands.close()
+
+    async def clear(self, room: Room) -> None:
+        """End all calls of a room, and the room."""
+        room.shut()
+        await asyncio.gather(*(self.hang_up(call, "the room is closed") for call in list(room.calls.values())))
+        await self._rooms.close_if_empty(room)
 
     # -- small things -------------------------------------------------------------------------
 
@@ -241,8 +292,8 @@ class Switchboard:
         return room, call
 
     def _new_call(self, room: Room, identity: Identity, agent: str) -> Call:
-        user = identity.uri.partition(":")[2].partition("@")[0]
-        name = f"{''.join(c for c in user if c.isalnum() or c in '._-')[:40] or 'anonymous'}.{secrets.token_hex(4)}"
+        user = _UNFIT.sub("", identity.uri.partition(":")[2].partition("@")[0])[:40]
+        name = f"{user or 'anonymous'}.{secrets.token_hex(4)}"
         settings, node = self._house.settings, self._house.trunk.node
         terms, place = media.terms(settings, room.settings), media.place(settings, node)
         call = Call(name, identity, terms, place, cname=room.name)
@@ -264,6 +315,8 @@ class Switchboard:
     @contextlib.asynccontextmanager
     async def _expected(self, name: str) -> AsyncIterator[Room]:
         """The room that a call is on its way into. It does not close meanwhile, and does if nothing comes of it."""
+        if self._closing:
+            raise Refused(503, "this focus is going down")
         self.joining += 1
         try:
             room = await self._rooms.opened(name)
@@ -285,5 +338,8 @@ def _own_key(call: Call) -> port.Key | None:
     mki = (OWN_MKI | secrets.randbits(31)).to_bytes(4).hex() if agreed.mki else ""
     return port.Key(suite=agreed.crypto.suite, secret=media.fresh_key(agreed.crypto.suite), mki=mki)
 
+
+_UNFIT: Final = re.compile(r"[^A-Za-z0-9._-]")
+"""What the name of a leg cannot hold."""
 
 _log: structlog.typing.FilteringBoundLogger = structlog.get_logger("focus")

@@ -9,7 +9,6 @@ The first line that connects again brings the trunk up for all.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Final
 
@@ -49,14 +48,15 @@ class Trunk:
         """How often it was connected."""
 
     async def connect(self, after: int = 0) -> int:
-        """Be connected, later than the connection of this number; returns the number of the one there is.
+        """Be connected, later than the connection of this number; returns the number of the one there is. Nothing is
+        done if it holds.
 
         Raises:
             ControlError: if the mixer cannot be reached.
         """
         async with self._lock:
             if self.generation <= after or self._hearing is None or self._hearing.done():
-                await self.client.close()
+                await self._break()
                 await self.client.connect()
                 self.node = await self.client.node_info()
                 await self.client.subscribe(EVENTS)
@@ -66,10 +66,14 @@ class Trunk:
 
     async def close(self) -> None:
         """Disconnect. What the mixer does goes on."""
+        await self._break()
+
+    async def _break(self) -> None:
+        """Every line is told before another connection is made: none may take the end of this one for that of the
+        next."""
         if self._hearing is not None:
             self._hearing.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._hearing
+            await asyncio.gather(self._hearing, return_exceptions=True)
         await self.client.close()
 
     def line(self, conference: str, hear: Callable[[port.Event], None]) -> Line:
