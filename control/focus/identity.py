@@ -80,7 +80,7 @@ class Gate:
         if identity.proves(needed):
             return identity
         if needed == "digest" and self._digest is not None:
-            raise Challenge(self._digest.challenge(now))
+            raise self._challenge(self._digest, incoming, now)
         raise Refused(403, "this room takes callers with a TLS certificate of its authority only")
 
     def _certified(self, flow: Flow, claimed: Identity) -> Identity | None:
@@ -115,10 +115,18 @@ class Gate:
         try:
             user = self._digest.verify(incoming.request, now)
         except Unauthenticated as failure:
-            raise Challenge(self._digest.challenge(now, stale=failure.stale)) from None
+            raise self._challenge(self._digest, incoming, now, stale=failure.stale) from None
         if claimed.uri.partition(":")[2].partition("@")[0] not in (user, "anonymous"):
             raise Refused(403, "the From line is not of the user whose password this is")
         return Identity(f"sip:{user}@{self._domain}", claimed.display, "digest", claimed.anonymous)
+
+    def _challenge(self, digest: Digest, incoming: Incoming, now: float, *, stale: bool = False) -> Challenge:
+        """Every algorithm, the best first (RFC 8760 section 2.3); one for phones that cannot bear the sight of two."""
+        agent = (incoming.header("User-Agent") or "").lower()
+        fields = digest.challenge(now, stale=stale)
+        if any(word.lower() in agent for word in self._trust.md5_only):
+            fields = [field for field in fields if "algorithm=MD5" in field[1]]
+        return Challenge(fields)
 
 
 def bare(uri: str) -> str:

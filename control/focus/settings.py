@@ -69,6 +69,9 @@ class TrustSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     realm: str = "mrfp"
     users_file: str = ""
     """File (mode 0600) with one user a line: `name password`."""
+    md5_only: tuple[str, ...] = ("baresip",)
+    """Phones whose User-Agent holds one of these words are challenged with MD5 alone: they hang up when they see
+    SHA-256, though MD5 stands beside it."""
     psks_file: str = ""
     """File (mode 0600) with one `identity base64-key` a line: who can take keys by MIKEY, in SIP INFO."""
     peers: tuple[str, ...] = ()
