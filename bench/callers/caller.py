@@ -130,8 +130,8 @@ class Caller:
         )
         try:
             self.dialog, response = await outgoing.answered()
-        except SipError as error:
-            call.end(str(error), by_us=True)
+        except (SipError, asyncio.CancelledError) as error:
+            call.end(str(error) or "given up", by_us=True)
             raise
         self.dialog.owner = Owner(self)
         try:
@@ -256,12 +256,14 @@ class Caller:
         if self.dialog is not None:
             self.dialog.owner = Owner(self)
             call.up()
+        else:
+            call.end("who called has given up", by_us=True)
         self._settled.set()
 
     def _hung_up_on(self, incoming: Incoming) -> None:
         incoming.respond(200)
-        reason = incoming.header("Reason") or "no reason given"
-        self.call.end(f"by the other side: {reason}", by_us=False)
-        if incoming.dialog is not None:
-            incoming.dialog.end()
-        self.dialog = None
+        assert incoming.dialog is not None
+        incoming.dialog.end()
+        if incoming.dialog is self.dialog:
+            self.call.end(f"by the other side: {incoming.header('Reason') or 'no reason given'}", by_us=False)
+            self.dialog = None

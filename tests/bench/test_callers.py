@@ -128,3 +128,23 @@ async def test_callers_call_over_streams_too(transport: Transport, tmp_path: Pat
     await until(lambda: bob.call.ended != "")
     for each in (alice, bob, hers, his):
         await each.close()
+
+
+async def test_a_call_that_is_given_up_leaves_the_caller_free() -> None:
+    async with pair() as (alice, bob):
+        dialling = asyncio.create_task(alice.dial("sip:nobody@127.0.0.1:9"))
+        await until(lambda: alice.busy and bool(alice.calls))
+        dialling.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await dialling
+        assert not alice.busy
+        await alice.dial(bob.uri)
+        await heard(alice, 3)
+        await bob.hang_up()
+        await until(lambda: alice.call.ended == "by the other side: no reason given")
+        await alice.dial(bob.uri)
+        assert [call.ended != "" for call in alice.calls] == [True, True, False]
+        first, second = (call.negotiation.own for call in alice.calls[1:])
+        assert first is not None
+        assert second is not None
+        assert first.secret != second.secret, "each call has keys of its own"
