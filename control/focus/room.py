@@ -256,7 +256,7 @@ class Room:
         """
         agreed = call.agreed
         assert agreed is not None
-        silence_s = media.timeout(agreed.direction, self._house.settings.media.silence_s)
+        silence_s = 0.0 if call.on_hold else media.timeout(agreed.direction, self._house.settings.media.silence_s)
         change = port.LegModify(
             leg=call.name,
             direction=agreed.direction,
@@ -296,22 +296,21 @@ class Room:
 
     def _attend(self, note: Attention) -> None:
         """The policy gives up on a phone that has taken no new key for long."""
-        call, what = self.calls.get(note.member), self._house.settings.keys.laggards
-        if call is None or call.dialog is None or what == "keep":
-            return
-        do = self.operator.summon if what == "recall" else self.operator.dismiss
-        do(call, note.reason)
+        call = self.calls.get(note.member)
+        if call is not None and call.dialog is not None:
+            self._give_up(call, note.reason)
 
     def _deafened(self, call: Call) -> None:
         """A phone said yes to a key, and hears nothing since: it holds one for life, and so do others of its kind."""
-        if not self._may_follow(call) or call.psk is not None or not call.rekeyed:
-            return
-        self._house.for_life.add(call.agent)
-        _log.warning("ignores_keys", leg=call.name, agent=call.agent)
+        if call.rekeyed and call.psk is None and self._may_follow(call):
+            self._house.for_life.add(call.agent)
+            _log.warning("ignores_keys", leg=call.name, agent=call.agent)
+            self._give_up(call, "the phone ignores new keys; call again, and it is given one for life")
+
+    def _give_up(self, call: Call, reason: str) -> None:
         what = self._house.settings.keys.laggards
         if what != "keep":
-            do = self.operator.recall if what == "recall" else self.operator.hang_up
-            self._errands.run(do(call, "the phone ignores new keys; a new call is given one for life"))
+            (self.operator.summon if what == "recall" else self.operator.dismiss)(call, reason)
 
     def _happened(self, event: port.Event) -> None:
         call = self.calls.get(getattr(event, "leg", ""))

@@ -57,8 +57,8 @@ class KeysSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     max_age_s: Annotated[float, msgspec.Meta(gt=0)] = 600.0
     """The mixer destroys a group key at this age by itself, whatever becomes of the focus."""
     laggards: Literal["drop", "keep", "recall"] = "drop"
-    """What becomes of a phone that has taken no new key for so long that the policy gives up, or that said yes to one and
-    reports of nothing it hears since: it is hung up on, left in silence, or hung up on and called again."""
+    """What becomes of a phone that has taken no new key for so long that the policy gives up, or that said yes to one
+    and reports of nothing it hears since: it is hung up on, left in silence, or hung up on and called again."""
 
 
 class TrustSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
