@@ -8,7 +8,7 @@ import secrets
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from tests.control.focus.house import House
 
@@ -50,6 +50,8 @@ class Peer:
     tag: str = field(default_factory=lambda: secrets.token_hex(4))
     to_tag: str = ""
     cseq: int = 1
+    polite: bool = False
+    """Whoever hangs up on it is answered by itself."""
     arrived: asyncio.Queue[Answer] = field(default_factory=asyncio.Queue)
 
     @property
@@ -128,14 +130,16 @@ class Peer:
 
 
 class _Socket(asyncio.DatagramProtocol):
-    def __init__(self, arrived: asyncio.Queue[Answer]) -> None:
-        self._arrived = arrived
+    peer: Peer
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
         head, _, body = data.decode().partition("\r\n\r\n")
         first, *lines = head.split("\r\n")
         headers = {name.lower(): said.strip() for name, _, said in (line.partition(":") for line in lines)}
-        self._arrived.put_nowait(Answer(first, headers, body))
+        answer = Answer(first, headers, body)
+        if self.peer.polite and first.startswith("BYE "):
+            self.peer.reply(answer)
+        self.peer.arrived.put_nowait(answer)
 
 
 def tag_of(answer: Answer) -> str:
@@ -144,12 +148,12 @@ def tag_of(answer: Answer) -> str:
 
 
 @asynccontextmanager
-async def peer(here: House, **parts: str) -> AsyncIterator[Peer]:
+async def peer(here: House, **parts: Any) -> AsyncIterator[Peer]:
     """A peer on a socket of its own."""
-    arrived: asyncio.Queue[Answer] = asyncio.Queue()
     loop = asyncio.get_running_loop()
-    transport, _ = await loop.create_datagram_endpoint(lambda: _Socket(arrived), ("127.0.0.1", 0))
+    transport, socket = await loop.create_datagram_endpoint(_Socket, ("127.0.0.1", 0))
+    socket.peer = Peer(here, transport, **parts)
     try:
-        yield Peer(here, transport, arrived=arrived, **parts)  # type: ignore[arg-type]
+        yield socket.peer
     finally:
         transport.close()

@@ -95,7 +95,7 @@ async def test_an_answer_that_does_not_fit_our_offer_ends_the_call(tmp_path: Pat
 
 async def test_a_flood_of_calls_is_held_off_and_others_are_served(tmp_path: Path) -> None:
     told = "[limits]\njoining = 3\nretry_after_s = 9"
-    async with house(tmp_path, told) as here, phones(("ann", 0)) as (ann,), peer(here) as eve:
+    async with house(tmp_path, told) as here, phones(("ann", 0)) as (ann,), peer(here, polite=True) as eve:
         await here.stop("kms")  # whoever enters is not held up by it
         for number in range(50):
             eve.call_id = f"flood-{number}"
@@ -108,6 +108,7 @@ async def test_a_flood_of_calls_is_held_off_and_others_are_served(tmp_path: Path
         await ann.dial(here.uri("other"))
         assert ann.in_call
         assert not here.faults
+        await here.focus.switchboard.close()
 
 
 async def test_one_source_may_not_take_all_transactions(tmp_path: Path) -> None:

@@ -254,10 +254,11 @@ async def test_limits_hold_for_those_who_come_at_once(
 ) -> None:
     async with (
         house(tmp_path, f"[limits]\n{limits}") as here,
-        peer(here, room=rooms[0]) as one,
-        peer(here, room=rooms[1]) as two,
+        peer(here, room=rooms[0], polite=True) as one,
+        peer(here, room=rooms[1], polite=True) as two,
     ):
         assert await _dial_all(here, [one, two]) == wanted
+        await here.focus.switchboard.close()
 
 
 async def test_nobody_comes_in_while_the_focus_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
