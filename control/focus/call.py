@@ -78,7 +78,7 @@ class Call:
     def consider(self, offer: bytes) -> Agreed:
         """Read the first offer. Raises `SdpError`, `Unacceptable`."""
         self._sdp = model.parse(offer)
-        return self._settle(agree(self._sdp, self.terms))
+        return self._settle(self._reachable(agree(self._sdp, self.terms)))
 
     def answer(self, held: port.Key | None, number: int) -> bytes:
         """The answer to the offer that was considered.
@@ -105,7 +105,7 @@ class Call:
     def conclude(self, answer: bytes) -> Agreed:
         """Judge the answer to it. Raises `SdpError`, `Unacceptable`."""
         sdp = model.parse(answer)
-        agreed = agree_answer(self._offer, sdp, self.terms)
+        agreed = self._reachable(agree_answer(self._offer, sdp, self.terms))
         self._keep(sdp)
         if agreed.payload_type != agreed.payload_type_in:
             raise Unacceptable(Warn.MEDIA_FORMAT, "the payload type must be the same both ways")
@@ -192,7 +192,7 @@ class Call:
                 incoming.respond(200, headers=fields, body=offer)
                 return None
             sdp = model.parse(incoming.body)
-            agreed = agree(sdp, self.terms, before=self.agreed)
+            agreed = self._reachable(agree(sdp, self.terms, before=self.agreed))
             self._same_codec(agreed)
             answer = write_answer(sdp, agreed, self._local(self.held, agreed))
             if incoming.respond(200, headers=fields, body=answer) is None:
@@ -220,6 +220,11 @@ class Call:
         same = (agreed.codec, agreed.rate, agreed.payload_type, agreed.security)
         if same != (before.codec, before.rate, before.payload_type, before.security):
             raise Unacceptable(Warn.MISCELLANEOUS, "the codec and the keying of a running call stay as they are")
+
+    def _reachable(self, agreed: Agreed) -> Agreed:
+        if agreed.remote is not None and agreed.remote.startswith("[") and not self._place.host6:
+            raise Unacceptable(Warn.NETWORK_PROTOCOL, "There is no IPv6 for media here")
+        return agreed
 
     # -- our side -----------------------------------------------------------------------------
 

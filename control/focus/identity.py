@@ -81,7 +81,7 @@ class Gate:
             return identity
         if needed == "digest" and self._digest is not None:
             raise self._challenge(self._digest, incoming, now)
-        raise Refused(403, "this room takes callers with a TLS certificate of its authority only")
+        raise Refused(403, "show a TLS certificate of our authority: no other proof will do")
 
     def _certified(self, flow: Flow, claimed: Identity) -> Identity | None:
         names = flow.identities

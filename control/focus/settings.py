@@ -143,7 +143,7 @@ class LimitSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """No call lasts longer."""
     session_s: Annotated[int, msgspec.Meta(ge=90)] = 1800
     """Calls are refreshed within this time (RFC 4028), so that one whose phone has died on hold ends, too."""
-    ringing_s: Annotated[float, msgspec.Meta(gt=0)] = 60.0
+    ringing_s: Annotated[float, msgspec.Meta(gt=0)] = 45.0
     """Whom we call may take so long to pick up."""
     retry_after_s: Count = 5
     subscriptions: Count = 1000

@@ -27,7 +27,7 @@ from control.roster.errors import SubscriptionRefused
 from control.roster.subscriptions import EXPIRES_S, Notice
 from control.roster.views import Sight, Viewer
 from control.sip.dialogs import Dialog
-from control.sip.errors import SipError
+from control.sip.errors import DialogGone, SipError
 from control.sip.incoming import Incoming
 
 
@@ -126,6 +126,8 @@ class Watchers:
         headers = [("Event", "conference"), ("Subscription-State", notice.subscription_state)]
         async with watch.turn:
             try:
+                if watch.dialog.ended:  # a member's, with its call
+                    raise DialogGone("the dialog of the subscription has ended")
                 response = await watch.dialog.request(
                     "NOTIFY", headers=headers, body=notice.body, content_type=CONTENT_TYPE
                 )
