@@ -7,11 +7,12 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
-.PHONY: help demo test test-all bench rekeying lint clients clean
+.PHONY: help demo call-demo test test-all bench rekeying lint clients clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo 'make demo      conferences on loopback, with recorded speech; prints who heard whom, and who no more'
+	@echo 'make call-demo two baresip telephones and a linphone in one room; prints who heard whom'
 	@echo 'make test      lint, then every test, real clients included'
 	@echo 'make test-all  the same, then the core on each further Python at hand'
 	@echo 'make bench     capacity of this machine: curves and a table'
@@ -21,6 +22,9 @@ help:
 
 demo: $(VENV)/.ready
 	$(BIN)/python -m bench.demo
+
+call-demo: $(VENV)/.ready
+	$(BIN)/python -m bench.calldemo
 
 bench: $(VENV)/.ready-dev
 	$(BIN)/python -m bench.sweep

@@ -21,7 +21,7 @@ MEASURED_CORE = 0
 GENERATOR_CORE = 1
 _ROOT = Path(__file__).resolve().parent.parent
 _START_S = 20.0
-_NICE = -15
+NICE = -15
 """For the measured processes and the generator, if we are allowed to."""
 
 _LINE_LIMIT = 1 << 20
@@ -86,7 +86,7 @@ class Child:
 
 
 @contextlib.asynccontextmanager
-async def child(name: str, core: int, *arguments: str) -> AsyncIterator[Child]:
+async def child(name: str, core: int, *arguments: str, nice: int = NICE) -> AsyncIterator[Child]:
     """Run `python *arguments` while the block lasts."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
@@ -101,7 +101,7 @@ async def child(name: str, core: int, *arguments: str) -> AsyncIterator[Child]:
     )
     if (os.cpu_count() or 1) > 1 and len(os.sched_getaffinity(0)) > 1:
         os.sched_setaffinity(process.pid, {sorted(os.sched_getaffinity(0))[core]})
-    _favour(process.pid)
+    _favour(process.pid, nice)
     running = Child(name, process)
     try:
         yield running
@@ -109,16 +109,16 @@ async def child(name: str, core: int, *arguments: str) -> AsyncIterator[Child]:
         await running.stop()
 
 
-def _favour(pid: int) -> None:
+def _favour(pid: int, nice: int) -> None:
     """Let everything else wait, if we are allowed to: a tick late because of a backup tells nothing.
 
     Where the kernel groups processes by session (CONFIG_SCHED_AUTOGROUP), the nice value counts only
     within the group, which has one of its own.
     """
     with contextlib.suppress(PermissionError):
-        os.setpriority(os.PRIO_PROCESS, pid, _NICE)
+        os.setpriority(os.PRIO_PROCESS, pid, nice)
     with contextlib.suppress(OSError):
-        Path(f"/proc/{pid}/autogroup").write_text(f"{_NICE}\n")
+        Path(f"/proc/{pid}/autogroup").write_text(f"{nice}\n")
 
 
 @dataclass
@@ -133,7 +133,7 @@ class Daemon:
 
 
 @contextlib.asynccontextmanager
-async def daemon(*, legs: int = 8192) -> AsyncIterator[Daemon]:
+async def daemon(*, legs: int = 8192, core: int = MEASURED_CORE) -> AsyncIterator[Daemon]:
     """Run `mrfp serve` on loopback, on ports and a control socket of its own, while the block lasts."""
     with tempfile.TemporaryDirectory(prefix="mrfp-bench-") as name:
         directory = Path(name)
@@ -141,7 +141,7 @@ async def daemon(*, legs: int = 8192) -> AsyncIterator[Daemon]:
         config = directory / "mrfp.toml"
         config.write_text(_config(directory / "control.sock", legs))
         serve = ("-m", "control", "serve", "--config", str(config))
-        async with child("daemon", MEASURED_CORE, *serve) as server:
+        async with child("daemon", core, *serve) as server:
             silent = asyncio.create_task(swallow(server))
             client = await _connect(server, address)
             try:

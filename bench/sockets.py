@@ -170,7 +170,8 @@ class Outbox:
         headers = self._messages.headers
         headers["name"] = address_of(self._target)
         headers["namelen"] = 16
-        headers["control"] = address_of(self._info) + np.arange(legs, dtype=np.uint64) * np.uint64(32)
+        self._control = address_of(self._info) + np.arange(legs, dtype=np.uint64) * np.uint64(32)
+        headers["control"] = self._control
         headers["controllen"] = 32
         self._messages.iovecs["length"] = size
         step = np.uint64(packets.strides[1])
@@ -181,6 +182,13 @@ class Outbox:
         base = address_of(self._packets) + np.uint64(tick * self._packets.strides[0])
         self._messages.iovecs["base"][first : first + count] = self._offset[first : first + count] + base
         self._messages.send(fd, first, count)
+
+    def send_some(self, fd: int, tick: int, rows: NDArray[np.intp]) -> None:
+        """Send tick `tick` of these rows. Not for an outbox that `send` is used with."""
+        base = address_of(self._packets) + np.uint64(tick * self._packets.strides[0])
+        self._messages.iovecs["base"][: len(rows)] = self._offset[rows] + base
+        self._messages.headers["control"][: len(rows)] = self._control[rows]
+        self._messages.send(fd, 0, len(rows))
 
 
 class Inbox:

@@ -519,6 +519,16 @@ class LegTimeout(Event, tag="leg_timeout", frozen=True, kw_only=True):
     removed: bool
 
 
+class LegDeaf(Event, tag="leg_deaf", frozen=True, kw_only=True):
+    """A leg that used to hear reports of nothing any more that it is sent: it has not taken the key, or not followed
+    the stream. Told once, until it hears again. Nothing can be told of endpoints without RTCP receiver reports."""
+
+    conference: str
+    leg: str
+    sent: int
+    """Packets that it was sent since it last heard one."""
+
+
 class LegBye(Event, tag="leg_bye", frozen=True, kw_only=True):
     """The endpoint said goodbye by RTCP BYE. The leg stays until it is removed."""
 

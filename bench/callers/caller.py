@@ -12,69 +12,28 @@ Knows: the order of requests in a call. Must never know: SDP, keys or packets (`
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
 
-from bench.callers.call import Call, Voice
-from bench.callers.habits import GOOD, Habits
-from bench.callers.lines import Lines, Owner, Transport
-from bench.callers.negotiation import Rate, Wishes
+from bench.callers.answering import answer
+from bench.callers.call import Call
+from bench.callers.lines import Lines, Owner
+from bench.callers.options import Options
 from bench.callers.report import CallReport, report_of
+from bench.callers.watcher import Watcher, watch
 from bench.codec import Samples
-from bench.phone import tone
 from control.sdp.model import SdpError
 from control.sdp.refusal import Unacceptable
-from control.sdp.terms import Security
-from control.sip.agent import Credentials, Dialog, Incoming
-from control.sip.errors import CallRefused, SipError
-from mixer.secret import Secret
-from mixer.suites import SuiteName
+from control.sip.agent import Dialog, Incoming
+from control.sip.errors import CallRefused, DialogGone, SipError
 
 __all__ = ["CallRefused", "Caller", "Options"]
 
-MIKEY: Final = "application/mikey"
 PACKAGE: Final = "mrfp-key"
 """The Info-Package of key messages (RFC 6086)."""
 ANSWER_S: Final = 10.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Options:
-    """What may differ from caller to caller."""
-
-    hz: int = 0
-    """Say this tone all the time; 0 for `said`."""
-    level: float = 0.2
-    """Amplitude of the tone; full scale is 1."""
-    said: Samples = field(default_factory=lambda: np.zeros(0, np.float32))
-    over_and_over: bool = True
-    """Say it again and again; else once, and then silence."""
-    codec: str = "PCMU"
-    rate: Rate = 8000
-    security: Security = "sdes"
-    suites: tuple[SuiteName, ...] = ("AES_CM_128_HMAC_SHA1_80",)
-    mki: bool = False
-    psk: Secret | None = None
-    """With one it takes keys by MIKEY in INFO, and offers an MKI."""
-    credentials: Credentials | None = None
-    transport: Transport = "udp"
-    ssrc: int | None = None
-    domain: str = "127.0.0.1"
-    """Of its own address: the host in From."""
-    offers: bool = True
-    """Put an offer into the INVITE; else the other side is to make one."""
-    habits: Habits = GOOD
-
-    def wishes(self) -> Wishes:
-        mki = self.mki or self.psk is not None
-        return Wishes(codec=self.codec, rate=self.rate, security=self.security, suites=self.suites, mki=mki)
-
-    def voice(self) -> Voice:
-        # A whole number of periods fits into a second: the tone has no seam.
-        said = tone(self.hz, 1.0, self.rate, self.level) if self.hz else self.said
-        return Voice(said=said, over_and_over=self.over_and_over, ssrc=self.ssrc)
 
 
 class Caller:
@@ -86,11 +45,13 @@ class Caller:
         """All its calls, the current one last."""
         self.answers = True
         """Whether it picks up when it is called."""
-        self._lines, self._owns_lines = lines, owns_lines
-        self._dialog: Dialog | None = None
+        self.lines, self._owns_lines = lines, owns_lines
+        self.dialog: Dialog | None = None
+        """Of the call, while there is one: for requests that no method here makes."""
         self._settled = asyncio.Event()
         """Not set while its own INVITE waits to be dealt with: what comes in the call waits too."""
-        self._vanished = False
+        self._beginning = self._vanished = False
+        self._watcher: Watcher | None = None
 
     @classmethod
     async def open(cls, name: str, *, lines: Lines | None = None, **options: Any) -> Caller:
@@ -104,16 +65,16 @@ class Caller:
     async def close(self) -> None:
         """Hang up if need be, and give the line back."""
         await self.hang_up()
-        self._lines.disconnect(self)
+        self.lines.disconnect(self)
         if self._owns_lines:
-            await self._lines.close()
+            await self.lines.close()
 
     # -- what it is ---------------------------------------------------------------------------
 
     @property
     def uri(self) -> str:
         """Where it can be called."""
-        return self._lines.uri(self.name)
+        return self.lines.uri(self.name)
 
     @property
     def identity(self) -> str:
@@ -129,9 +90,14 @@ class Caller:
     def in_call(self) -> bool:
         return bool(self.calls) and not self.call.ended and self.call.up_ns > 0
 
+    @property
+    def busy(self) -> bool:
+        """In a call, or on the way into one."""
+        return self._beginning or bool(self.calls and not self.call.ended)
+
     def heard(self, since_ns: int = 0) -> Samples:
-        """What it heard in its last call."""
-        return self.call.media.ear.heard(since_ns)
+        """What it heard in its last call; nothing, if it has had none."""
+        return self.call.media.ear.heard(since_ns) if self.calls else np.zeros(0, np.float32)
 
     @property
     def arrived_packets(self) -> list[tuple[int, bytes]]:
@@ -143,9 +109,9 @@ class Caller:
         packets = [packet for _, packet in capture]
         return max((call.keyring.reads(packets) for call in self.calls), default=0)
 
-    def report(self) -> CallReport:
-        """How its last call is, or was."""
-        return report_of(self.name, self.call)
+    def report(self, until_ns: int | None = None) -> CallReport:
+        """How its last call is, or was; until then, if that is given."""
+        return report_of(self.name, self.call, until_ns)
 
     # -- what it does -------------------------------------------------------------------------
 
@@ -159,15 +125,15 @@ class Caller:
         """
         call = await self._begin()
         body = call.negotiation.offer() if self.options.offers else b""
-        outgoing = self._lines.agent.invite(
+        outgoing = self.lines.agent.invite(
             uri, from_uri=self.identity, body=body, headers=self._headers(), credentials=self.options.credentials
         )
         try:
-            self._dialog, response = await outgoing.answered()
-        except SipError as error:
-            call.end(str(error), by_us=True)
+            self.dialog, response = await outgoing.answered()
+        except (SipError, asyncio.CancelledError) as error:
+            call.end(str(error) or "given up", by_us=True)
             raise
-        self._dialog.owner = Owner(self)
+        self.dialog.owner = Owner(self)
         try:
             if body:
                 call.answered(response.body, response.headers.get("Mrfp-Member") or "")
@@ -183,7 +149,7 @@ class Caller:
 
     async def hang_up(self, reason: str = "hung up") -> None:
         """End the call, if there is one; or vanish from it, if that is its habit."""
-        dialog, self._dialog = self._dialog, None
+        dialog, self.dialog = self.dialog, None
         if self.calls:
             self.call.end(reason, by_us=True)
         if dialog is None or dialog.ended:
@@ -198,31 +164,42 @@ class Caller:
         dialog.end()
 
     async def hold(self) -> None:
-        """Put the call on hold. Raises `SipError`, or `CallRefused` if the other side will not."""
-        await self._reoffer(self.call.hold(on=True))
+        """Put the call on hold, as phones without music do: say sendonly, and send nothing. Raises `SipError`."""
+        await self._reoffer(lambda call: call.hold(on=True))
 
     async def resume(self) -> None:
         """Take it back."""
-        await self._reoffer(self.call.hold(on=False))
+        await self._reoffer(lambda call: call.hold(on=False))
 
     async def rekey_own(self) -> None:
         """Send under a new key of its own from now on."""
-        await self._reoffer(self.call.negotiation.reoffer(fresh_key=True))
+        await self._reoffer(lambda call: call.negotiation.reoffer(fresh_key=True))
 
-    async def _reoffer(self, body: bytes) -> None:
-        assert self._dialog is not None
-        response = await self._dialog.request("INVITE", body=body, timeout_s=ANSWER_S)
+    async def subscribe(self, uri: str) -> Watcher:
+        """Watch who is in a conference, in place of what it watched before. Raises `CallRefused`, `SipError`."""
+        watcher = self._watcher = Watcher()
+        await watch(watcher, self.lines.agent, uri, self.identity, self.options.credentials)
+        return watcher
+
+    async def _reoffer(self, offer: Callable[[Call], bytes]) -> None:
+        if self.dialog is None:
+            raise DialogGone(f"{self.name} is not in a call: dial first")
+        response = await self.dialog.request("INVITE", body=offer(self.call), timeout_s=ANSWER_S)
         if not 200 <= response.code < 300:
             raise CallRefused(response.code, response.phrase)
         self.call.concluded(response.body)
 
     async def _begin(self) -> Call:
-        if self.in_call:
+        if self.busy:
             raise ValueError(f"{self.name} is in a call: hang up first")
         self._settled.clear()
         self._vanished = False
+        self._beginning = True
         options = self.options
-        call = await Call.open(options.voice(), options.wishes(), psk=options.psk, habits=options.habits)
+        try:
+            call = await Call.open(options.voice(), options.wishes(), psk=options.psk, habits=options.habits)
+        finally:
+            self._beginning = False
         self.calls.append(call)
         return call
 
@@ -238,22 +215,18 @@ class Caller:
         if incoming.dialog is None:
             await self._called(incoming)
             return
+        if incoming.method == "NOTIFY" and self._watcher is not None:
+            await self._watcher.notified(incoming)
+            return
         await self._settled.wait()
         if incoming.method == "BYE":
             self._hung_up_on(incoming)
-        elif self.options.habits.silent:
-            return
-        elif incoming.method == "INVITE" or (incoming.method == "UPDATE" and incoming.body):
-            await self._offered(incoming)
-        elif incoming.method == "INFO":
-            answer = self.call.informed(incoming.body)
-            incoming.respond(200, body=answer, content_type=MIKEY)
         else:
-            incoming.respond(200)
+            await answer(incoming, self.call)
 
     def acknowledged(self, dialog: Dialog, body: bytes) -> None:
         """Our 200 has arrived; with the answer, if the offer was in it."""
-        if body and dialog is self._dialog:
+        if body and dialog is self.dialog:
             try:
                 self.call.concluded(body)
             except (SdpError, Unacceptable) as error:
@@ -261,15 +234,15 @@ class Caller:
 
     def failed(self, dialog: Dialog) -> None:
         """The other side does not know the call any more."""
-        if dialog is self._dialog:
+        if dialog is self.dialog:
             self.call.end("the other side has lost the call", by_us=False)
-            self._dialog = None
+            self.dialog = None
 
     async def _called(self, incoming: Incoming) -> None:
         if incoming.method != "INVITE":
             incoming.respond(200 if incoming.method == "OPTIONS" else 405)
             return
-        if self.in_call or not self.answers:
+        if self.busy or not self.answers:
             incoming.respond(486)
             return
         call = await self._begin()
@@ -279,30 +252,18 @@ class Caller:
             call.end(str(error), by_us=True)
             incoming.respond(488)
             return
-        self._dialog = incoming.respond(200, body=body)
-        if self._dialog is not None:
-            self._dialog.owner = Owner(self)
+        self.dialog = incoming.respond(200, body=body)
+        if self.dialog is not None:
+            self.dialog.owner = Owner(self)
             call.up()
+        else:
+            call.end("who called has given up", by_us=True)
         self._settled.set()
-
-    async def _offered(self, incoming: Incoming) -> None:
-        habits = self.options.habits
-        if habits.late_s:
-            await asyncio.sleep(habits.late_s)
-        if habits.refuses_reinvite:
-            incoming.respond(488)
-            return
-        try:
-            body = self.call.answer(incoming.body) if incoming.body else self.call.negotiation.reoffer()
-        except (SdpError, Unacceptable):
-            incoming.respond(488)
-            return
-        incoming.respond(200, body=body)
 
     def _hung_up_on(self, incoming: Incoming) -> None:
         incoming.respond(200)
-        reason = incoming.header("Reason") or "no reason given"
-        self.call.end(f"by the other side: {reason}", by_us=False)
-        if incoming.dialog is not None:
-            incoming.dialog.end()
-        self._dialog = None
+        assert incoming.dialog is not None
+        incoming.dialog.end()
+        if incoming.dialog is self.dialog:
+            self.call.end(f"by the other side: {incoming.header('Reason') or 'no reason given'}", by_us=False)
+            self.dialog = None

@@ -22,6 +22,8 @@ from mixer.suites import SuiteName
 
 TONES: Final = (433, 541, 659, 787, 919, 1061, 1213, 1373, 1543, 1723, 1907, 2099)
 """Hz. Primes: no tone is near a harmonic of another."""
+_FORBIDDEN: Final = {"clear_media": 2357, "wrong_key": 2593}
+"""Hz. Tones of those whom nobody must hear."""
 LOUD: Final = 0.6
 """Amplitude of all tones together: a mix of them need not be limited."""
 SPEECH: Final = Path(__file__).resolve().parent.parent / "speech"
@@ -87,8 +89,8 @@ async def cast(casting: Casting) -> Cast:
         players.churners.append(await _open(casting, f"churner-{number + 1:02}", players.lines))
     for kind in casting.misbehave:
         lines = None if kind == "never_acks" else players.lines
-        name = kind.replace("_", "-")
-        players.bad.append(await _open(casting, name, lines, habits=Habits.named(kind)))
+        said = {"hz": _FORBIDDEN[kind], "level": 0.1} if kind in _FORBIDDEN else {}
+        players.bad.append(await _open(casting, kind.replace("_", "-"), lines, habits=Habits.named(kind), **said))
     return players
 
 

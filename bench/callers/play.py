@@ -15,6 +15,7 @@ from bench.callers.cast import Cast, Casting, cast, speech_s
 from bench.callers.judging import everybody_hears_everybody, hears
 from bench.callers.script import Tally, arrive, churn, keeps_out
 from bench.callers.table import Row
+from control.sip.errors import SipError
 
 SETTLE_S = 1.0
 """After the last answer, until what is heard is judged: a jitter buffer and a first key come in that time."""
@@ -48,8 +49,9 @@ class Outcome:
     problems: list[str]
     arrivals: Tally
     churned: Tally
-    control_reads: int = 0
-    """Packets of a neighbour that the leaver could read while it was in: under a group key there are some."""
+    control_reads: int | None = None
+    """Packets of a neighbour that the leaver could read while it was in: under a group key there are some. None if
+    nobody left."""
     samples: dict[str, Any] = field(default_factory=dict)
     """What each caller heard."""
 
@@ -66,12 +68,17 @@ async def play(plan: Plan) -> Outcome:
 async def _played(plan: Plan, players: Cast) -> Outcome:
     arrivals = await arrive([*players.good, *players.bad], plan.uri, per_s=plan.dials_per_s)
     await asyncio.sleep(SETTLE_S)
-    churned, _ = await asyncio.gather(_coming_and_going(plan, players), _holding(plan, players.good))
+    churned, unlike = await asyncio.gather(_coming_and_going(plan, players), _changing(plan, players.good))
     since_ns = time.monotonic_ns()
     churning = asyncio.create_task(_coming_and_going(plan, players))
     await asyncio.sleep(max(plan.seconds, speech_s(players) + SETTLE_S))
-    problems = _failures(players) + everybody_hears_everybody(players.good, since_ns, unheard=_unheard(players))
-    rows = [_row(caller, players, since_ns) for caller in players.all if caller.calls]
+    until_ns = time.monotonic_ns()
+    problems = (
+        unlike + _failures(players) + everybody_hears_everybody(players.good, since_ns, unheard=_unheard(players))
+    )
+    rows = [
+        Row(caller.report(until_ns), hears(caller, players.good, since_ns)) for caller in players.all if caller.calls
+    ]
     samples = {caller.name: caller.heard() for caller in players.all if caller.calls}
     outcome = Outcome(rows, problems, arrivals, _sum(churned, await churning), samples=samples)
     if plan.bound_s:
@@ -88,24 +95,29 @@ async def _coming_and_going(plan: Plan, players: Cast) -> Tally:
     )
 
 
-async def _holding(plan: Plan, good: list[Caller]) -> None:
-    """The last of them goes on hold and comes back; the talkers take other keys."""
-    if plan.hold:
-        await good[-1].hold()
-        await asyncio.sleep(plan.seconds / 4)
-        await good[-1].resume()
-    if plan.rekey:
-        for caller in good:
+async def _changing(plan: Plan, good: list[Caller]) -> list[str]:
+    """The last of them goes on hold and comes back; the talkers take other keys. Returns what did not go well."""
+    problems = []
+    try:
+        if plan.hold:
+            await good[-1].hold()
+            await asyncio.sleep(plan.seconds / 4)
+            await good[-1].resume()
+        for caller in good if plan.rekey else []:
             if caller.options.hz and caller.options.security == "sdes":
                 await caller.rekey_own()
+    except SipError as error:
+        problems.append(f"a change in the call was refused: {error}")
     await asyncio.sleep(SETTLE_S if plan.hold or plan.rekey else 0)
+    return problems
 
 
 async def _leaving(plan: Plan, players: Cast, outcome: Outcome) -> None:
-    """The last one hangs up; after the bound it must not read what a neighbour is sent, nor may any churner."""
-    tap, leaver = players.good[0], players.good[-1]
-    if tap is leaver:
+    """The last one hangs up; after the bound it must not read what its neighbour is sent, nor may any churner."""
+    keyed = [caller for caller in players.good if caller.options.security == "sdes"]
+    if len(keyed) < 2:
         return
+    tap, leaver = keyed[-2:]
     outcome.control_reads = leaver.reads(tap.arrived_packets)
     await leaver.hang_up()
     came = len(tap.arrived_packets)
@@ -126,10 +138,6 @@ def _failures(players: Cast) -> list[str]:
 def _unheard(players: Cast) -> list[Caller]:
     """Nobody can hear them, for what they send is not under their keys."""
     return [one for one in players.bad if one.options.habits.clear_media or one.options.habits.wrong_key]
-
-
-def _row(caller: Caller, players: Cast, since_ns: int) -> Row:
-    return Row(caller.report(), hears(caller, [*players.good, *_unheard(players)], since_ns))
 
 
 def _sum(one: Tally, other: Tally) -> Tally:

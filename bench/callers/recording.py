@@ -34,6 +34,7 @@ class Recording:
     """SSRC and sequence number of each."""
     _windows: list[tuple[int, int]] = field(default_factory=list)
     _since: int | None = None
+    _paused: bool = False
 
     def take(self, packet: bytes, now_ns: int) -> None:
         """A clear RTP packet."""
@@ -48,14 +49,19 @@ class Recording:
         self._names.append((ssrc, int.from_bytes(packet[2:4])))
         self._payloads.append(packet[start:])
         self.heard_ns.append(now_ns)
-        if self._since is None:
+        if self._since is None and not self._paused:
             self._since = now_ns
 
     def pause(self) -> None:
-        """From now on nothing need come, until something does."""
+        """From now on nothing need come; some of what was on its way still may."""
+        self._paused = True
         if self._since is not None:
             self._windows.append((self._since, time.monotonic_ns()))
             self._since = None
+
+    def go_on(self) -> None:
+        """From the next packet on they must come again."""
+        self._paused = False
 
     def end(self) -> None:
         """The other side has ended the call; when it stopped sending is its own affair."""
@@ -70,13 +76,14 @@ class Recording:
         octets = octets[: len(octets) // self.voice.width * self.voice.width]
         return self.voice.decode(np.frombuffer(octets, np.uint8)) if octets else np.zeros(0, np.float32)
 
-    def continuity(self) -> Continuity:
-        """What is missing, in the stretches of time in which something had to come."""
+    def continuity(self, until_ns: int | None = None) -> Continuity:
+        """What is missing until then (now if omitted), in the stretches of time in which something had to come."""
         names = np.array(self._names, np.int64).reshape(-1, 2)
         times = np.array(self.heard_ns, np.int64)
         alone = np.zeros(len(times), np.intp)
         parts = [
-            continuity(alone, names[:, 0], names[:, 1], times, legs=1, window_ns=window) for window in self._stretches()
+            continuity(alone, names[:, 0], names[:, 1], times, legs=1, window_ns=window)
+            for window in self._stretches(until_ns or time.monotonic_ns())
         ]
         return Continuity(
             packets=sum(part.packets for part in parts),
@@ -88,6 +95,6 @@ class Recording:
             largest_gap_ms=max((part.largest_gap_ms for part in parts), default=0.0),
         )
 
-    def _stretches(self) -> list[tuple[int, int]]:
-        current = [] if self._since is None else [(self._since, time.monotonic_ns())]
+    def _stretches(self, until_ns: int) -> list[tuple[int, int]]:
+        current = [] if self._since is None else [(self._since, max(until_ns, self._since))]
         return [*self._windows, *current]

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import Any, Final
+from typing import Any
 
 from bench.callers.call import Call
 from bench.callers.hearing import tones_db
-
-SELF_HZ: Final = 50.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,10 +39,10 @@ class CallReport:
         return asdict(self)
 
 
-def report_of(name: str, call: Call) -> CallReport:
-    """Figures of a call so far."""
+def report_of(name: str, call: Call, until_ns: int | None = None) -> CallReport:
+    """Figures of a call until then: now, if omitted."""
     ear = call.media.ear
-    found = ear.continuity()
+    found = ear.continuity(until_ns)
     return CallReport(
         name=name,
         set_up_ms=_ms(call.began_ns, call.up_ns),

@@ -48,6 +48,8 @@ class Call:
         """With which it takes keys by MIKEY; None if it is an SDES phone."""
         self.agent = ""
         """Its User-Agent."""
+        self.rekeyed = False
+        """It has said yes to another key than its first."""
         self.updates = False
         """It takes UPDATE."""
         self.joined_by = "dialed-in"
@@ -66,6 +68,8 @@ class Call:
         """The keys in it, by tag: the answer takes one."""
         self._sdp: model.Session | None = None
         """The last SDP in the call, of either end, while it is needed: it holds keys in clear."""
+        self._listened = False
+        """It was not on hold from the first."""
         self._turn = asyncio.Lock()
         """One offer at a time, whoever makes it (RFC 3264 section 4)."""
 
@@ -114,8 +118,13 @@ class Call:
         """Our next offer refuses what was refused before, in its place; of one m-line nothing need be kept."""
         self._sdp = sdp if len(sdp.media) > 1 else None
 
+    @property
+    def on_hold(self) -> bool:
+        """It listened once, and does not now: what it sends is no speech (RFC 3264 section 8.4)."""
+        return self._listened and self.agreed is not None and self.agreed.direction in ("sendonly", "inactive")
+
     def _settle(self, agreed: Agreed) -> Agreed:
-        self.agreed = agreed
+        self.agreed, self._listened = agreed, agreed.direction in ("sendrecv", "recvonly")
         self._known = [key.secret for key in media.received(agreed)]
         self._received = len(self._known)
         return agreed
@@ -142,7 +151,7 @@ class Call:
             except (SipError, model.SdpError, Unacceptable) as error:
                 _log.warning("rekey_refused", leg=self.name, reason=str(error))
                 return False
-            self.held, self.agreed = key, answered
+            self.held, self.agreed, self.rekeyed = key, answered, True
             self._keep(sdp)
             return True
 
@@ -189,6 +198,7 @@ class Call:
             if incoming.respond(200, headers=fields, body=answer) is None:
                 return None
             self.agreed = agreed
+            self._listened |= agreed.direction in ("sendrecv", "recvonly")
             self._keep(sdp)
             return agreed
 

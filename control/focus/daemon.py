@@ -7,7 +7,6 @@ import contextlib
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import structlog
@@ -18,7 +17,6 @@ from control.client import MixerClient
 from control.focus import users
 from control.focus.desk import FocusDesk
 from control.focus.identity import Gate
-from control.focus.media import Place
 from control.focus.messages import FOCUS
 from control.focus.metrics import FocusCollector
 from control.focus.nokeys import NoKeys
@@ -102,7 +100,7 @@ def _assembled(settings: FocusSettings, house: House) -> Running:
 
     rooms = Rooms(house, dress=dress, farewell=farewell)
     watchers = Watchers(settings, rooms, house.faults)
-    switchboard = Switchboard(house, rooms, partial(_place, settings, house.trunk), shared, domain)
+    switchboard = Switchboard(house, rooms, shared, domain)
     reception = Reception(settings, gate, rooms, switchboard, watchers, house.faults)
     agent = Agent(settings.sip, reception, allow=ALLOW, supported=SUPPORTED, contact_params=";isfocus")
     switchboard.agent = agent
@@ -125,13 +123,6 @@ def _keys(settings: FocusSettings, stack: AsyncExitStack) -> KeySource:
     client = KmsClient(chosen.kms, certificate=files[0], key=files[1], authority=files[2])
     stack.push_async_callback(client.close)
     return KmsKeys(client)
-
-
-def _place(settings: FocusSettings, trunk: Trunk) -> Place:
-    """As the mixer says that is there now: another life of it may have another certificate."""
-    node = trunk.node
-    name, _, value = node.dtls_fingerprint.partition(" ")
-    return Place(settings.mixer.media_host, settings.mixer.media_host6, node.port, (name, value) if value else None)
 
 
 async def _serve(settings: FocusSettings, stop: asyncio.Event) -> None:

@@ -14,14 +14,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-import sipmessage
-
 from control.focus.settings import Proof, TrustSettings
 from control.sip.digest import Digest
 from control.sip.errors import Unauthenticated
 from control.sip.flows import Flow
 from control.sip.incoming import Incoming
-from control.sip.values import split_list
+from control.sip.values import parse_name_addr, split_list
 from mixer.secret import Secret
 
 STRENGTH: Final = {"none": 0, "asserted": 2, "digest": 2, "certificate": 3}
@@ -74,15 +72,15 @@ class Gate:
             Refused: if nothing that it could show would do.
         """
         needed = wanted or self._trust.callers
-        sender = incoming.request.from_address
-        claimed = Identity(bare(str(sender.uri)), sender.name or "", anonymous=_wants_privacy(incoming))
+        sender = incoming.envelope.sender
+        claimed = Identity(bare(sender.uri), sender.display, anonymous=_wants_privacy(incoming))
         trusted = self._trusts(incoming.flow)
         shown = self._asserted(incoming, claimed) if trusted else self._certified(incoming.flow, claimed)
         identity = shown or self._digested(incoming, claimed, now) or claimed
         if identity.proves(needed):
             return identity
         if needed == "digest" and self._digest is not None:
-            raise Challenge(self._digest.challenge(now))
+            raise self._challenge(self._digest, incoming, now)
         raise Refused(403, "show a TLS certificate of our authority: no other proof will do")
 
     def _certified(self, flow: Flow, claimed: Identity) -> Identity | None:
@@ -103,10 +101,10 @@ class Gate:
         if word is None:
             return None
         try:
-            address = sipmessage.Address.parse(split_list(word)[0])
+            address = parse_name_addr(split_list(word)[0])
         except (ValueError, IndexError):
             return None
-        return Identity(bare(str(address.uri)), address.name or claimed.display, "asserted", claimed.anonymous)
+        return Identity(bare(address.uri), address.display or claimed.display, "asserted", claimed.anonymous)
 
     def _trusts(self, flow: Flow) -> bool:
         return flow.remote[0] in self._trust.peers or bool(flow.identities & set(self._trust.peers))
@@ -117,10 +115,18 @@ class Gate:
         try:
             user = self._digest.verify(incoming.request, now)
         except Unauthenticated as failure:
-            raise Challenge(self._digest.challenge(now, stale=failure.stale)) from None
+            raise self._challenge(self._digest, incoming, now, stale=failure.stale) from None
         if claimed.uri.partition(":")[2].partition("@")[0] not in (user, "anonymous"):
             raise Refused(403, "the From line is not of the user whose password this is")
         return Identity(f"sip:{user}@{self._domain}", claimed.display, "digest", claimed.anonymous)
+
+    def _challenge(self, digest: Digest, incoming: Incoming, now: float, *, stale: bool = False) -> Challenge:
+        """Every algorithm, the best first (RFC 8760 section 2.3); one for phones that cannot bear the sight of two."""
+        agent = (incoming.header("User-Agent") or "").lower()
+        fields = digest.challenge(now, stale=stale)
+        if any(word.lower() in agent for word in self._trust.md5_only):
+            fields = [field for field in fields if "algorithm=MD5" in field[1]]
+        return Challenge(fields)
 
 
 def bare(uri: str) -> str:
@@ -129,5 +135,6 @@ def bare(uri: str) -> str:
 
 
 def _wants_privacy(incoming: Incoming) -> bool:
-    word = incoming.header("Privacy") or ""
-    return "id" in {part.strip() for part in word.split(";")} or "anonymous" in str(incoming.request.from_address.uri)
+    """By RFC 3323 section 4.2, or by a From that names nobody (section 4.1.1.3)."""
+    wishes = {part.strip().lower() for part in (incoming.header("Privacy") or "").split(";")}
+    return "id" in wishes or "@anonymous.invalid" in incoming.envelope.sender.uri

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from urllib.parse import unquote
 
-import sipmessage
 import structlog
 
 from control.errors import ControlError
@@ -21,6 +20,7 @@ from control.sdp.model import SdpError
 from control.sip.dialogs import Dialog
 from control.sip.errors import CallRefused, SipError
 from control.sip.incoming import Incoming
+from control.sip.values import parse_name_addr
 
 
 class Referral:
@@ -79,9 +79,11 @@ def _refer_to(incoming: Incoming) -> tuple[str, str]:
     if len(lines) != 1:
         raise Refused(400, "exactly one Refer-To is wanted")
     try:
-        uri = str(sipmessage.Address.parse(lines[0]).uri)
+        uri = parse_name_addr(lines[0]).uri
     except ValueError:
         raise Refused(400, "Refer-To holds a URI") from None
+    if uri.partition(":")[0].lower() not in ("sip", "sips"):
+        raise Refused(400, "Refer-To holds a sip: or sips: URI")
     address, _, headers = uri.partition("?")
     target, method = bare(address), "INVITE"
     for parameter in address.split(";")[1:]:

@@ -32,20 +32,22 @@ class Roll:
 
     def put(self, call: Call) -> None:
         """A call has come, or is another than before."""
-        mine = self._calls.setdefault(call.identity.uri, {})
+        entity = _entity(call)
+        mine = self._calls.setdefault(entity, {})
         _, since = mine.get(call.name, (call, datetime.now(UTC)))
         mine[call.name] = call, since
-        self._tell(call.identity.uri)
+        self._tell(entity)
 
     def drop(self, call: Call, how: Departure = "departed") -> None:
         """A call is over."""
-        mine = self._calls.get(call.identity.uri, {})
+        entity = _entity(call)
+        mine = self._calls.get(entity, {})
         mine.pop(call.name, None)
         if mine:
-            self._tell(call.identity.uri)
+            self._tell(entity)
         else:
-            self._calls.pop(call.identity.uri, None)
-            self.roster.remove(call.identity.uri, how)
+            self._calls.pop(entity, None)
+            self.roster.remove(entity, how)
 
     def _tell(self, uri: str) -> None:
         calls = self._calls[uri]
@@ -65,13 +67,19 @@ class Roll:
         direction = agreed.direction if agreed else "inactive"
         return Endpoint(
             entity=dialog.remote_target if dialog else call.identity.uri,
-            status="connected" if direction in ("sendrecv", "recvonly") else "on-hold",
+            status="on-hold" if call.on_hold else "connected",
             joining_method="dialed-out" if call.joined_by == "dialed-out" else "dialed-in",
             joined=since,
             media=(Medium("1", ssrc=call.ssrc or None, status=direction),),
             keying="group" if self._keying_of(call.name) == "group" else "unique",
             security=_security(call),
         )
+
+
+def _entity(call: Call) -> str:
+    """Who has no name is not one with all others who have none."""
+    identity = call.identity
+    return f"sip:{call.name}@anonymous.invalid" if "@anonymous.invalid" in identity.uri else identity.uri
 
 
 def _security(call: Call) -> Security:

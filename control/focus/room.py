@@ -37,6 +37,9 @@ MIKEY: Final = "application/mikey"
 PACKAGE: Final = "mrfp-key"
 """The Info-Package of key messages (RFC 6086)."""
 
+MANY_AGENTS: Final = 256
+"""So many kinds of phones are learned to ignore keys; there are not so many, but for liars."""
+
 
 class Operator(Protocol):
     """Who ends calls, with a reason in words. Nothing is waited for: the end of the last call is that of the room."""
@@ -63,6 +66,8 @@ class House:
     trunk: Trunk
     keys: KeySource
     has_kms: bool
+    for_life: set[str] = field(default_factory=set)
+    """User-Agents that were found to ignore new keys: whole, for a word of a liar's choice would fit many."""
     faults: Faults = field(default_factory=Faults)
 
 
@@ -206,7 +211,9 @@ class Room:
         """It can be given another key in a re-INVITE."""
         if call.agreed is None or call.agreed.crypto is None:
             return False
-        return not any(word.lower() in call.agent.lower() for word in self._house.settings.keys.for_life)
+        if call.agent in self._house.for_life:
+            return False
+        return not any(word.lower() in call.agent.lower() for word in self._house.settings.keys.for_life if word)
 
     # -- keys, as the driver's carrier --------------------------------------------------------
 
@@ -254,7 +261,13 @@ class Room:
         agreed = call.agreed
         assert agreed is not None
         silence_s = media.timeout(agreed.direction, self._house.settings.media.silence_s)
-        change = port.LegModify(leg=call.name, direction=agreed.direction, remote=agreed.remote, timeout_s=silence_s)
+        change = port.LegModify(
+            leg=call.name,
+            direction=agreed.direction,
+            mute=call.on_hold and not self.settings.hold_music,
+            remote=agreed.remote,
+            timeout_s=silence_s,
+        )
         await self._house.trunk.client.call(change)
         await self._expect(call)
         self.tell(call)
@@ -287,11 +300,24 @@ class Room:
 
     def _attend(self, note: Attention) -> None:
         """The policy gives up on a phone that has taken no new key for long."""
-        call, what = self.calls.get(note.member), self._house.settings.keys.laggards
-        if call is None or call.dialog is None or what == "keep":
+        call = self.calls.get(note.member)
+        if call is not None and call.dialog is not None:
+            self._lag(call, note.reason)
+
+    def _lag(self, call: Call, reason: str) -> None:
+        what = self._house.settings.keys.laggards
+        if what != "keep":
+            do = self.operator.summon if what == "recall" else self.operator.dismiss
+            do(call, reason)
+
+    def _deafened(self, call: Call) -> None:
+        """A phone said yes to a key, and hears nothing since: it holds one for life, and so do others of its kind."""
+        if not self._may_follow(call) or call.psk is not None or not call.rekeyed:
             return
-        do = self.operator.summon if what == "recall" else self.operator.dismiss
-        do(call, note.reason)
+        if call.agent and len(self._house.for_life) < MANY_AGENTS:
+            self._house.for_life.add(call.agent)
+        _log.warning("ignores_keys", leg=call.name, agent=call.agent)
+        self._lag(call, "the phone ignores new keys; a new call is given one for life")
 
     def _happened(self, event: port.Event) -> None:
         call = self.calls.get(getattr(event, "leg", ""))
@@ -302,6 +328,8 @@ class Room:
             self.tell(call)
         elif isinstance(event, port.LegTimeout):
             self.operator.dismiss(call, f"no media for {event.silent_s:.0f} s")
+        elif isinstance(event, port.LegDeaf):
+            self._deafened(call)
         elif isinstance(event, port.SsrcConflict):
             self.operator.dismiss(call, f"SSRC {event.ssrc} belongs to another")
         elif isinstance(event, port.LegInsecure):

@@ -57,8 +57,8 @@ class KeysSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     max_age_s: Annotated[float, msgspec.Meta(gt=0)] = 600.0
     """The mixer destroys a group key at this age by itself, whatever becomes of the focus."""
     laggards: Literal["drop", "keep", "recall"] = "drop"
-    """What becomes of a phone that has taken no new key for so long that the policy gives up: it is hung up on,
-    left in silence, or hung up on and called again."""
+    """What becomes of a phone that has taken no new key for so long that the policy gives up, or that said yes to one
+    and reports of nothing it hears since: it is hung up on, left in silence, or hung up on and called again."""
 
 
 class TrustSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -69,6 +69,9 @@ class TrustSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     realm: str = "mrfp"
     users_file: str = ""
     """File (mode 0600) with one user a line: `name password`."""
+    md5_only: tuple[str, ...] = ("baresip",)
+    """Phones whose User-Agent holds one of these words are challenged with MD5 alone: they hang up when they see
+    SHA-256, though MD5 stands beside it."""
     psks_file: str = ""
     """File (mode 0600) with one `identity base64-key` a line: who can take keys by MIKEY, in SIP INFO."""
     peers: tuple[str, ...] = ()
@@ -94,6 +97,8 @@ class RoomSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     rate: Literal[8000, 16000, 48000] = 8000
     max_talkers: Annotated[int, msgspec.Meta(ge=1, le=15)] = 8
     members: Count = 10_000
+    hold_music: bool = False
+    """Mix what a phone sends that has put the room on hold: mostly it is music, which the others did not ask for."""
     clear: bool = False
     """Let in phones without SRTP. Whoever is on the way hears them, and all that they hear."""
     callers: Proof | None = None
@@ -181,7 +186,10 @@ class FocusSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     @property
     def domain(self) -> str:
         """Of our URIs."""
-        return self.sip.domains[0] if self.sip.domains else self.sip.advertise or self.sip.host
+        if self.sip.domains:
+            return self.sip.domains[0]
+        everywhere = self.sip.host in ("0.0.0.0", "::")
+        return self.sip.advertise or (self.mixer.media_host if everywhere else self.sip.host)
 
 
 def _check(settings: FocusSettings, source: str) -> None:

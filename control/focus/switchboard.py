@@ -13,7 +13,8 @@ import asyncio
 import contextlib
 import re
 import secrets
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping
 from typing import Final
 
 import structlog
@@ -25,7 +26,6 @@ from control.focus.call import Call
 from control.focus.clock import Clock
 from control.focus.errands import Errands
 from control.focus.identity import Identity, Refused, bare
-from control.focus.media import Place
 from control.focus.room import PACKAGE, House, Room
 from control.focus.rooms import Rooms
 from control.sdp.answer import Unacceptable
@@ -51,16 +51,16 @@ MEMBER_HEADER: Final = "Mrfp-Member"
 class Switchboard:
     """All calls of a focus."""
 
-    def __init__(
-        self, house: House, rooms: Rooms, place: Callable[[], Place], psks: Mapping[str, Secret], domain: str
-    ) -> None:
-        self._house, self._rooms, self._place, self._psks, self._domain = house, rooms, place, psks, domain
+    def __init__(self, house: House, rooms: Rooms, psks: Mapping[str, Secret], domain: str) -> None:
+        self._house, self._rooms, self._psks, self._domain = house, rooms, psks, domain
         self.agent: Agent
         self._wish = session_timer.Wish(house.settings.limits.session_s)
         self._errands = Errands(house.faults)
         self.clock = Clock(self._refresh, self.hang_up, house.settings.limits.call_s, self._errands)
         self.calls: dict[str, tuple[Room, Call]] = {}
         """By leg."""
+        self.of_user: Counter[str] = Counter()
+        """How many calls each user has, by its URI."""
         self.joining = 0
         """Calls being set up."""
         self.set_up = 0
@@ -74,7 +74,7 @@ class Switchboard:
             raise Refused(503, "this focus is going down")
         if len(self.calls) >= limits.calls:
             raise Refused(503, "this focus has all the calls that it takes")
-        if sum(call.identity.uri == identity.uri for _, call in self.calls.values()) >= limits.calls_per_user:
+        if self.of_user[identity.uri] >= limits.calls_per_user:
             raise Refused(486, "this user has all the calls that it may have")
 
     # -- dialled in ---------------------------------------------------------------------------
@@ -96,7 +96,7 @@ class Switchboard:
                     call.consider(incoming.body)
                     body = await self._answer(room, call)
                 else:  # RFC 3261 section 13.2.1: our offer in the 200, its answer in the ACK
-                    self.calls[call.name] = room, call
+                    self._put(room, call)
                     room.calls[call.name] = call  # it does not close before the ACK
                     body = call.offer()
                 headers = [*self._headers(room, call), *(terms.fields(we_asked=False) if terms else ())]
@@ -110,7 +110,7 @@ class Switchboard:
     async def _answer(self, room: Room, call: Call) -> bytes:
         """Find a key for who has offered, have its leg added, and say so."""
         own, holding = _own_key(call), room.current(call)
-        self.calls[call.name] = room, call
+        self._put(room, call)
         added = await room.enter(call, own, holding)
         return call.answer(holding.key if holding is not None else own, added.port)
 
@@ -131,6 +131,8 @@ class Switchboard:
             dialog.owner = call
             self.set_up += 1
             self.clock.set(call, terms)
+            identity = call.identity
+            _log.info("call_up", leg=call.name, user=identity.uri, proof=identity.proof, agent=call.agent)
 
     async def reoffered(self, incoming: Incoming) -> None:
         """A phone offers anew in its call, or refreshes it.
@@ -173,7 +175,7 @@ class Switchboard:
             dialog, response = await self._picked_up(outgoing)
             call.updates = "update" in tokens(response.headers.getlist("Allow"))
             self._came_up(call, dialog, session_timer.agreed(response.headers, self._wish))
-            self.calls[call.name] = room, call
+            self._put(room, call)
             call.agent = response.user_agent or response.server or ""
             try:
                 call.conclude(response.body)
@@ -251,7 +253,11 @@ class Switchboard:
         call.ending = True
         self.clock.stop(call)
         if room is not None:
+            self.of_user[call.identity.uri] -= 1
+            if not self.of_user[call.identity.uri]:
+                del self.of_user[call.identity.uri]
             room.leave(call, evict=evict)
+            _log.info("call_over", room=room.name, leg=call.name)
         return room
 
     async def close(self) -> None:
@@ -270,6 +276,10 @@ class Switchboard:
 
     # -- small things -------------------------------------------------------------------------
 
+    def _put(self, room: Room, call: Call) -> None:
+        self.calls[call.name] = room, call
+        self.of_user[call.identity.uri] += 1
+
     def _of(self, dialog: Dialog) -> tuple[Room | None, Call | None]:
         owner = dialog.owner
         return self.calls.get(owner.name, (None, None)) if isinstance(owner, Call) else (None, None)
@@ -284,7 +294,9 @@ class Switchboard:
     def _new_call(self, room: Room, identity: Identity, agent: str) -> Call:
         user = _UNFIT.sub("", identity.uri.partition(":")[2].partition("@")[0])[:40]
         name = f"{user or 'anonymous'}.{secrets.token_hex(4)}"
-        call = Call(name, identity, media.terms(self._house.settings, room.settings), self._place(), cname=room.name)
+        settings, node = self._house.settings, self._house.trunk.node
+        terms, place = media.terms(settings, room.settings), media.place(settings, node)
+        call = Call(name, identity, terms, place, cname=room.name)
         call.agent = agent
         return call
 

@@ -24,6 +24,7 @@ EVENTS: Final[tuple[EventName, ...]] = (
     "auth_failures",
     "key_expired",
     "key_switched",
+    "leg_deaf",
     "leg_insecure",
     "leg_latched",
     "leg_secured",
@@ -39,11 +40,11 @@ class Trunk:
     def __init__(self, client: MixerClient) -> None:
         self.client = client
         """For commands that belong to no line."""
+        self.node: NodeStatus
+        """What the mixer said of itself when it was connected last: its media port, its certificate."""
         self._lines: dict[str, Line] = {}
         self._lock = asyncio.Lock()
         self._hearing: asyncio.Task[None] | None = None
-        self.node: NodeStatus
-        """The mixer at its other end, as it said when it was connected."""
         self.generation = 0
         """How often it was connected."""
 
@@ -58,8 +59,8 @@ class Trunk:
             if self.generation <= after or self._hearing is None or self._hearing.done():
                 await self._break()
                 await self.client.connect()
-                await self.client.subscribe(EVENTS)
                 self.node = await self.client.node_info()
+                await self.client.subscribe(EVENTS)
                 self.generation += 1
                 self._hearing = asyncio.create_task(self._hear())
             return self.generation

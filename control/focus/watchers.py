@@ -119,7 +119,8 @@ class Watchers:
             known = self._dialogs.get(str(notice.name))
             if known is not None:
                 self._errands.run(self._notify(notice, known))
-        self._changed.set()
+        if room.roll.subscriptions.due() is not None:  # most rooms are watched by nobody
+            self._changed.set()
 
     async def _notify(self, notice: Notice, watch: Watch) -> None:
         headers = [("Event", "conference"), ("Subscription-State", notice.subscription_state)]

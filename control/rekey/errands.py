@@ -39,10 +39,11 @@ class Errands:
         task.add_done_callback(self._tasks.discard)
 
     async def close(self) -> None:
-        """Give up what is under way."""
-        for task in self._tasks:
+        """Give up what is under way, but for the errand that asks for it."""
+        others = self._tasks - {asyncio.current_task()}
+        for task in others:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*others, return_exceptions=True)
 
 
 _log: structlog.typing.FilteringBoundLogger = structlog.get_logger("rekey")

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Final
 from sipmessage import Response
 
 from control.sip.asking import InDialog
-from control.sip.dialogs import Dialog, contact_of, record_routes
+from control.sip.dialogs import Dialog
 from control.sip.errors import CallRefused, SipError, SipTimeout
 from control.sip.exchange import Exchange
 from control.sip.flows import Flow
 from control.sip.message import Envelope
 from control.sip.origin import Origin
+from control.sip.targets import contact_of, record_routes
 from control.sip.values import tokens
 
 if TYPE_CHECKING:

@@ -15,17 +15,16 @@ from typing import Final, Protocol
 from control.sip import screening
 from control.sip.admission import Limits
 from control.sip.confirming import Confirming
-from control.sip.dialogs import Dialog, Dialogs, contact_of, record_routes
+from control.sip.dialogs import Dialog, Dialogs
 from control.sip.flows import Flow, host_and_port
 from control.sip.incoming import Incoming
 from control.sip.layer import Layer
 from control.sip.message import Envelope
-from control.sip.reliable import Reliable
 from control.sip.server_transactions import Send, ServerTransaction
 from control.sip.settings import SipSettings
+from control.sip.targets import contact_of, record_routes
 from control.sip.timers import Intervals, Timers
 from control.sip.uris import quoted
-from control.sip.values import tokens
 
 Fields = Iterable[tuple[str, str]]
 
@@ -106,7 +105,8 @@ class Core:
         if status:
             incoming.respond(status, headers=fields)
         elif envelope.method == "PRACK" and dialog is not None:
-            self._pracked(incoming, dialog)
+            matches = dialog.reliable is not None and dialog.reliable.acknowledged(envelope)
+            incoming.respond(200 if matches else 481)
         else:
             self._deliver(incoming, dialog)
 
@@ -195,27 +195,6 @@ class Core:
         elif dialog.early and incoming.method == "INVITE":
             dialog.end()
 
-    def reliably(
-        self, incoming: Incoming, status: int, send: Callable[[Fields], object], done: Callable[[], object]
-    ) -> bool:
-        """Send a reliable provisional response; False if the peer or the moment does not allow one."""
-        headers = incoming.request.headers
-        able = tokens([*headers.getlist("Supported"), *headers.getlist("Require")])
-        if "100rel" not in able or "100rel" not in self.supported or incoming.answered or not 101 <= status < 200:
-            return False
-        dialog = self.dialog_for(incoming, status)
-        if dialog is None or incoming.method != "INVITE":
-            return False
-        if dialog.reliable is None:
-            dialog.reliable = Reliable(
-                self.timers, self.intervals, incoming.envelope.cseq, lambda: incoming.respond(504)
-            )
-        if dialog.reliable.busy:
-            return False
-        send((("Require", "100rel"), ("RSeq", str(dialog.reliable.next_number()))))
-        dialog.reliable.sent(incoming.again, done)
-        return True
-
     # -----------------------------------------------------------------------------------------
     # Who we are
 
@@ -240,10 +219,6 @@ class Core:
         dialog.confirming[number] = Confirming(
             self.timers, self.intervals, lambda: self.layer.send(flow, octets), give_up
         )
-
-    def _pracked(self, incoming: Incoming, dialog: Dialog) -> None:
-        matches = dialog.reliable is not None and dialog.reliable.acknowledged(incoming.envelope)
-        incoming.respond(200 if matches else 481)
 
     def _deliver(self, incoming: Incoming, dialog: Dialog | None) -> None:
         if dialog is not None and incoming.method == "INVITE":

@@ -19,8 +19,9 @@ from control.sip.errors import SipTimeout
 from control.sip.flows import Flow
 from control.sip.message import Envelope
 from control.sip.requests import Outgoing, via_and_branch
+from control.sip.targets import contact_of
 from control.sip.uris import parameter_of, parse_uri
-from control.sip.values import parse_name_addr, split_list
+from control.sip.values import parse_name_addr
 
 if TYPE_CHECKING:
     from control.sip.confirming import Confirming
@@ -245,28 +246,6 @@ class Dialogs:
 
     def __iter__(self) -> Iterator[Dialog]:
         return iter(list(self._known.values()))
-
-
-def contact_of(envelope: Envelope) -> str:
-    """The URI of a Contact that a dialog can use; "" without one."""
-    try:
-        members = split_list(envelope.headers.get("Contact") or "")
-        uri = parse_name_addr(members[0]).uri if members else ""
-    except ValueError:
-        return ""
-    return uri if uri.partition(":")[0].lower() in {"sip", "sips"} else ""
-
-
-def record_routes(envelope: Envelope) -> tuple[str, ...]:
-    """All members of Record-Route, from the top.
-
-    Raises:
-        ValueError: if one is no address.
-    """
-    routes = [route for value in envelope.headers.getlist("Record-Route") for route in split_list(value)]
-    for route in routes:
-        parse_name_addr(route)
-    return tuple(routes)
 
 
 _WITH_CONTACT: Final = frozenset({"INVITE", "UPDATE", "SUBSCRIBE", "NOTIFY", "REFER"})

@@ -39,7 +39,7 @@ class Framing:
     @property
     def partial(self) -> bool:
         """A message has begun and is not complete."""
-        return bool(self._buffer.strip(b"\r\n")) if len(self._buffer) < _PEEK else True
+        return len(self._buffer) > 3 or bool(self._buffer.strip(b"\r\n"))
 
     def feed(self, octets: bytes) -> list[bytes]:
         """More octets: the messages that are complete now, and a PING for each keep-alive.
@@ -92,5 +92,4 @@ class Framing:
             raise Unframed(f"more than {self._limit} octets", 513, bytes(self._buffer))
 
 
-_PEEK: Final = 8
 _LENGTH: Final = re.compile(rb"(?<=\n)(?:content-length|l)[ \t]*+:[ \t]*+([0-9]{1,9})[ \t]*+(?=\r\n)", re.IGNORECASE)

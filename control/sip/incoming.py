@@ -10,6 +10,7 @@ from sipmessage import Request
 
 from control.sip import responses
 from control.sip.message import Envelope
+from control.sip.reliable import respond_reliably
 from control.sip.requests import new_tag
 from control.sip.values import tokens
 
@@ -79,7 +80,7 @@ class Incoming:
         headers = tuple(headers)
         if 101 <= status < 200 and "100rel" in tokens(self.all("Require")):
             send = lambda more: self._send(status, reason, (*headers, *more), body, content_type)  # noqa: E731
-            if self._core.reliably(self, status, send, lambda: None):
+            if respond_reliably(self._core, self, status, send, lambda: None):
                 return self.dialog
         return self._send(status, reason, headers, body, content_type)
 
@@ -92,7 +93,7 @@ class Incoming:
                 future.set_result(None)
 
         send = lambda more: self._send(status, "", (*headers, *more), body, "application/sdp")  # noqa: E731
-        if self._core.reliably(self, status, send, done):
+        if respond_reliably(self._core, self, status, send, done):
             await future
         else:
             self._send(status, "", headers, body, "application/sdp")

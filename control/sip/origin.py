@@ -8,10 +8,11 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING
 
-from control.sip.dialogs import Dialog, contact_of, record_routes
+from control.sip.dialogs import Dialog
 from control.sip.flows import Flow
 from control.sip.message import Envelope
 from control.sip.requests import Outgoing, new_call_id, new_tag, via_and_branch
+from control.sip.targets import contact_of, record_routes
 from control.sip.values import parse_name_addr
 
 if TYPE_CHECKING:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from control.sip.dialogs import Dialog, contact_of, record_routes
+from control.sip.dialogs import Dialog
 from control.sip.message import Envelope
+from control.sip.targets import contact_of, record_routes
 from control.sip.values import tokens
 
 if TYPE_CHECKING:

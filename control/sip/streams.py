@@ -39,6 +39,7 @@ class Streams:
         self._upward = upward
         self._servers: list[asyncio.Server] = []
         self._open: dict[int, Connection] = {}
+        self._connecting: dict[tuple[Kind, Address, str], asyncio.Task[Flow]] = {}
         self._sources: Counter[str] = Counter()
         self._numbers = count(1)
         self._sweep: asyncio.TimerHandle | None = None
@@ -67,20 +68,12 @@ class Streams:
             flow = connection.flow
             if connection.name == name and flow.transport == kind and flow.remote == address:
                 return flow
-        context = tls.client_context(self._settings) if kind == "tls" else None
-        loop = asyncio.get_running_loop()
-        try:
-            async with asyncio.timeout(self._settings.message_s):
-                _, made = await loop.create_connection(
-                    lambda: self._connection(kind, name),
-                    *address,
-                    ssl=context,
-                    server_hostname=name if context is not None else None,
-                )
-        except (OSError, TimeoutError, ssl.SSLError) as error:
-            raise TransportLost(f"no connection to {name} over {kind}: {error or 'it does not answer'}") from None
-        self._look()
-        return made.flow
+        key = (kind, address, name)
+        task = self._connecting.get(key)
+        if task is None:
+            task = self._connecting[key] = asyncio.create_task(self._connect(kind, address, name))
+            task.add_done_callback(lambda _: self._connecting.pop(key, None))
+        return await asyncio.shield(task)
 
     def send(self, flow: Flow, octets: bytes) -> bool:
         """False if the connection is gone, or its peer does not read."""
@@ -93,6 +86,8 @@ class Streams:
             self._sweep.cancel()
         for server in self._servers:
             server.close()
+        for task in self._connecting.values():
+            task.cancel()
         for connection in list(self._open.values()):
             connection.abort()
 
@@ -120,6 +115,22 @@ class Streams:
 
     def _connection(self, kind: Kind, name: str = "") -> Connection:
         return Connection(self, self._upward, self._settings, kind, next(self._numbers), name)
+
+    async def _connect(self, kind: Kind, address: Address, name: str) -> Flow:
+        context = tls.client_context(self._settings) if kind == "tls" else None
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(self._settings.message_s):
+                _, made = await loop.create_connection(
+                    lambda: self._connection(kind, name),
+                    *address,
+                    ssl=context,
+                    server_hostname=name if context is not None else None,
+                )
+        except (OSError, TimeoutError, ssl.SSLError) as error:
+            raise TransportLost(f"no connection to {name} over {kind}: {error or 'it does not answer'}") from None
+        self._look()
+        return made.flow
 
     def _look(self) -> None:
         """Close what has been silent, or has dawdled over a message, for too long."""

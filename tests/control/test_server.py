@@ -73,6 +73,14 @@ async def test_the_loop_breathes_between_commands(house: House) -> None:
     assert breaths - breaths_before >= 200 - first
 
 
+async def test_a_refusal_that_nobody_waits_for_breaks_nothing(house: House) -> None:
+    mixer = await house.client()
+    given_up = asyncio.create_task(mixer.call(port.ConferenceShow(conference="nowhere")))
+    await until(lambda: bool(house.mixer.commands))
+    given_up.cancel()
+    assert (await mixer.call(port.ConferenceList())).conferences == []
+
+
 async def test_refusals_have_codes_and_change_nothing(house: House) -> None:
     mixer = await house.client()
     with pytest.raises(ControlError) as unknown:

@@ -1,4 +1,4 @@
-"""Foreign programs as context managers: started, given time to bind, stopped, their words kept."""
+"""Foreign programs as context managers: given time to bind, and what they record."""
 
 from __future__ import annotations
 
@@ -11,49 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bench.phones.program import Program, running
 from tests.conftest import SYSTEM_PYTHON
 from tests.interop.wire import free_port_pair
 from tests.tones import Samples, read_pcm
 
 _HERE = Path(__file__).resolve().parent
 _PATIENCE_S = 10.0
-
-
-@dataclass
-class Program:
-    """A running client. `log` is what it says."""
-
-    process: asyncio.subprocess.Process
-    log: Path
-
-    def words(self) -> str:
-        return self.log.read_text(errors="replace")
-
-    async def stop(self) -> None:
-        """Ask it to end, as a person would with the keyboard; insist after a while."""
-        if self.process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                self.process.terminate()
-        try:
-            async with asyncio.timeout(_PATIENCE_S):
-                await self.process.wait()
-        except TimeoutError:
-            self.process.kill()
-            await self.process.wait()
-
-
-@contextlib.asynccontextmanager
-async def running(log: Path, *command: str) -> AsyncIterator[Program]:
-    """Run a command for the time of the block."""
-    with log.open("wb") as sink:
-        process = await asyncio.create_subprocess_exec(
-            *command, stdin=asyncio.subprocess.DEVNULL, stdout=sink, stderr=sink
-        )
-    program = Program(process, log)
-    try:
-        yield program
-    finally:
-        await program.stop()
 
 
 @dataclass

@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from tests.interop.ports import free_block, free_span
-from tests.interop.programs import Program, bound, running
+from bench.phones.ports import free_block, free_span
+from bench.phones.program import Program, running
+from tests.interop.programs import bound
 from tests.interop.replay import packets_of, write_srtp_tone
 
 KEY: Final = bytes(range(1, 31))

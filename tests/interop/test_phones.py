@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.interop.baresip import Baresip
-from tests.interop.linphone import Linphone
+from bench.phones.baresip import Baresip
+from bench.phones.linphone import Linphone
+from bench.phones.wav import read_wav, write_tone
 from tests.interop.rude import malformed, rude_caller
 from tests.interop.sipp import KEY, Result, Sipp
-from tests.interop.wav import read_wav, write_tone
 from tests.tones import assert_hears, purity
 
 Phone = Baresip | Linphone

@@ -14,7 +14,7 @@ import contextlib
 import socket
 import struct
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -72,12 +72,17 @@ class Wire:
     from_mixer: list[Datagram]
     from_client: list[Datagram]
     _outside: asyncio.DatagramTransport = field(repr=False)
+    _pass_on: Callable[[int], None] = field(repr=False)
 
     @property
     def remote(self) -> str:
         """The leg's address as `LegAdd.remote` wants it."""
         host, port = self.outer
         return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+    def pass_on(self, listener: int) -> None:
+        """Let what comes from the mixer go on to this local UDP port from now on."""
+        self._pass_on(listener)
 
     def send(self, octets: bytes) -> None:
         """Send to the mixer as if the client had."""
@@ -99,11 +104,15 @@ async def open_wire(mixer: Address, listener: int | None = None) -> AsyncIterato
     inside, inner_ear = await loop.create_datagram_endpoint(_Ear, local_addr=("127.0.0.1", 0))
     try:
         inner_ear.target = (outside, mixer)
+
+        def pass_on(to: int) -> None:
+            outer_ear.target = (inside, ("127.0.0.1", to))
+
         if listener is not None:
-            outer_ear.target = (inside, ("127.0.0.1", listener))
+            pass_on(listener)
         outer: Address = outside.get_extra_info("sockname")[:2]
         inner: int = inside.get_extra_info("sockname")[1]
-        yield Wire(inner, outer, mixer, outer_ear.heard, inner_ear.heard, outside)
+        yield Wire(inner, outer, mixer, outer_ear.heard, inner_ear.heard, outside, pass_on)
     finally:
         outside.close()
         inside.close()

@@ -11,7 +11,7 @@ from tests.control.sip.house import OVER_TCP, OVER_TLS, PEER, House, call, reque
 REFUSED = {
     "a method we have not": (request("MESSAGE"), 405, "Allow", "INVITE, ACK, BYE"),
     "a method nobody has": (request("FROBNICATE"), 405, "Allow", "INVITE, ACK, BYE"),
-    "an extension we lack": (request(extra=("Require: 100rel, nothingSupports",)), 420, "Unsupported", "nothingsupports"),
+    "an extension we lack": (request(extra=("Require: 100rel, nothing",)), 420, "Unsupported", "nothing"),
     "a tag of no dialog": (request(to_tag="guess"), 481, "Server", "mrfp"),
     "BYE without a dialog": (request("BYE"), 481, "Server", "mrfp"),
     "NOTIFY without a dialog": (request("NOTIFY"), 481, "Server", "mrfp"),

@@ -1,4 +1,4 @@
-"""The server's half: what is sent again, when it stops, and what is absorbed. Timers G, H, I, J, L on a virtual clock."""
+"""The server's half: what is sent again, when it stops, what is absorbed. Timers G, H, I, J, L on a virtual clock."""
 
 from __future__ import annotations
 

@@ -16,10 +16,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-from tests.interop.baresip_profile import Profile
-from tests.interop.programs import Program, running
-from tests.interop.wav import read_wav
-from tests.tones import Samples
+from bench.phones.baresip_profile import Profile
+from bench.phones.program import Program, running
+from bench.phones.wav import Samples, read_wav
 
 _PATIENCE_S: Final = 10.0
 _GOODBYE_S: Final = 1.0

@@ -14,9 +14,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from tests.interop.linphone_profile import Profile
-from tests.interop.wav import read_wav
-from tests.tones import Samples
+from bench.phones.linphone_profile import Profile
+from bench.phones.wav import Samples, read_wav
 
 _PATIENCE_S: Final = 10.0
 

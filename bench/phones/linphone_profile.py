@@ -9,8 +9,8 @@ from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
 from typing import Final, Literal
 
-from tests.interop.ports import free_block
-from tests.interop.wav import write_tone
+from bench.phones.ports import free_block
+from bench.phones.wav import write_tone
 
 MediaEncryption = Literal["none", "srtp", "dtls"]
 Transport = Literal["udp", "tcp", "tls"]

@@ -1,0 +1,166 @@
+"""One run: three daemons, the phones of a timetable and their media, and what the window shows.
+
+Knows: which process says what when. Must never know: what is printed of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import tempfile
+import time
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from bench.calls.heard import Heard
+from bench.calls.results import Result, SetUp, Share, of_courses
+from bench.calls.sample import Sample, sample
+from bench.calls.stack import Keying, Layout, Stack, stack
+from bench.calls.timetable import Course, Timetable
+from bench.processes import GENERATOR_CORE, NICE, Child, child
+from control.messages import NodeStatus
+
+_HEAD_S: Final = 0.3
+"""From `go` to the beginning."""
+_LOOK_S: Final = 4.0
+"""The mixer remembers its lateness for five seconds."""
+
+
+@dataclass
+class _Window:
+    """The edges of the window that counts, and what was seen between them."""
+
+    cpu_ns: dict[str, int]
+    mixer: NodeStatus
+    rcvbuf_errors: int
+    begin_s: float = field(default_factory=time.monotonic)
+    lateness_ms: float = 0.0
+
+
+async def measure(table: Timetable, keying: Keying, layout: Layout) -> Result:
+    """Play one timetable.
+
+    Raises:
+        BenchError: if a process fails.
+    """
+    async with AsyncExitStack() as opened:
+        begin = opened.enter_async_context
+        media = await begin(child("media", GENERATOR_CORE, "-m", "bench.calls.media"))
+        # Whoever measures the time of an answer comes before those who make packets by the thousand.
+        dialler = await begin(child("dialler", GENERATOR_CORE, "-m", "bench.calls.dialler", nice=NICE - 2))
+        said = msgspec.json.encode(table).decode()
+        media.tell(said)
+        dialler.tell(said)
+        heard_at = int(await media.expect("ready", 120 + table.slots * table.ticks / 20_000))
+        await dialler.expect("ready", 60)
+        measured = await begin(stack(keying, layout, legs=max(2048, 2 * table.slots)))
+        _stay_aside()
+        callers = await begin(sample(measured.address))
+        course = Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="mrfp-courses-"))) / "courses.json"
+        run = _Run(table, measured, media, dialler, callers)
+        return await run.play(heard_at, course, keying, layout)
+
+
+@dataclass
+class _Run:
+    """All who take part."""
+
+    table: Timetable
+    stack: Stack
+    media: Child
+    dialler: Child
+    sample: Sample
+
+    async def play(self, heard_at: int, file: Path, keying: Keying, layout: Layout) -> Result:
+        begin_s = time.monotonic() + _HEAD_S
+        begin_ns = round(begin_s * 1e9)
+        host, number = self.stack.address
+        self.media.tell(f"go {self.stack.mixer.port} {begin_ns}")
+        self.dialler.tell(f"go {host} {number} {heard_at} {begin_ns} {file}")
+        first, last = (begin_s + edge for edge in self.table.window_s)
+        await asyncio.sleep(first - time.monotonic())
+        self.sample.begin()
+        before = await self._look()
+        await self._watch(before, last)
+        after = await self._look()
+        memory = {name: round(one.rss_kib() / 1024, 1) for name, one in self.stack.children.items()}
+        problems = self.sample.problems()
+        await self.dialler.expect("done", 60)
+        await self.media.expect("done", 60)
+        self.media.tell(f"judge {file}")
+        heard = msgspec.json.decode(await self.media.line(300), type=Heard)
+        set_up = of_courses(self.table, _courses(file))
+        return _result(self.table, keying, layout, set_up, (before, after), heard, memory, problems)
+
+    async def _look(self) -> _Window:
+        cpu = {name: one.cpu_ns() for name, one in self.stack.children.items()}
+        cpu["phones"] = self.dialler.cpu_ns() + self.media.cpu_ns()
+        return _Window(cpu, await self.stack.mixer.client.node_info(), _rcvbuf_errors())
+
+    async def _watch(self, window: _Window, until_s: float) -> None:
+        while (rest := until_s - time.monotonic()) > 0:
+            await asyncio.sleep(min(rest, _LOOK_S))
+            status = await self.stack.mixer.client.node_info()
+            window.lateness_ms = max(window.lateness_ms, status.lateness_ms.p99)
+
+
+def _result(
+    table: Timetable,
+    keying: Keying,
+    layout: Layout,
+    set_up: SetUp,
+    edges: tuple[_Window, _Window],
+    heard: Heard,
+    memory: dict[str, float],
+    problems: list[str],
+) -> Result:
+    before, after = edges
+    seconds = after.begin_s - before.begin_s
+    used = {name: after.cpu_ns[name] - before.cpu_ns[name] for name in before.cpu_ns}
+    was, now = before.mixer, after.mixer
+    return Result(
+        rate=table.rate,
+        concurrent=table.concurrent,
+        seconds=round(seconds, 1),
+        arrivals=table.arrivals,
+        keying=keying,
+        layout=layout,
+        set_up=set_up,
+        late_ticks=now.late_ticks - was.late_ticks + now.skipped_ticks - was.skipped_ticks,
+        lateness_p99_ms=round(before.lateness_ms, 2),
+        legs=(was.legs, now.legs),
+        heard=heard,
+        unused={
+            name: count - was.drops.get(name, 0) for name, count in now.drops.items() if count > was.drops.get(name, 0)
+        },
+        kernel_drops=after.rcvbuf_errors - before.rcvbuf_errors,
+        cpu={
+            name: Share(core=round(ns / 1e9 / seconds, 3), ms_per_call=round(ns / 1e6 / max(1, set_up.offered), 2))
+            for name, ns in used.items()
+        },
+        memory_mib=memory,
+        problems=problems,
+    )
+
+
+def _courses(file: Path) -> list[Course]:
+    return msgspec.json.decode(file.read_bytes(), type=list[Course])
+
+
+def _rcvbuf_errors() -> int:
+    """Datagrams that the kernel threw away because a socket was full; of the whole machine."""
+    names, values = (
+        line.split() for line in Path("/proc/net/snmp").read_text().splitlines() if line.startswith("Udp:")
+    )
+    return int(values[names.index("RcvbufErrors")])
+
+
+def _stay_aside() -> None:
+    """We are one of the callers: on the generator's core."""
+    cores = sorted(os.sched_getaffinity(0))
+    if len(cores) > 1:
+        os.sched_setaffinity(0, {cores[GENERATOR_CORE]})

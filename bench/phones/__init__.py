@@ -1,0 +1,1 @@
+"""Real phones, driven: baresip and linphone, for the tests and for the call demo."""
