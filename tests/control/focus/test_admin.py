@@ -66,6 +66,7 @@ async def test_close_a_room(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
 async def test_what_makes_no_sense_is_said_in_words(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     async with house(tmp_path) as here, phones(("bob", 0)) as (bob,):
         bob.answers = False
+        assert await ctl(here, "call", "dial", "bob", "room") == 2
         refusals = {
             ("room", "show", "attic"): "unknown_room",
             ("room", "close", "attic"): "unknown_room",
@@ -75,7 +76,6 @@ async def test_what_makes_no_sense_is_said_in_words(tmp_path: Path, capsys: pyte
         for words, refusal in refusals.items():
             assert await ctl(here, *words) == 1, words
             assert f"[{refusal}]" in capsys.readouterr().err
-        assert await ctl(here, "call", "dial", "bob", "room") == 2
         await here.nothing_left()
         await here.stop("focus")
         assert await ctl(here, "room", "list") == 3
