@@ -7,12 +7,14 @@ callers of their own (`sample`).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.calls.timetable import Course, Timetable
+from bench.continuity import continuity
 from bench.plan import TICK_NS
 
 
@@ -33,22 +35,43 @@ class Heard(msgspec.Struct, frozen=True, kw_only=True):
     """How late the generator itself was, 99 of 100 times less."""
 
 
-def judge(table: Timetable, courses: Sequence[Course], slot: NDArray[np.int64], arrival_ns: NDArray[np.int64]) -> Heard:
-    """Args: `slot` and `arrival_ns` of each RTP packet that came."""
-    by_slot = np.argsort(slot, kind="stable")
-    edges = np.searchsorted(slot[by_slot], np.arange(table.slots + 1))
-    times = [np.sort(arrival_ns[by_slot[edges[n] : edges[n + 1]]]) for n in range(table.slots)]
-    packets = lost = deaf = judged = 0
-    gap = 0
-    for course in courses:
-        if not course.up_ns or not course.bye_ns:
-            continue
-        mine = times[table.slot(course.call)]
-        mine = mine[(mine >= course.up_ns) & (mine <= course.bye_ns)]
-        # A packet may be up to half a tick late at either end and is not lost.
-        expected = max(0, (course.bye_ns - course.up_ns - TICK_NS // 2) // TICK_NS)
-        judged, packets = judged + 1, packets + len(mine)
-        lost += max(0, expected - len(mine))
-        deaf += 2 * len(mine) < expected
-        gap = max(gap, int(np.diff(mine, prepend=course.up_ns, append=course.bye_ns).max()))
-    return Heard(calls=judged, packets=packets, lost=lost, deaf=deaf, longest_gap_ms=round(gap / 1e6, 1))
+@dataclass(frozen=True)
+class Arrivals:
+    """RTP packets that came, one row each, in any order."""
+
+    slot: NDArray[np.int64]
+    ssrc: NDArray[np.int64]
+    sequence: NDArray[np.int64]
+    at_ns: NDArray[np.int64]
+    """CLOCK_REALTIME."""
+
+
+def judge(table: Timetable, courses: Sequence[Course], came: Arrivals) -> Heard:
+    """Look at every call that was up and hung up: from the answer to the BYE."""
+    order = np.lexsort((came.at_ns, came.slot))
+    edges = np.searchsorted(came.slot[order], np.arange(table.slots + 1))
+    found = [
+        _one(one, came, order[edges[slot] : edges[slot + 1]])
+        for one in courses
+        if one.up_ns and one.bye_ns
+        for slot in (table.slot(one.call),)
+    ]
+    return Heard(
+        calls=len(found),
+        packets=sum(packets for packets, _, _, _ in found),
+        lost=sum(lost for _, lost, _, _ in found),
+        deaf=sum(deaf for _, _, deaf, _ in found),
+        longest_gap_ms=round(max((gap for _, _, _, gap in found), default=0.0), 1),
+    )
+
+
+def _one(course: Course, came: Arrivals, rows: NDArray[np.intp]) -> tuple[int, int, bool, float]:
+    """Packets, lost ones, whether it was nearly deaf, and the longest gap."""
+    first, last = np.searchsorted(came.at_ns[rows], (course.up_ns, course.bye_ns))
+    rows = rows[first:last]
+    window, expected = (course.up_ns, course.bye_ns), (course.bye_ns - course.up_ns) // TICK_NS
+    if not len(rows):
+        return 0, expected, expected > 0, expected * TICK_NS / 1e6
+    alone = np.zeros(len(rows), np.intp)
+    had = continuity(alone, came.ssrc[rows], came.sequence[rows], came.at_ns[rows], legs=1, window_ns=window)
+    return had.packets, had.lost, 2 * had.packets < expected, had.largest_gap_ms

@@ -6,9 +6,11 @@ Knows: which process says what when. Must never know: what is printed of it.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import tempfile
 import time
+from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -58,7 +60,7 @@ async def measure(table: Timetable, keying: Keying, layout: Layout) -> Result:
         heard_at = int(await media.expect("ready", 120 + table.slots * table.ticks / 20_000))
         await dialler.expect("ready", 60)
         measured = await begin(stack(keying, layout, legs=max(2048, 2 * table.slots)))
-        _stay_aside()
+        opened.enter_context(_aside())
         callers = await begin(sample(measured.address))
         course = Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="mrfp-courses-"))) / "courses.json"
         run = _Run(table, measured, media, dialler, callers)
@@ -119,13 +121,11 @@ def _result(
     problems: list[str],
 ) -> Result:
     before, after = edges
-    seconds = after.begin_s - before.begin_s
-    used = {name: after.cpu_ns[name] - before.cpu_ns[name] for name in before.cpu_ns}
     was, now = before.mixer, after.mixer
     return Result(
         rate=table.rate,
         concurrent=table.concurrent,
-        seconds=round(seconds, 1),
+        seconds=round(after.begin_s - before.begin_s, 1),
         arrivals=table.arrivals,
         keying=keying,
         layout=layout,
@@ -134,17 +134,17 @@ def _result(
         lateness_p99_ms=round(before.lateness_ms, 2),
         legs=(was.legs, now.legs),
         heard=heard,
-        unused={
-            name: count - was.drops.get(name, 0) for name, count in now.drops.items() if count > was.drops.get(name, 0)
-        },
+        unused={name: more for name, count in now.drops.items() if (more := count - was.drops.get(name, 0))},
         kernel_drops=after.rcvbuf_errors - before.rcvbuf_errors,
-        cpu={
-            name: Share(core=round(ns / 1e9 / seconds, 3), ms_per_call=round(ns / 1e6 / max(1, set_up.offered), 2))
-            for name, ns in used.items()
-        },
+        cpu={name: _share(ns - before.cpu_ns[name], before, after, set_up) for name, ns in after.cpu_ns.items()},
         memory_mib=memory,
         problems=problems,
     )
+
+
+def _share(used_ns: int, before: _Window, after: _Window, set_up: SetUp) -> Share:
+    core = used_ns / 1e9 / (after.begin_s - before.begin_s)
+    return Share(core=round(core, 3), ms_per_call=round(used_ns / 1e6 / max(1, set_up.offered), 2))
 
 
 def _courses(file: Path) -> list[Course]:
@@ -153,14 +153,18 @@ def _courses(file: Path) -> list[Course]:
 
 def _rcvbuf_errors() -> int:
     """Datagrams that the kernel threw away because a socket was full; of the whole machine."""
-    names, values = (
-        line.split() for line in Path("/proc/net/snmp").read_text().splitlines() if line.startswith("Udp:")
-    )
+    lines = Path("/proc/net/snmp").read_text().splitlines()
+    names, values = (line.split() for line in lines if line.startswith("Udp:"))
     return int(values[names.index("RcvbufErrors")])
 
 
-def _stay_aside() -> None:
-    """We are one of the callers: on the generator's core."""
-    cores = sorted(os.sched_getaffinity(0))
+@contextlib.contextmanager
+def _aside() -> Iterator[None]:
+    """We are one of the callers: on the generator's core, while it lasts."""
+    cores = os.sched_getaffinity(0)
     if len(cores) > 1:
-        os.sched_setaffinity(0, {cores[GENERATOR_CORE]})
+        os.sched_setaffinity(0, {sorted(cores)[GENERATOR_CORE]})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, cores)

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.calls import speech
-from bench.calls.heard import judge
+from bench.calls.heard import Arrivals, judge
 from bench.calls.timetable import Course, Timetable
 from bench.plan import FIRST_ADDRESS, TICK_NS
 from bench.sockets import Inbox, Loopback, Outbox
@@ -48,9 +48,8 @@ def main() -> None:
     words = sys.stdin.readline().split()
     if len(words) == 2 and words[0] == "judge":
         courses = msgspec.json.decode(Path(words[1]).read_bytes(), type=list[Course])
-        is_rtp = (inbox.octets[: inbox.count, 1] & 0x7F) == speech.PCMU
-        heard = judge(table, courses, (inbox.destination() - FIRST_ADDRESS)[is_rtp], inbox.arrival_ns()[is_rtp])
         sent, late = int((table.talking() >= 0).sum()), float(np.percentile(late_ms, 99))
+        heard = judge(table, courses, _arrivals(inbox))
         _say(msgspec.json.encode(msgspec.structs.replace(heard, sent=sent, late_ms=round(late, 2))).decode())
 
 
@@ -71,6 +70,18 @@ def run(table: Timetable, loopback: Loopback, outbox: Outbox, inbox: Inbox, begi
         inbox.drain(loopback.fd)
         time.sleep(0.005)
     return late_ns.ravel() / 1e6
+
+
+def _arrivals(inbox: Inbox) -> Arrivals:
+    """What came, without RTCP."""
+    rows = np.flatnonzero((inbox.octets[: inbox.count, 1] & 0x7F) == speech.PCMU)
+    header = inbox.octets[rows, :12].astype(np.int64)
+    return Arrivals(
+        slot=inbox.destination()[rows] - FIRST_ADDRESS,
+        ssrc=header[:, 8] << 24 | header[:, 9] << 16 | header[:, 10] << 8 | header[:, 11],
+        sequence=header[:, 2] << 8 | header[:, 3],
+        at_ns=inbox.arrival_ns()[rows],
+    )
 
 
 def _wait_until(due: int, loopback: Loopback, inbox: Inbox) -> int:

@@ -112,7 +112,8 @@ class Phones:
             phone.course.repeated += 1
             self._send(phone.request)
             phone.pause_s = phone.pause_s * 2 if method == "INVITE" else min(T2_S, phone.pause_s * 2)
-        heapq.heappush(self._alarms, (now + (phone.pause_s or T2_S), phone.course.call, method))
+        again = min(now + (phone.pause_s or GIVE_UP_S), phone.since + GIVE_UP_S)
+        heapq.heappush(self._alarms, (again, phone.course.call, method))
 
     # -- what comes ---------------------------------------------------------------------------
 

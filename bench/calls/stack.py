@@ -49,25 +49,38 @@ async def stack(keying: Keying, layout: Layout, *, legs: int = 8192) -> AsyncIte
     async with contextlib.AsyncExitStack() as opened:
         home = Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="mrfp-calls-")))
         mixer = await opened.enter_async_context(daemon(legs=legs, core=media_core))
-        number = _free_port()
-        kms, focus = home / "kms.sock", home / "focus.sock"
-        (home / "kms.toml").write_text(_kms(home, kms))
-        (home / "focus.toml").write_text(_focus(mixer.address, kms, focus, number, keying))
-        running = {"mixer": mixer.child}
-        for name, door in (("kms", kms), ("focus", focus)):
-            command = ("-m", "control", name, "--config", str(home / f"{name}.toml"))
-            one = await opened.enter_async_context(child(name, MEASURED_CORE, *command, nice=_BEHIND))
-            opened.callback(asyncio.create_task(swallow(one)).cancel)
+        keys, kms_address = await opened.enter_async_context(kms(home))
+        number, door, config = _free_port(), home / "focus.sock", home / "focus.toml"
+        config.write_text(_focus(mixer.address, kms_address, door, number, keying))
+        focus = await opened.enter_async_context(_service("focus", config, door))
+        yield Stack(mixer, {"focus": focus, "kms": keys, "mixer": mixer.child}, (HOST, number))
+
+
+@contextlib.asynccontextmanager
+async def kms(home: Path) -> AsyncIterator[tuple[Child, str]]:
+    """Run `mrfp kms` with its files in `home`; the address of its socket is the second."""
+    door, config = home / "kms.sock", home / "kms.toml"
+    config.write_text(_kms(home, door))
+    async with _service("kms", config, door) as one:
+        yield one, f"unix:{door}"
+
+
+@contextlib.asynccontextmanager
+async def _service(name: str, config: Path, door: Path) -> AsyncIterator[Child]:
+    async with child(name, MEASURED_CORE, "-m", "control", name, "--config", str(config), nice=_BEHIND) as one:
+        silent = asyncio.create_task(swallow(one))
+        try:
             await _up(one, door)
-            running[name] = one
-        yield Stack(mixer, running, (HOST, number))
+            yield one
+        finally:
+            silent.cancel()
 
 
 def _kms(home: Path, door: Path) -> str:
     return f'[listen]\nsocket = "{door}"\n\n[state]\ndirectory = "{home / "state"}"\n\n[log]\nlevel = "warning"\n'
 
 
-def _focus(mixer: str, kms: Path, door: Path, number: int, keying: Keying) -> str:
+def _focus(mixer: str, keys: str, door: Path, number: int, keying: Keying) -> str:
     """All callers come from one address, as if through a trunk: what one source may have is raised."""
     return f"""\
 [sip]
@@ -82,7 +95,7 @@ max_pending_per_source = 2000
 address = "{mixer}"
 
 [keys]
-kms = "unix:{kms}"
+kms = "{keys}"
 
 [control]
 socket = "{door}"

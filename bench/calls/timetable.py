@@ -9,6 +9,7 @@ for. A call's media has an address of its own while it lasts, a *slot*; slots ar
 from __future__ import annotations
 
 import hashlib
+import heapq
 import ipaddress
 from functools import cached_property
 from typing import Final, Literal
@@ -22,8 +23,8 @@ from mixer.suites import SUITES, Suite, SuiteName
 
 SETTLE_S: Final = 2.0
 """From the last call of the ramp to the window that counts."""
-REST_S: Final = 3.0
-"""A slot is idle so long between two calls, on average; arrivals by chance make it less, or more."""
+REST_S: Final = 0.5
+"""A slot is idle for so long at least between two calls."""
 CLOSING_S: Final = 2.0
 """So long it takes for all to hang up in the end."""
 ANSWER_S: Final = 0.1
@@ -63,9 +64,10 @@ class Timetable(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         begin = self.hold_s + SETTLE_S
         return begin, begin + self.seconds
 
-    @property
+    @cached_property
     def slots(self) -> int:
-        return self.concurrent + round(self.rate * REST_S)
+        """How many addresses that takes."""
+        return int(self._slot_of.max()) + 1
 
     @property
     def rooms(self) -> int:
@@ -96,7 +98,22 @@ class Timetable(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         return min(float(self.begins_s[call]) + self.hold_s, self.window_s[1] + call % 200 * CLOSING_S / 200)
 
     def slot(self, call: int) -> int:
-        return call % self.slots
+        return int(self._slot_of[call])
+
+    @cached_property
+    def _slot_of(self) -> NDArray[np.intp]:
+        """intp[calls]: of all slots that have rested, a call takes the one that has rested longest."""
+        taken = np.zeros(self.calls, np.intp)
+        resting: list[tuple[float, int]] = []
+        made = 0
+        for call, begin in enumerate(self.begins_s):
+            if resting and resting[0][0] <= begin:
+                _, slot = heapq.heappop(resting)
+            else:
+                slot, made = made, made + 1
+            taken[call] = slot
+            heapq.heappush(resting, (float(begin) + self.hold_s + REST_S, slot))
+        return taken
 
     def room(self, call: int) -> str:
         return f"load-{self.slot(call) % self.rooms}"

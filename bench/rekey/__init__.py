@@ -6,6 +6,8 @@ python -m bench.rekey.costs              what a packet, a message and a key cost
 python -m bench.rekey.live               a daemon, a focus, a thousand members, and no lost packet
 
 costs        measured: encrypting, sending, delivering a key, a ratchet step, a key of the KMS
+signalling   a key delivered by SIP: a real focus, and phones on hold
+phones       those phones, in a thread of their own
 compact      a key delivery that is as thin as it can honestly be: a model of an in-band channel
 laws         closed forms: throttle, debounce, break-even, capacity, key trees
 churn        who comes and goes when: a made-up conference with all its parameters

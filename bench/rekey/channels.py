@@ -2,13 +2,12 @@
 
 Knows: the focus's own code, a socket on loopback, and members to answer it. Must never know: media.
 
+    compact    measured, but a model: `compact`, with the courier of `mikey`
     mikey      measured: `Conductor`, `Courier` and `Policy` as they are, MIKEY-PSK over UDP
-    compact    measured, but a model: `compact`, with the same courier
-    info       assumed: a SIP INFO with the key in its body
-    reinvite   assumed: a SIP re-INVITE with new keys in SDP
+    info       measured: MIKEY-PSK in SIP INFO, and all of a SIP focus (`signalling`)
+    reinvite   measured: a SIP re-INVITE with the key in SDP, and all of a SIP focus
 
-What members do is timed apart: a focus does not pay for it. Of the assumed channels nothing is measured here; the
-figures are those of a SIP stack in C or better, and are to be replaced when there is a SIP focus to measure.
+What members do is timed apart: a focus does not pay for it.
 """
 
 from __future__ import annotations
@@ -16,17 +15,18 @@ from __future__ import annotations
 import asyncio
 import secrets
 import statistics
-from typing import Final, Literal
+from typing import Literal
 
 import msgspec
 
-from bench.rekey import compact
+from bench.rekey import compact, signalling
 from bench.rekey.cpu import Cpu, spread
 from bench.rekey.crowd import Crowd
 from bench.rekey.stage import UDP_IP, ChannelError, Stage, timed
 from control.rekey.courier import Courier
+from mixer.port import SwitchStyle
 
-__all__ = ["ASSUMED", "Channel", "ChannelError", "channels", "mikey", "thin"]
+__all__ = ["Channel", "ChannelError", "channels", "mikey", "signalled", "thin"]
 
 
 class Channel(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,7 +34,7 @@ class Channel(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     text: str
-    how: Literal["measured", "model", "assumed"]
+    how: Literal["measured", "model"]
     focus: Cpu
     """c_msg: of the focus, for one delivery with its acknowledgement."""
     member: Cpu | None = None
@@ -44,27 +44,6 @@ class Channel(msgspec.Struct, frozen=True, kw_only=True):
     answer_octets: int
     parts: dict[str, float] = {}
     """Where the focus's microseconds go."""
-
-
-ASSUMED: Final = (
-    Channel(
-        name="info",
-        text="SIP INFO, key in the body",
-        how="assumed",
-        focus=Cpu(500.0),
-        octets=500 + UDP_IP,
-        answer_octets=300 + UDP_IP,
-    ),
-    Channel(
-        name="reinvite",
-        text="SIP re-INVITE, key in SDP",
-        how="assumed",
-        focus=Cpu(2000.0),
-        octets=1500 + UDP_IP,
-        answer_octets=1300 + UDP_IP,
-    ),
-)
-"""See the module: [A] of the reference, not measured."""
 
 
 async def mikey(members: int = 256, *, rekeys: int = 9, ratchets: bool = True) -> Channel:
@@ -149,11 +128,34 @@ def _compact_channel(runs: list[dict[str, float]]) -> Channel:
     )
 
 
+async def signalled(style: SwitchStyle, members: int = 256, *, rekeys: int = 9) -> Channel:
+    """A SIP focus: by INFO in style `mki`, by re-INVITE in style `ssrc`.
+
+    Raises:
+        BenchError, ChannelError: if it cannot be measured.
+    """
+    focus, member, octets, answer_octets = await signalling.measure(style, members, rekeys)
+    return Channel(
+        name="info" if style == "mki" else "reinvite",
+        text="MIKEY-PSK in SIP INFO" if style == "mki" else "SIP re-INVITE, key in SDP",
+        how="measured",
+        focus=focus,
+        member=member,
+        octets=octets,
+        answer_octets=answer_octets,
+    )
+
+
 async def channels(*, members: int = 256, rekeys: int = 9) -> list[Channel]:
-    """All of them. Raises `ChannelError`."""
-    measured = [
+    """All of them.
+
+    Raises:
+        BenchError, ChannelError: if one cannot be measured.
+    """
+    return [
         await thin(members, rekeys=rekeys),
         await mikey(members, rekeys=rekeys),
         await mikey(members, rekeys=rekeys, ratchets=False),
+        await signalled("mki", members, rekeys=rekeys),
+        await signalled("ssrc", members, rekeys=rekeys),
     ]
-    return [*measured, *ASSUMED]

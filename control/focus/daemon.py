@@ -12,7 +12,7 @@ from pathlib import Path
 import structlog
 
 import mixer
-from control import kekfile, life, listen, process
+from control import kekfile, life, listen
 from control.client import MixerClient
 from control.focus import users
 from control.focus.desk import FocusDesk
@@ -130,17 +130,8 @@ async def _serve(settings: FocusSettings, stop: asyncio.Event) -> None:
         _log.info(
             "serving", version=mixer.__version__, **{k: f"{h}:{n}" for k, (h, n) in running.agent.listening.items()}
         )
-        process.notify("READY=1", "STATUS=taking calls")
-        async with life.watched(_alive):
-            await stop.wait()
-        process.notify("STOPPING=1")
-        _log.info("stopping")
+        await life.stay(stop, "taking calls")
     _log.info("stopped")
-
-
-async def _alive() -> bool:
-    """A focus has no tick: that its loop comes round is all the life there is."""
-    return True
 
 
 async def _well() -> str:

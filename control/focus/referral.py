@@ -90,6 +90,8 @@ def _refer_to(incoming: Incoming) -> tuple[str, str]:
         name, _, value = parameter.partition("=")
         if name.strip().lower() == "method":
             method = unquote(value).strip().upper()
+    if not target.lower().startswith(("sip:", "sips:")):
+        raise Refused(400, "Refer-To holds a SIP URI")
     if method not in ("INVITE", "BYE") or headers:
         raise Refused(400, "Refer-To asks for an INVITE or a BYE, without headers")
     return target, method

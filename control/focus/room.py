@@ -260,7 +260,7 @@ class Room:
         """
         agreed = call.agreed
         assert agreed is not None
-        silence_s = media.timeout(agreed.direction, self._house.settings.media.silence_s)
+        silence_s = 0.0 if call.on_hold else media.timeout(agreed.direction, self._house.settings.media.silence_s)
         change = port.LegModify(
             leg=call.name,
             direction=agreed.direction,
@@ -302,22 +302,20 @@ class Room:
         """The policy gives up on a phone that has taken no new key for long."""
         call = self.calls.get(note.member)
         if call is not None and call.dialog is not None:
-            self._lag(call, note.reason)
-
-    def _lag(self, call: Call, reason: str) -> None:
-        what = self._house.settings.keys.laggards
-        if what != "keep":
-            do = self.operator.summon if what == "recall" else self.operator.dismiss
-            do(call, reason)
+            self._give_up(call, note.reason)
 
     def _deafened(self, call: Call) -> None:
         """A phone said yes to a key, and hears nothing since: it holds one for life, and so do others of its kind."""
-        if not self._may_follow(call) or call.psk is not None or not call.rekeyed:
-            return
-        if call.agent and len(self._house.for_life) < MANY_AGENTS:
-            self._house.for_life.add(call.agent)
-        _log.warning("ignores_keys", leg=call.name, agent=call.agent)
-        self._lag(call, "the phone ignores new keys; a new call is given one for life")
+        if call.rekeyed and call.psk is None and self._may_follow(call):
+            if call.agent and len(self._house.for_life) < MANY_AGENTS:
+                self._house.for_life.add(call.agent)
+            _log.warning("ignores_keys", leg=call.name, agent=call.agent)
+            self._give_up(call, "the phone ignores new keys; call again, and it is given one for life")
+
+    def _give_up(self, call: Call, reason: str) -> None:
+        what = self._house.settings.keys.laggards
+        if what != "keep":
+            (self.operator.summon if what == "recall" else self.operator.dismiss)(call, reason)
 
     def _happened(self, event: port.Event) -> None:
         call = self.calls.get(getattr(event, "leg", ""))

@@ -15,6 +15,7 @@ import re
 import secrets
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
 from typing import Final
 
 import structlog
@@ -159,8 +160,8 @@ class Switchboard:
 
     # -- dialled out --------------------------------------------------------------------------
 
-    async def dial_out(self, name: str, uri: str) -> tuple[Room, Call]:
-        """Call somebody into a room; returns when they have answered.
+    async def dial_out(self, name: str, uri: str, whom: Identity | None = None) -> tuple[Room, Call]:
+        """Call somebody into a room; returns when they have answered. `whom`: who that is, if not the URI says it.
 
         Raises:
             Refused, ControlError: if there can be no such room.
@@ -168,7 +169,7 @@ class Switchboard:
             SdpError, Unacceptable: if what they answer cannot be used.
         """
         async with self._expected(name) as room:
-            call = self._new_call(room, Identity(bare(uri)), "")
+            call = self._new_call(room, whom or Identity(bare(uri)), "")
             call.joined_by = "dialed-out"
             me, fields = f"sip:{room.name}@{self._domain}", self._wish.fields()
             outgoing = self.agent.invite(uri, from_uri=me, headers=fields, body=call.offer())
@@ -238,7 +239,7 @@ class Switchboard:
         await self.hang_up(call, reason)
         if room is not None and dialog is not None:
             try:
-                await self.dial_out(room.name, dialog.remote_target)
+                await self.dial_out(room.name, dialog.remote_target, replace(call.identity, proof="none"))
             except (SipError, SdpError, Unacceptable, Refused, ControlError) as error:
                 _log.warning("not_recalled", room=room.name, reason=str(error))
 

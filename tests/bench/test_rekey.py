@@ -332,14 +332,14 @@ def test_costs_are_told_apart_by_how_they_were_found(found: Results) -> None:
         "compact": "model",
         "mikey": "measured",
         "mikey-tek": "measured",
-        "info": "assumed",
-        "reinvite": "assumed",
+        "info": "measured",
+        "reinvite": "measured",
     }
-    assert 0 < channels["compact"].focus.us < channels["mikey"].focus.us
+    assert 0 < channels["compact"].focus.us < channels["mikey"].focus.us < channels["info"].focus.us
     assert 0 < found.costs.c_enc(CM) < found.costs.c_msg()
     for channel in channels.values():
         assert channel.octets > channel.answer_octets > 28
-    assert "assumed" in costs.channel_table(found.costs)
+    assert costs.channel_table(found.costs).count("| measured |") == 4
     assert found.costs.made.kms.us > found.costs.made.registry.us > 0
 
 
