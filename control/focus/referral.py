@@ -82,6 +82,8 @@ def _refer_to(incoming: Incoming) -> tuple[str, str]:
         uri = parse_name_addr(lines[0]).uri
     except ValueError:
         raise Refused(400, "Refer-To holds a URI") from None
+    if uri.partition(":")[0].lower() not in ("sip", "sips"):
+        raise Refused(400, "Refer-To holds a sip: or sips: URI")
     address, _, headers = uri.partition("?")
     target, method = bare(address), "INVITE"
     for parameter in address.split(";")[1:]:

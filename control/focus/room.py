@@ -37,6 +37,9 @@ MIKEY: Final = "application/mikey"
 PACKAGE: Final = "mrfp-key"
 """The Info-Package of key messages (RFC 6086)."""
 
+MANY_AGENTS: Final = 256
+"""So many kinds of phones are learned to ignore keys; there are not so many, but for liars."""
+
 
 class Operator(Protocol):
     """Who ends calls, with a reason in words. Nothing is waited for: the end of the last call is that of the room."""
@@ -64,7 +67,7 @@ class House:
     keys: KeySource
     has_kms: bool
     for_life: set[str] = field(default_factory=set)
-    """User-Agents that were found to ignore new keys."""
+    """User-Agents that were found to ignore new keys: whole, for a word of a liar's choice would fit many."""
     faults: Faults = field(default_factory=Faults)
 
 
@@ -208,8 +211,9 @@ class Room:
         """It can be given another key in a re-INVITE."""
         if call.agreed is None or call.agreed.crypto is None:
             return False
-        known = (*self._house.settings.keys.for_life, *self._house.for_life)
-        return not any(word.lower() in call.agent.lower() for word in known if word)
+        if call.agent in self._house.for_life:
+            return False
+        return not any(word.lower() in call.agent.lower() for word in self._house.settings.keys.for_life if word)
 
     # -- keys, as the driver's carrier --------------------------------------------------------
 
@@ -303,7 +307,8 @@ class Room:
     def _deafened(self, call: Call) -> None:
         """A phone said yes to a key, and hears nothing since: it holds one for life, and so do others of its kind."""
         if call.rekeyed and call.psk is None and self._may_follow(call):
-            self._house.for_life.add(call.agent)
+            if call.agent and len(self._house.for_life) < MANY_AGENTS:
+                self._house.for_life.add(call.agent)
             _log.warning("ignores_keys", leg=call.name, agent=call.agent)
             self._give_up(call, "the phone ignores new keys; call again, and it is given one for life")
 
