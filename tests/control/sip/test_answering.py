@@ -238,6 +238,18 @@ def test_a_flood_leaves_nothing_behind() -> None:
     assert house.timers.due() is None
 
 
+def test_sources_are_forgotten_with_what_they_asked() -> None:
+    """Else each address that somebody pretends to have would be remembered for ever."""
+    house = House()
+    house.application.act = lambda incoming: incoming.respond(200 if incoming.method == "OPTIONS" else 486)
+    for number, method in enumerate(["OPTIONS", "INVITE"] * 20):
+        source = type(PEER)("udp", PEER.local, (f"203.0.113.{number}", 5060))
+        house.hear(request(method, branch=f"z9hG4bK{number}", call_id=f"c{number}"), source)
+    assert house.core.layer.admission.sources == 40
+    house.until(40)
+    assert house.core.layer.admission.sources == 0
+
+
 @pytest.mark.parametrize("method", ["SUBSCRIBE", "REFER"])
 def test_other_methods_that_make_a_dialog(method: str) -> None:
     house = House()
