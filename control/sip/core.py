@@ -200,6 +200,7 @@ class Core:
 
     def contact(self, flow: Flow, user: str, scheme: str = "sip") -> str:
         """Ours, in a dialog on that flow."""
+        scheme = "sips" if scheme == "sips" else "sip"  # a tel URI names a number, and nowhere to send to
         at = f"{quoted(user)}@" if user else ""
         transport = "" if flow.transport == "udp" or scheme == "sips" else f";transport={flow.transport}"
         return f"<{scheme}:{at}{host_and_port(self._here(flow))}{transport}>{self._contact_params}"

@@ -266,3 +266,7 @@ def test_the_contact_of_a_call_over_tls_and_of_one_to_sips() -> None:
     assert call(house, OVER_TLS).contact == "<sip:conf@192.0.2.1:5060;transport=tls>;isfocus"
     house = House()
     assert call(house, OVER_TLS, uri="sips:conf@192.0.2.1").contact == "<sips:conf@192.0.2.1:5060>;isfocus"
+
+
+def test_the_contact_of_a_call_to_a_telephone_number_is_a_sip_uri() -> None:
+    assert call(House(), uri="tel:+15551234").contact == "<sip:+15551234@192.0.2.1:5060>;isfocus"
