@@ -142,6 +142,9 @@ def _check(message: Request | Response) -> Envelope:
     vias = split_list(headers.get("Via") or "")
     if not vias:
         raise ValueError("there is no Via")
+    for routes in headers.getlist("Record-Route"):  # of responses too: a dialog is made of them
+        for route in split_list(routes):
+            parse_name_addr(route)
     sender, to = parse_name_addr(headers["From"]), parse_name_addr(headers["To"])
     return Envelope(message, parse_via(vias[0]), sender, to, call_id, number, method)
 

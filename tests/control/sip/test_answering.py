@@ -17,7 +17,7 @@ REFUSED = {
     "NOTIFY without a dialog": (request("NOTIFY"), 481, "Server", "mrfp"),
     "no Contact": (request(without=("Contact",)), 400, "Server", "mrfp"),
     "a Contact that calls nobody": (request(without=("Contact",), extra=("m: <mailto:a@b>",)), 400, "Server", "mrfp"),
-    "a Record-Route that is none": (request(extra=("Record-Route: <sip:p;lr", )), 400, "Server", "mrfp"),
+    "a Record-Route that is none": (request(extra=("Record-Route: <sip:p;lr", )), 400, "From", "Alice"),
     "CANCEL of nothing": (request("CANCEL"), 481, "From", "Alice"),
     "an unknown scheme": (request(uri="soap.beep://192.0.2.103:3002"), 416, "From", "Alice"),
 }  # fmt: skip

@@ -316,3 +316,13 @@ async def test_a_wrong_password_is_tried_once() -> None:
         await call.answered()
     assert wire.callee.application.heard == ["INVITE", "INVITE"]
     assert not any("secret" in line or "guess" in line for line in wire.passed)
+
+
+async def test_an_answer_with_a_broken_route_is_no_answer() -> None:
+    """Nothing can be sent along it; the call ends as one that nobody answers, and does not hang."""
+    house, call, invite = alone()
+    assert house.hear(reply(invite, 200, CONTACT + "Record-Route: <sip:p;lr\r\n")) == []
+    assert house.core.layer.dropped == {"malformed": 1}
+    house.until(33)
+    with pytest.raises(SipTimeout):
+        await call.answered()
