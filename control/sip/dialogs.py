@@ -193,6 +193,8 @@ class Dialog:
             return self.flow
         if address.is_unspecified or address.is_loopback is not self.flow.loopback:
             return self.flow
+        if address.version != ipaddress.ip_address(self.flow.remote[0]).version:
+            return self.flow  # no way from this socket; a proxy that speaks both stands between
         return replace(self.flow, remote=(str(address), target.port or 5060))
 
     # -----------------------------------------------------------------------------------------

@@ -326,3 +326,13 @@ async def test_an_answer_with_a_broken_route_is_no_answer() -> None:
     house.until(33)
     with pytest.raises(SipTimeout):
         await call.answered()
+
+
+async def test_a_contact_of_another_address_family_is_reached_the_way_the_answer_came() -> None:
+    """The socket would raise on it, and no ACK be sent."""
+    house, call, invite = alone()
+    house.core.layer.receive(reply(invite, 200, "Contact: <sip:bob@[2001:db8::9]>\r\n").encode(), PEER)
+    [(flow, ack)] = house.out
+    assert ack.startswith(b"ACK sip:bob@[2001:db8::9] ")
+    assert flow == PEER
+    await call.answered()
