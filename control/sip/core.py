@@ -154,6 +154,7 @@ class Core:
                 secure=incoming.flow.secure,
                 contact=self.contact(incoming.flow, incoming.request.uri.user or "", incoming.request.uri.scheme),
                 caller=False,
+                session=envelope.method == "INVITE",
                 routes=record_routes(envelope),
                 local_cseq=random.randint(1, 2**16),
                 remote_cseq=envelope.cseq,
