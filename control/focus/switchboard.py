@@ -118,13 +118,23 @@ class Switchboard:
     async def acknowledged(self, dialog: Dialog, body: bytes) -> None:
         """The ACK has come, with the answer if the offer was ours."""
         room, call = self._of(dialog)
-        if call is None or room is None or call.agreed is not None:
+        if call is None or room is None:
+            return
+        if call.agreed is not None:
+            await self._changed(room, call, body)
             return
         try:
             call.conclude(body)
             await room.enter(call, call.held, None)
         except (SdpError, Unacceptable, ControlError) as error:
             await self.hang_up(call, str(error))
+
+    async def _changed(self, room: Room, call: Call, answer: bytes) -> None:
+        try:
+            if call.acknowledged(answer):
+                await room.modify(call)
+        except (SdpError, Unacceptable) as error:
+            _log.warning("answer_refused", leg=call.name, reason=str(error))
 
     def _came_up(self, call: Call, dialog: Dialog | None, terms: Terms | None) -> None:
         call.dialog = dialog
