@@ -19,9 +19,8 @@ from typing import Final, get_args
 
 import msgspec
 
-from bench.calls import results
 from bench.calls.measuring import measure
-from bench.calls.results import Result
+from bench.calls.results import Result, Runs, report
 from bench.calls.stack import Keying, Layout
 from bench.calls.timetable import Timetable
 from bench.processes import BenchError
@@ -107,15 +106,13 @@ def main() -> int:
     options = parser().parse_args()
     logs.configure("error", "console")
     try:
-        found = run(options)
+        runs = run(options)
     except (BenchError, OSError) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
-    if options.json:
-        print(msgspec.json.encode(found).decode())
-    else:
-        print(f"{dt.datetime.now(dt.UTC).date().isoformat()}; {machine()}.\n\n{results.table(found)}")
-    return 1 if not options.find and any(one.complaints() for one in found) else 0
+    found = Runs(machine=machine(), day=dt.datetime.now(dt.UTC).date().isoformat(), runs=runs)
+    print(msgspec.json.encode(found).decode() if options.json else report(found))
+    return 1 if not options.find and any(one.complaints() for one in runs) else 0
 
 
 if __name__ == "__main__":

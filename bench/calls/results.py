@@ -90,6 +90,14 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
         return [text for wrong, text in found if wrong] + self.problems
 
 
+class Runs(msgspec.Struct, frozen=True, kw_only=True):
+    """All that a command found."""
+
+    machine: str
+    day: str
+    runs: list[Result]
+
+
 def of_courses(table: Timetable, courses: Sequence[Course]) -> SetUp:
     """Count and time the calls that began in the window."""
     begin, end = table.window_s
@@ -114,25 +122,9 @@ def _spread(times_ns: Sequence[int]) -> Spread:
     return Spread(*(round(float(ns) / 1e6, 1) for ns in np.percentile(times_ns, (50, 99, 100))))
 
 
-def table(found: Sequence[Result]) -> str:
-    """Markdown: one row a run."""
-    heads = [
-        "INVITEs a second",
-        "calls up",
-        "keys",
-        "cores",
-        "offered / answered",
-        "sent again: phones, focus",
-        "set-up p50 / p99 / max, ms",
-        "BYE p99, ms",
-        "late ticks, p99 ms",
-        "packets heard, lost",
-        "CPU: focus, KMS, mixer",
-        "focus, ms a call",
-        "memory, MiB",
-        "",
-    ]
-    return tables.table(heads, [_row(one) for one in found], "rrllrrrrrrrrrl")
+def report(found: Runs) -> str:
+    """Markdown: where and when, and one row a run."""
+    return f"{found.day}; {found.machine}.\n\n{tables.table(_HEADS, [_row(one) for one in found.runs], _ALIGN)}"
 
 
 def _row(one: Result) -> list[str]:
@@ -154,3 +146,22 @@ def _row(one: Result) -> list[str]:
         ", ".join(f"{memory[name]:.0f}" for name in names),
         "; ".join(one.complaints()) or "holds",
     ]
+
+
+_HEADS: Final = (
+    "INVITEs a second",
+    "calls up",
+    "keys",
+    "cores",
+    "offered / answered",
+    "sent again: phones, focus",
+    "set-up p50 / p99 / max, ms",
+    "BYE p99, ms",
+    "late ticks, p99 ms",
+    "packets heard, lost",
+    "CPU of a core: focus, KMS, mixer",
+    "focus, ms a call",
+    "MiB: focus, KMS, mixer",
+    "",
+)
+_ALIGN: Final = "rrllrrrrrrrrrl"

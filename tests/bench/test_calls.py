@@ -13,11 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.calls import __main__ as command
-from bench.calls import messages, results, speech
+from bench.calls import messages, speech
 from bench.calls.heard import Arrivals, Heard, judge
 from bench.calls.measuring import measure
 from bench.calls.phones import Phones
-from bench.calls.results import Result, Share, of_courses
+from bench.calls.results import Result, Runs, Share, of_courses, report
 from bench.calls.stack import Keying
 from bench.calls.timetable import CLOSING_S, Course, Timetable
 from bench.verdict import Spread
@@ -363,8 +363,10 @@ def test_what_holds_has_no_complaints_and_all_else_has_one() -> None:
         change(GOOD, problems=["caller-01 hears itself"]),
     ]
     assert [len(one.complaints()) for one in worse] == [1] * len(worse)
-    assert results.table([GOOD, worse[3]]).count("\n") == 3
-    assert "1 late ticks" in results.table(worse)
+    page = report(Runs(machine="here", day="today", runs=[GOOD, worse[3]]))
+    assert page.startswith("today; here.")
+    assert [line.endswith("| holds |") for line in page.splitlines()[4:]] == [True, False]
+    assert "1 late ticks" in page
 
 
 def test_the_search_closes_in_on_the_rate_that_holds(monkeypatch: pytest.MonkeyPatch) -> None:
