@@ -1,7 +1,7 @@
 """One room: a conference on the mixer, the calls in it, and the driver that keys them.
 
-Knows: who is in it, and how keys reach them. Must never know: SIP
-requests, or who may enter; who comes here has been let in.
+Knows: who is in it, and how keys reach them. Must never know: SIP requests, or who may enter; who comes here has been
+let in.
 
 The driver (`control.rekey.driver`) decides who gets which key and when; a room is its carrier: a key for an SDES phone
 goes as a re-INVITE, one for an endpoint that speaks MIKEY as an INFO (RFC 6086), and what they say goes back.
