@@ -46,8 +46,26 @@ async def demo(out: Path) -> list[str]:
     with tempfile.TemporaryDirectory(prefix="mrfp-phones-") as folder:
         async with house(_TABLES, legs=64) as running:
             phones = _phones(Path(folder))
-            await _converse(running, phones)
+            try:
+                await converse(running, phones)
+            except AssertionError as error:
+                raise BenchError(f"a telephone did not do its part: {error}") from None
         return _judge(phones, out)
+
+
+async def converse(running: House, phones: Sequence[Phone]) -> None:
+    """All dial the room, talk, and hang up. Raises `AssertionError` with the words of a telephone that fails."""
+    async with AsyncExitStack() as stack:
+        for phone in phones:
+            await stack.enter_async_context(phone)
+        for phone in phones:
+            await phone.dial(running.uri(ROOM))
+        await asyncio.gather(*(phone.established() for phone in phones))
+        print(f"All three are in {running.uri(ROOM)}; they talk for {TALK_S:.0f} s ...")
+        await asyncio.sleep(TALK_S)
+        for phone in phones:
+            await phone.hang_up()
+        await asyncio.gather(*(phone.closed() for phone in phones))
 
 
 def _check_installed() -> None:
@@ -62,20 +80,6 @@ def _phones(folder: Path) -> list[Phone]:
         Baresip(folder, "boris", tone_hz=TONES["boris"]),
         Linphone(folder, "clara", tone_hz=TONES["clara"]),
     ]
-
-
-async def _converse(running: House, phones: Sequence[Phone]) -> None:
-    async with AsyncExitStack() as stack:
-        for phone in phones:
-            await stack.enter_async_context(phone)
-        for phone in phones:
-            await phone.dial(running.uri(ROOM))
-        await asyncio.gather(*(phone.established() for phone in phones))
-        print(f"All three are in {running.uri(ROOM)}; they talk for {TALK_S:.0f} s ...")
-        await asyncio.sleep(TALK_S)
-        for phone in phones:
-            await phone.hang_up()
-        await asyncio.gather(*(phone.closed() for phone in phones))
 
 
 def _judge(phones: Sequence[Phone], out: Path) -> list[str]:

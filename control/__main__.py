@@ -23,56 +23,72 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="mrfp", description="A secure conference mixer for SRTP.")
     words = parser.add_subparsers(required=True, metavar="COMMAND")
-    serve = words.add_parser("serve", help="run a mixer", description="Run a mixer until SIGTERM.")
-    serve.add_argument("--config", type=Path, metavar="FILE", help="TOML file; all defaults without one")
+    _add_serve(words.add_parser("serve", help="run a mixer", description="Run a mixer until SIGTERM."))
+    _add_kms(words.add_parser("kms", help="run a key management server", description="Run a KMS until SIGTERM."))
+    _add_focus(words.add_parser("focus", help="run a conference focus", description="Take SIP calls until SIGTERM."))
+    # Only for the help: `ctl` has a parser of its own.
+    words.add_parser("ctl", help="tell a running mixer or focus what to do", add_help=False)
+    _add_top(words.add_parser("top", help="watch a running mixer", description="A live view of a mixer."))
+    about = "Make a key-encryption key in a file, for `[control] kek_file` and `mrfp ctl --kek-file`."
+    kek = words.add_parser("kek", help="make a key-encryption key", description=about)
+    kek.add_argument("file", type=Path, metavar="FILE", help="made with mode 0600 if it is not there")
+    kek.add_argument("name", metavar="NAME", help="letters, digits and ._-")
+    kek.set_defaults(run=_kek)
+    _add_schema(words.add_parser("schema", help="print the JSON Schema of the control protocol"))
+    return parser
+
+
+def _add_serve(serve: argparse.ArgumentParser) -> None:
+    _add_config(serve)
     serve.add_argument("--socket", metavar="PATH", help="control socket")
     serve.add_argument("--host", help="IPv4 address of the media port")
     serve.add_argument("--port", type=int, help="media port (UDP), even; 0 for any")
     serve.add_argument("--http-port", type=int, metavar="PORT", help="/metrics and /healthz on loopback")
-    serve.add_argument("--log-level", choices=["debug", "info", "warning", "error"])
-    serve.add_argument("--log-format", choices=["json", "console"])
     serve.set_defaults(run=_serve)
-    kms = words.add_parser("kms", help="run a key management server", description="Run a KMS until SIGTERM.")
-    kms.add_argument("--config", type=Path, metavar="FILE", help="TOML file; all defaults without one")
+
+
+def _add_kms(kms: argparse.ArgumentParser) -> None:
+    _add_config(kms)
     kms.add_argument("--socket", metavar="PATH", help="Unix socket")
     kms.add_argument("--tls-port", type=int, metavar="PORT", help="port for mutual TLS; needs files in --config")
     kms.add_argument("--directory", metavar="PATH", help="where the audit and the highest epochs are kept")
     kms.add_argument("--verify", type=Path, metavar="FILE", help="check the chain of an audit file and leave")
-    kms.add_argument("--log-level", choices=["debug", "info", "warning", "error"])
-    kms.add_argument("--log-format", choices=["json", "console"])
     kms.set_defaults(run=_kms)
-    focus = words.add_parser("focus", help="run a conference focus", description="Take SIP calls until SIGTERM.")
-    focus.add_argument("--config", type=Path, metavar="FILE", help="TOML file; all defaults without one")
+
+
+def _add_focus(focus: argparse.ArgumentParser) -> None:
+    _add_config(focus)
     focus.add_argument("--host", help="address to take calls at")
     focus.add_argument("--udp-port", type=int, metavar="PORT", help="SIP over UDP")
     focus.add_argument("--tcp-port", type=int, metavar="PORT", help="SIP over TCP")
     focus.add_argument("--mixer", metavar="ADDRESS", help="control socket of the mixer")
     focus.add_argument("--media-host", metavar="ADDRESS", help="where phones are told to send media")
     focus.add_argument("--kms", metavar="ADDRESS", help="socket of the KMS; without one there are no group keys")
-    focus.add_argument("--log-level", choices=["debug", "info", "warning", "error"])
-    focus.add_argument("--log-format", choices=["json", "console"])
     focus.set_defaults(run=_focus)
-    # Only for the help: `ctl` has a parser of its own.
-    words.add_parser("ctl", help="tell a running mixer what to do", add_help=False)
-    top = words.add_parser("top", help="watch a running mixer", description="A live view of a mixer.")
+
+
+def _add_top(top: argparse.ArgumentParser) -> None:
     top.add_argument("--socket", metavar="ADDRESS", help="control socket, or tls://host:port")
     for name in ("certificate", "key", "authority"):
         top.add_argument(f"--tls-{name}", type=Path, metavar="PEM", help="for tls://")
     top.add_argument("--interval", type=float, default=1.0, metavar="SECONDS", help="between looks")
     top.add_argument("--once", action="store_true", help="print once and leave")
     top.set_defaults(run=_top)
-    about = "Make a key-encryption key in a file, for `[control] kek_file` and `mrfp ctl --kek-file`."
-    kek = words.add_parser("kek", help="make a key-encryption key", description=about)
-    kek.add_argument("file", type=Path, metavar="FILE", help="made with mode 0600 if it is not there")
-    kek.add_argument("name", metavar="NAME", help="letters, digits and ._-")
-    kek.set_defaults(run=_kek)
-    schema = words.add_parser("schema", help="print the JSON Schema of the control protocol")
+
+
+def _add_schema(schema: argparse.ArgumentParser) -> None:
     schema.add_argument("--kms", action="store_true", help="of the KMS instead of the mixer, all of it")
     schema.add_argument("--focus", action="store_true", help="of the focus instead of the mixer, all of it")
     schema.add_argument("--markdown", action="store_true", help="print the reference page instead")
     schema.add_argument("--options", action="store_true", help="print the options of the TOML file instead")
     schema.set_defaults(run=_schema)
-    return parser
+
+
+def _add_config(daemon: argparse.ArgumentParser) -> None:
+    """What every daemon can be told."""
+    daemon.add_argument("--config", type=Path, metavar="FILE", help="TOML file; all defaults without one")
+    daemon.add_argument("--log-level", choices=["debug", "info", "warning", "error"])
+    daemon.add_argument("--log-format", choices=["json", "console"])
 
 
 def _serve(options: argparse.Namespace) -> int:

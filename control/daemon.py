@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import msgspec
 import structlog
 
-from control import kekfile, life, listen, process
+from control import kekfile, life, listen
 from control.connection import Limits
 from control.director import Director, Mixer
 from control.http import of_mixer, ticking
@@ -106,11 +106,7 @@ async def _serve(settings: Settings, stop: asyncio.Event) -> None:
             tls_port=house.tls_port,
             http_port=house.http_port,
         )
-        process.notify("READY=1", f"STATUS=mixing on UDP port {status.port}")
-        async with life.watched(lambda: ticking(house.director)):
-            await stop.wait()
-        process.notify("STOPPING=1")
-        _log.info("stopping")
+        await life.stay(stop, f"mixing on UDP port {status.port}", lambda: ticking(house.director))
     _log.info("stopped")
 
 

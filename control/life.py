@@ -28,6 +28,20 @@ def live(log: LogSettings, serve: Callable[[asyncio.Event], Awaitable[None]]) ->
     return 0
 
 
+async def its_loop_comes_round() -> bool:
+    """All the life there is in a daemon without a tick."""
+    return True
+
+
+async def stay(stop: asyncio.Event, status: str, alive: Callable[[], Awaitable[bool]] = its_loop_comes_round) -> None:
+    """Tell systemd that we are ready, and how we are, until it is time to stop."""
+    process.notify("READY=1", f"STATUS={status}")
+    async with watched(alive):
+        await stop.wait()
+    process.notify("STOPPING=1")
+    _log.info("stopping")
+
+
 @asynccontextmanager
 async def watched(alive: Callable[[], Awaitable[bool]]) -> AsyncIterator[None]:
     """Give systemd its signs of life while `alive` says so, if it asked for them."""

@@ -18,6 +18,7 @@ EventName: TypeAlias = Literal[
     "leg_insecure",
     "leg_timeout",
     "leg_bye",
+    "leg_deaf",
     "ssrc_conflict",
     "auth_failures",
     "key_switched",

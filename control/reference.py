@@ -229,7 +229,7 @@ def _walk(kind: inspect.Type, found: set[type[msgspec.Struct]]) -> None:
 _HEAD: Final = f"""\
 # The control protocol
 
-<!-- Made by `mrfp schema --markdown` from mixer/port.py and control/. Do not edit: change those. -->
+<!-- Made by `mrfp schema --markdown` from mixer/port/ and control/. Do not edit: change those. -->
 
 JSON-RPC 2.0, one message a line (NDJSON, UTF-8), over a Unix socket or over TCP with mutual TLS 1.3;
 [operations](operations.md) says where. `mrfp ctl` speaks it for people, `control.client.MixerClient` for

@@ -79,6 +79,12 @@ class Leg:
     rtt_ms: float = 0.0
     remote_lost: int = 0
     remote_jitter: int = 0
+    told: tuple[int, int] | None = None
+    """SSRC and extended highest sequence number of ours that its last report of news had."""
+    told_sent: int = 0
+    """What it had been sent then, packets."""
+    stale_reports: int = 0
+    """Its reports since that had no news."""
     said_goodbye: bool = False
     secured: bool = False
     """A DTLS leg that has its keys. Before, it neither speaks nor hears."""

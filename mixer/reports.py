@@ -22,10 +22,14 @@ from mixer.drops import Drop
 from mixer.grace import OTHER_KEY, Grace, more_telling
 from mixer.legs import Leg, Mode
 from mixer.plans import alone
-from mixer.port import LegBye
+from mixer.port import LegBye, LegDeaf
 from mixer.routes import FIRST_LEG_PORT
 from mixer.state import State
 
+DEAF_REPORTS: Final = 2
+"""So many reports in a row without news are no accident: the first may have been written before a switch."""
+DEAF_PACKETS: Final = 150
+"""And so many packets must have been sent meanwhile."""
 INTERVAL_MS: Final = 5000
 AT_ONCE: Final = 64
 """Reports sent in one tick at most; the others follow in the next."""
@@ -208,13 +212,26 @@ class Reports:
             int(legs.minus_ssrc[leg.row]),
             int(self._streams.ssrc[legs.stream[leg.row]]),
         }
-        for report in found.reports:
-            if report.ssrc in ours:
-                self._note(leg, report, arrival)
+        mine = [report for report in found.reports if report.ssrc in ours]
+        for report in mine:
+            self._note(leg, report, arrival)
+        self._note_hearing(leg, mine)
         if found.goodbye and not leg.said_goodbye:
             leg.said_goodbye = True
             self._state.events.append(LegBye(conference=self._state.conference_of(leg.row).name, leg=leg.name))
         return Drop.ACCEPTED
+
+    def _note_hearing(self, leg: Leg, reports: list[rtcp.Report]) -> None:
+        """A receiver whose key is wrong goes on to report: of the stream that it lost, or of none."""
+        sent = int(self._legs.sent[leg.row])
+        news = [told for report in reports if (told := (report.ssrc, report.highest)) != leg.told]
+        if news or not self._legs.listens[leg.row]:
+            leg.told, leg.told_sent, leg.stale_reports = (*news, leg.told)[0], sent, 0
+        elif leg.told is not None and sent - leg.told_sent >= DEAF_PACKETS:
+            leg.stale_reports += 1
+            if leg.stale_reports == DEAF_REPORTS:
+                conference = self._state.conference_of(leg.row).name
+                self._state.events.append(LegDeaf(conference=conference, leg=leg.name, sent=sent - leg.told_sent))
 
     def _note(self, leg: Leg, report: rtcp.Report, arrival: int) -> None:
         """Loss, jitter and round-trip time as the leg sees them (RFC 3550 section 6.4.1)."""

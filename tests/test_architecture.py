@@ -21,8 +21,15 @@ FLOOR_3 = {"mixer/ports.py", "mixer/service.py", "mixer/timer.py", "mixer/udp.py
 COMPOSITION_ROOTS = {"control/daemon.py", "control/settings.py"}
 """The only files of control that see the inside of the mixer."""
 
+_SIP_ON_A_VIRTUAL_CLOCK = (
+    "admission client_transactions confirming core digest errors exchange flows framing layer message origin "
+    "reliable requests responses screening server_transactions session_timer settings targets timers uris values"
+)
 SANS_IO = {f"control/{name}.py" for name in ("api", "errors", "messages", "protocol")} | {
-    f"control/kms/{name}.py" for name in ("callers", "errors", "limits", "messages", "registry")
+    *(f"control/kms/{name}.py" for name in ("callers", "errors", "limits", "messages", "registry")),
+    *(f"control/sip/{name}.py" for name in _SIP_ON_A_VIRTUAL_CLOCK.split()),
+    *(f"control/focus/{name}.py" for name in ("dialled", "media", "messages")),
+    *(str(path.relative_to(ROOT)) for path in (ROOT / "control" / "sdp").glob("*.py")),
 }
 """What of control has neither clock nor socket nor file."""
 
@@ -117,6 +124,19 @@ def test_the_kms_knows_no_mixer(name: str) -> None:
         known = {"control.director", "control.daemon", "control.settings", "control.desk"}
         assert not imports_of(name) & known
         assert "control.client.MixerClient" not in imports_of(name)
+
+
+@each_source
+def test_sdp_sip_and_the_roster_know_no_conference(name: str) -> None:
+    """Each is a room of its own: only the focus sees them together."""
+    for package, others in (
+        ("control/sip/", {"control.sdp", "control.roster", "control.focus", "control.rekey", "control.client"}),
+        ("control/sdp/", {"control.sip", "control.roster", "control.focus", "control.rekey", "control.client"}),
+        ("control/roster/", {"control.sip", "control.sdp", "control.focus", "control.rekey", "control.client"}),
+        ("control/rekey/", {"control.sip", "control.sdp", "control.roster", "control.focus"}),
+    ):
+        if name.startswith(package):
+            assert not {".".join(module.split(".")[:2]) for module in imports_of(name)} & others
 
 
 @each_source

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from control import settings
+from control.focus import settings as focus_settings
+from control.kms import settings as kms_settings
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCKER = ROOT / "docker"
@@ -44,6 +46,9 @@ def test_the_example_configuration_is_understood() -> None:
     dockerfile = (DOCKER / "Dockerfile").read_text()
     assert f":{loaded.http.port}/healthz" in dockerfile
     assert loaded.control.socket.startswith("/run/mrfp/")
+    focus = focus_settings.load(DOCKER / "focus.toml")
+    assert focus.keys.kms == f"unix:{kms_settings.load(DOCKER / 'kms.toml').listen.socket}"
+    assert focus.mixer.address == f"unix:{loaded.control.socket}"
 
 
 def test_the_image_copies_only_what_is_there() -> None:

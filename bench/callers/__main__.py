@@ -15,6 +15,7 @@ from typing import Final
 
 from bench.callers.cast import Casting
 from bench.callers.habits import Habits
+from bench.callers.lines import USER_AGENT
 from bench.callers.play import Outcome, Plan, play
 from bench.callers.table import lines
 from bench.phone import write_wav
@@ -22,6 +23,8 @@ from control.kms import psks
 from control.sip.agent import SipSettings
 from mixer.suites import SUITES
 
+RATE: Final = 8000
+"""Of G.711, which all of them speak."""
 CHURNERS: Final = 20
 """Callers that take turns in coming and going."""
 
@@ -36,7 +39,7 @@ def main() -> int:
         return 2
     outcome = asyncio.run(play(plan))
     if arguments.wav is not None:
-        _save(outcome, arguments.wav, plan)
+        _save(outcome, arguments.wav)
     if arguments.json:
         print(json.dumps(_as_json(outcome)))
     else:
@@ -119,7 +122,7 @@ def _tls(arguments: argparse.Namespace) -> SipSettings:
         certificate=arguments.certificate,
         key=arguments.key,
         authority=arguments.authority,
-        user_agent="mrfp-caller",
+        user_agent=USER_AGENT,
     )
 
 
@@ -130,9 +133,13 @@ def _print(outcome: Outcome) -> None:
     print(f"\n{came.answered} of {came.dialled} calls were answered", end="")
     if outcome.churned.dialled:
         print(f"; {outcome.churned.answered} of {outcome.churned.dialled} came and went", end="")
-    print(f"; while it was in, the leaver could read {outcome.control_reads} packets of a neighbour's line")
+    print("." if outcome.control_reads is None else f".\n{_left(outcome.control_reads)}")
     for reason, times in (came.failures + outcome.churned.failures).items():
         print(f"  {times} x {reason}")
+
+
+def _left(control_reads: int) -> str:
+    return f"Who left could read {control_reads} packets of a neighbour's line while in the room."
 
 
 def _as_json(outcome: Outcome) -> dict[str, object]:
@@ -147,10 +154,10 @@ def _as_json(outcome: Outcome) -> dict[str, object]:
     }
 
 
-def _save(outcome: Outcome, folder: Path, plan: Plan) -> None:
+def _save(outcome: Outcome, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for name, samples in outcome.samples.items():
-        write_wav(folder / f"{name}.wav", samples, 8000)
+        write_wav(folder / f"{name}.wav", samples, RATE)
 
 
 if __name__ == "__main__":

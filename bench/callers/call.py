@@ -154,7 +154,9 @@ class Call:
             host, _, port = agreed.remote.rpartition(":")
             media.remote = host.strip("[]"), int(port)
         media.muted = self._held or agreed.direction not in ("sendrecv", "recvonly")
-        if agreed.direction not in _SENDS:
+        if agreed.direction in _SENDS:
+            media.ear.go_on()
+        else:
             media.ear.pause()
         if agreed.crypto is not None and hear:
             for key in agreed.crypto.keys:
@@ -176,7 +178,8 @@ class Call:
             self.media.seal = bytes
             return
         octets = secrets.token_bytes(SUITES[suite].secret) if self.habits.wrong_key else secret.reveal()
-        self.media.seal = PacketSession(suite, octets, ssrc=self.media.mouth.ssrc, mki=mki).protect
+        mouth = self.media.mouth
+        self.media.seal = PacketSession(suite, octets, ssrc=mouth.ssrc, roc=mouth.roc, mki=mki).protect
 
     def _shake(self, agreed: Agreed) -> None:
         assert self._identity is not None

@@ -12,19 +12,22 @@ Knows: the order of requests in a call. Must never know: SDP, keys or packets (`
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any, Final
+
+import numpy as np
 
 from bench.callers.answering import answer
 from bench.callers.call import Call
 from bench.callers.lines import Lines, Owner
 from bench.callers.options import Options
 from bench.callers.report import CallReport, report_of
-from bench.callers.watcher import DOCUMENT, EVENT, EXPIRES_S, Watcher
+from bench.callers.watcher import Watcher, watch
 from bench.codec import Samples
 from control.sdp.model import SdpError
 from control.sdp.refusal import Unacceptable
 from control.sip.agent import Dialog, Incoming
-from control.sip.errors import CallRefused, SipError
+from control.sip.errors import CallRefused, DialogGone, SipError
 
 __all__ = ["CallRefused", "Caller", "Options"]
 
@@ -47,7 +50,7 @@ class Caller:
         """Of the call, while there is one: for requests that no method here makes."""
         self._settled = asyncio.Event()
         """Not set while its own INVITE waits to be dealt with: what comes in the call waits too."""
-        self._vanished = False
+        self._beginning = self._vanished = False
         self._watcher: Watcher | None = None
 
     @classmethod
@@ -87,9 +90,14 @@ class Caller:
     def in_call(self) -> bool:
         return bool(self.calls) and not self.call.ended and self.call.up_ns > 0
 
+    @property
+    def busy(self) -> bool:
+        """In a call, or on the way into one."""
+        return self._beginning or bool(self.calls and not self.call.ended)
+
     def heard(self, since_ns: int = 0) -> Samples:
-        """What it heard in its last call."""
-        return self.call.media.ear.heard(since_ns)
+        """What it heard in its last call; nothing, if it has had none."""
+        return self.call.media.ear.heard(since_ns) if self.calls else np.zeros(0, np.float32)
 
     @property
     def arrived_packets(self) -> list[tuple[int, bytes]]:
@@ -122,8 +130,8 @@ class Caller:
         )
         try:
             self.dialog, response = await outgoing.answered()
-        except SipError as error:
-            call.end(str(error), by_us=True)
+        except (SipError, asyncio.CancelledError) as error:
+            call.end(str(error) or "given up", by_us=True)
             raise
         self.dialog.owner = Owner(self)
         try:
@@ -156,50 +164,42 @@ class Caller:
         dialog.end()
 
     async def hold(self) -> None:
-        """Put the call on hold. Raises `SipError`, or `CallRefused` if the other side will not."""
-        await self._reoffer(self.call.hold(on=True))
+        """Put the call on hold, as phones without music do: say sendonly, and send nothing. Raises `SipError`."""
+        await self._reoffer(lambda call: call.hold(on=True))
 
     async def resume(self) -> None:
         """Take it back."""
-        await self._reoffer(self.call.hold(on=False))
+        await self._reoffer(lambda call: call.hold(on=False))
 
     async def rekey_own(self) -> None:
         """Send under a new key of its own from now on."""
-        await self._reoffer(self.call.negotiation.reoffer(fresh_key=True))
+        await self._reoffer(lambda call: call.negotiation.reoffer(fresh_key=True))
 
     async def subscribe(self, uri: str) -> Watcher:
-        """Watch who is in a conference; in place of what it watched before.
-
-        Raises:
-            CallRefused: with the status.
-            SipError: if nobody answers.
-        """
+        """Watch who is in a conference, in place of what it watched before. Raises `CallRefused`, `SipError`."""
         watcher = self._watcher = Watcher()
-        dialog = await self.lines.agent.subscribe(
-            uri,
-            from_uri=self.identity,
-            event=EVENT,
-            expires=EXPIRES_S,
-            headers=[("Accept", DOCUMENT)],
-            credentials=self.options.credentials,
-        )
-        watcher.subscribed(dialog)
+        await watch(watcher, self.lines.agent, uri, self.identity, self.options.credentials)
         return watcher
 
-    async def _reoffer(self, body: bytes) -> None:
-        assert self.dialog is not None
-        response = await self.dialog.request("INVITE", body=body, timeout_s=ANSWER_S)
+    async def _reoffer(self, offer: Callable[[Call], bytes]) -> None:
+        if self.dialog is None:
+            raise DialogGone(f"{self.name} is not in a call: dial first")
+        response = await self.dialog.request("INVITE", body=offer(self.call), timeout_s=ANSWER_S)
         if not 200 <= response.code < 300:
             raise CallRefused(response.code, response.phrase)
         self.call.concluded(response.body)
 
     async def _begin(self) -> Call:
-        if self.in_call:
+        if self.busy:
             raise ValueError(f"{self.name} is in a call: hang up first")
         self._settled.clear()
         self._vanished = False
+        self._beginning = True
         options = self.options
-        call = await Call.open(options.voice(), options.wishes(), psk=options.psk, habits=options.habits)
+        try:
+            call = await Call.open(options.voice(), options.wishes(), psk=options.psk, habits=options.habits)
+        finally:
+            self._beginning = False
         self.calls.append(call)
         return call
 
@@ -242,7 +242,7 @@ class Caller:
         if incoming.method != "INVITE":
             incoming.respond(200 if incoming.method == "OPTIONS" else 405)
             return
-        if self.in_call or not self.answers:
+        if self.busy or not self.answers:
             incoming.respond(486)
             return
         call = await self._begin()
@@ -256,12 +256,14 @@ class Caller:
         if self.dialog is not None:
             self.dialog.owner = Owner(self)
             call.up()
+        else:
+            call.end("who called has given up", by_us=True)
         self._settled.set()
 
     def _hung_up_on(self, incoming: Incoming) -> None:
         incoming.respond(200)
-        reason = incoming.header("Reason") or "no reason given"
-        self.call.end(f"by the other side: {reason}", by_us=False)
-        if incoming.dialog is not None:
-            incoming.dialog.end()
-        self.dialog = None
+        assert incoming.dialog is not None
+        incoming.dialog.end()
+        if incoming.dialog is self.dialog:
+            self.call.end(f"by the other side: {incoming.header('Reason') or 'no reason given'}", by_us=False)
+            self.dialog = None

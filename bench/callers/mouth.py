@@ -32,6 +32,11 @@ class Mouth:
         self._timestamp = secrets.randbits(32)
         self._begins = True
 
+    @property
+    def roc(self) -> int:
+        """Rollover counter of the packet to come: another key goes on with it (RFC 3711 section 3.2.1)."""
+        return self._sequence >> 16
+
     def says_as(self, payload_type: int) -> None:
         """The payload type that the other side wants to receive."""
         self._payload_type = payload_type

@@ -15,6 +15,7 @@ from bench.callers.cast import Cast, Casting, cast, speech_s
 from bench.callers.judging import everybody_hears_everybody, hears
 from bench.callers.script import Tally, arrive, churn, keeps_out
 from bench.callers.table import Row
+from control.sip.errors import SipError
 
 SETTLE_S = 1.0
 """After the last answer, until what is heard is judged: a jitter buffer and a first key come in that time."""
@@ -48,8 +49,9 @@ class Outcome:
     problems: list[str]
     arrivals: Tally
     churned: Tally
-    control_reads: int = 0
-    """Packets of a neighbour that the leaver could read while it was in: under a group key there are some."""
+    control_reads: int | None = None
+    """Packets of a neighbour that the leaver could read while it was in: under a group key there are some. None if
+    nobody left."""
     samples: dict[str, Any] = field(default_factory=dict)
     """What each caller heard."""
 
@@ -66,12 +68,14 @@ async def play(plan: Plan) -> Outcome:
 async def _played(plan: Plan, players: Cast) -> Outcome:
     arrivals = await arrive([*players.good, *players.bad], plan.uri, per_s=plan.dials_per_s)
     await asyncio.sleep(SETTLE_S)
-    churned, _ = await asyncio.gather(_coming_and_going(plan, players), _holding(plan, players.good))
+    churned, unlike = await asyncio.gather(_coming_and_going(plan, players), _changing(plan, players.good))
     since_ns = time.monotonic_ns()
     churning = asyncio.create_task(_coming_and_going(plan, players))
     await asyncio.sleep(max(plan.seconds, speech_s(players) + SETTLE_S))
     until_ns = time.monotonic_ns()
-    problems = _failures(players) + everybody_hears_everybody(players.good, since_ns, unheard=_unheard(players))
+    problems = (
+        unlike + _failures(players) + everybody_hears_everybody(players.good, since_ns, unheard=_unheard(players))
+    )
     rows = [
         Row(caller.report(until_ns), hears(caller, players.good, since_ns)) for caller in players.all if caller.calls
     ]
@@ -91,17 +95,21 @@ async def _coming_and_going(plan: Plan, players: Cast) -> Tally:
     )
 
 
-async def _holding(plan: Plan, good: list[Caller]) -> None:
-    """The last of them goes on hold and comes back; the talkers take other keys."""
-    if plan.hold:
-        await good[-1].hold()
-        await asyncio.sleep(plan.seconds / 4)
-        await good[-1].resume()
-    if plan.rekey:
-        for caller in good:
+async def _changing(plan: Plan, good: list[Caller]) -> list[str]:
+    """The last of them goes on hold and comes back; the talkers take other keys. Returns what did not go well."""
+    problems = []
+    try:
+        if plan.hold:
+            await good[-1].hold()
+            await asyncio.sleep(plan.seconds / 4)
+            await good[-1].resume()
+        for caller in good if plan.rekey else []:
             if caller.options.hz and caller.options.security == "sdes":
                 await caller.rekey_own()
+    except SipError as error:
+        problems.append(f"a change in the call was refused: {error}")
     await asyncio.sleep(SETTLE_S if plan.hold or plan.rekey else 0)
+    return problems
 
 
 async def _leaving(plan: Plan, players: Cast, outcome: Outcome) -> None:

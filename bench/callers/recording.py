@@ -34,6 +34,7 @@ class Recording:
     """SSRC and sequence number of each."""
     _windows: list[tuple[int, int]] = field(default_factory=list)
     _since: int | None = None
+    _paused: bool = False
 
     def take(self, packet: bytes, now_ns: int) -> None:
         """A clear RTP packet."""
@@ -48,14 +49,19 @@ class Recording:
         self._names.append((ssrc, int.from_bytes(packet[2:4])))
         self._payloads.append(packet[start:])
         self.heard_ns.append(now_ns)
-        if self._since is None:
+        if self._since is None and not self._paused:
             self._since = now_ns
 
     def pause(self) -> None:
-        """From now on nothing need come, until something does."""
+        """From now on nothing need come; some of what was on its way still may."""
+        self._paused = True
         if self._since is not None:
             self._windows.append((self._since, time.monotonic_ns()))
             self._since = None
+
+    def go_on(self) -> None:
+        """From the next packet on they must come again."""
+        self._paused = False
 
     def end(self) -> None:
         """The other side has ended the call; when it stopped sending is its own affair."""

@@ -10,11 +10,29 @@ from typing import Final
 from control.roster.errors import Malformed
 from control.roster.people import User
 from control.roster.reader import Outcome, Picture
-from control.sip.agent import Dialog, Incoming
+from control.sip.agent import Agent, Credentials, Dialog, Incoming
 
 EVENT: Final = "conference"
 DOCUMENT: Final = "application/conference-info+xml"
 EXPIRES_S: Final = 3600
+
+
+async def watch(watcher: Watcher, agent: Agent, uri: str, identity: str, credentials: Credentials | None) -> None:
+    """Subscribe. The first notice may be there before this returns.
+
+    Raises:
+        CallRefused: with the status.
+        SipError: if nobody answers.
+    """
+    dialog = await agent.subscribe(
+        uri,
+        from_uri=identity,
+        event=EVENT,
+        expires=EXPIRES_S,
+        headers=[("Accept", DOCUMENT)],
+        credentials=credentials,
+    )
+    watcher.subscribed(dialog)
 
 
 class Watcher:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from dataclasses import replace
 from typing import Final
 
 import structlog
@@ -48,6 +49,8 @@ class Call:
         """With which it takes keys by MIKEY; None if it is an SDES phone."""
         self.agent = ""
         """Its User-Agent."""
+        self.rekeyed = False
+        """It has said yes to another key than its first."""
         self.updates = False
         """It takes UPDATE."""
         self.joined_by = "dialed-in"
@@ -58,6 +61,8 @@ class Call:
         self._session, self._version = secrets.randbits(31), 0
         self._received = 0
         """Highest epoch of the phone's own keys."""
+        self._known: list[Secret] = []
+        """Those of the phone's own keys that the mixer knows of."""
         self._offer = b""
         """Of ours, while it is not answered."""
         self._offered: dict[int, port.Key] = {}
@@ -74,7 +79,7 @@ class Call:
     def consider(self, offer: bytes) -> Agreed:
         """Read the first offer. Raises `SdpError`, `Unacceptable`."""
         self._sdp = model.parse(offer)
-        return self._settle(agree(self._sdp, self.terms))
+        return self._settle(self._reachable(agree(self._sdp, self.terms)))
 
     def answer(self, held: port.Key | None, number: int) -> bytes:
         """The answer to the offer that was considered.
@@ -101,7 +106,7 @@ class Call:
     def conclude(self, answer: bytes) -> Agreed:
         """Judge the answer to it. Raises `SdpError`, `Unacceptable`."""
         sdp = model.parse(answer)
-        agreed = agree_answer(self._offer, sdp, self.terms)
+        agreed = self._reachable(agree_answer(self._offer, sdp, self.terms))
         self._keep(sdp)
         if agreed.payload_type != agreed.payload_type_in:
             raise Unacceptable(Warn.MEDIA_FORMAT, "the payload type must be the same both ways")
@@ -121,7 +126,8 @@ class Call:
 
     def _settle(self, agreed: Agreed) -> Agreed:
         self.agreed, self._listened = agreed, agreed.direction in ("sendrecv", "recvonly")
-        self._received = len(media.received(agreed))
+        self._known = [key.secret for key in media.received(agreed)]
+        self._received = len(self._known)
         return agreed
 
     # -- offers in the running call -----------------------------------------------------------
@@ -131,10 +137,10 @@ class Call:
 
         What it answers may hold a new key of its own: see `fresh_keys`.
         """
-        dialog, agreed = self.dialog, self.agreed
-        if dialog is None or agreed is None or self.ending:
-            return False
         async with self._turn:
+            dialog, agreed = self.dialog, self.agreed
+            if dialog is None or agreed is None or self.ending:
+                return False
             offer = write_offer(self.terms, self._local(key), agreed=agreed, previous=self._sdp)
             try:
                 response = await dialog.request("INVITE", body=offer, timeout_s=REKEY_TIMEOUT_S)
@@ -146,7 +152,7 @@ class Call:
             except (SipError, model.SdpError, Unacceptable) as error:
                 _log.warning("rekey_refused", leg=self.name, reason=str(error))
                 return False
-            self.held, self.agreed = key, answered
+            self.held, self.agreed, self.rekeyed = key, answered, True
             self._keep(sdp)
             return True
 
@@ -155,53 +161,79 @@ class Call:
 
         An UPDATE says nothing of media (RFC 3311). Phones that have none get an offer of what holds already.
         """
-        dialog, agreed = self.dialog, self.agreed
-        if dialog is None or agreed is None or self.ending:
+        dialog = self.dialog
+        if dialog is None or self.ending:
             return None
         try:
             if self.updates:
                 return await dialog.request("UPDATE", headers=fields)
             async with self._turn:
-                offer = write_offer(self.terms, self._local(self.held), agreed=agreed, previous=self._sdp)
+                if self.agreed is None or self.ending:
+                    return None
+                offer = write_offer(self.terms, self._local(self.held), agreed=self.agreed, previous=self._sdp)
                 return await dialog.request("INVITE", headers=fields, body=offer)
         except SipError:
             return None
 
     async def reoffered(self, incoming: Incoming, fields: list[tuple[str, str]]) -> Agreed | None:
-        """The phone offers anew: hold, resume, another address, another key of its own. None if nothing changes.
+        """The phone offers anew: hold, resume, another address, another key of its own. None if nothing changes, or
+        it has cancelled, or has been hung up on.
 
         `fields`: to be added to our answer.
 
         Raises:
             SdpError, Unacceptable: if it is refused; the call goes on as it was.
         """
-        assert self.agreed is not None
         async with self._turn:
-            if not incoming.body:  # a refresh, or it wants an offer of ours: what holds already
-                offer = write_offer(self.terms, self._local(self.held), agreed=self.agreed, previous=self._sdp)
-                incoming.respond(200, headers=fields, body=offer)
+            if self.agreed is None or self.ending:
+                incoming.respond(491)  # RFC 3311 section 5.2: our first offer is not answered yet
+                return None
+            if not incoming.body:  # a refresh, or it takes itself off hold: the answer comes in the ACK
+                both_ways = replace(self.agreed, direction="sendrecv")
+                offer = write_offer(self.terms, self._local(self.held, both_ways), agreed=both_ways, previous=self._sdp)
+                if incoming.respond(200, headers=fields, body=offer) is not None:
+                    self._offer = offer
                 return None
             sdp = model.parse(incoming.body)
-            agreed = agree(sdp, self.terms, before=self.agreed)
+            agreed = self._reachable(agree(sdp, self.terms, before=self.agreed))
             self._same_codec(agreed)
             answer = write_answer(sdp, agreed, self._local(self.held, agreed))
-            incoming.respond(200, headers=fields, body=answer)
-            self.agreed = agreed
-            self._listened |= agreed.direction in ("sendrecv", "recvonly")
-            self._keep(sdp)
+            if incoming.respond(200, headers=fields, body=answer) is None:
+                return None
+            self._take(agreed, sdp)
             return agreed
 
-    def fresh_keys(self, before: Agreed) -> list[port.Key]:
-        """Keys under which the phone will send from now on, if its last SDP had others than the one before."""
-        if self.agreed is None or self.agreed.crypto is None or before.crypto is None:
+    def acknowledged(self, answer: bytes) -> bool:
+        """The ACK of a re-INVITE that offered nothing: whether anything has changed.
+
+        Raises:
+            SdpError, Unacceptable: if its answer does not fit; the call goes on as it was.
+        """
+        offer, self._offer = self._offer, b""
+        if not offer or not answer:
+            return False
+        sdp = model.parse(answer)
+        agreed = self._reachable(agree_answer(offer, sdp, self.terms))
+        self._same_codec(agreed)
+        self._take(agreed, sdp)
+        return True
+
+    def fresh_keys(self) -> list[port.Key]:
+        """Keys under which the phone will send from now on, if its last SDP had others than were asked for before."""
+        if self.agreed is None:
             return []
-        former = [key.secret for key in before.crypto.keys]
-        fresh = []
-        for key in media.received(self.agreed):
-            if key.secret not in former:
+        fresh, received = [], media.received(self.agreed)
+        for key in received:
+            if key.secret not in self._known:
                 self._received += 1
                 fresh.append(port.Key(suite=key.suite, secret=key.secret, mki=key.mki, epoch=self._received))
+        self._known = [key.secret for key in received]
         return fresh
+
+    def _take(self, agreed: Agreed, sdp: model.Session) -> None:
+        self.agreed = agreed
+        self._listened |= agreed.direction in ("sendrecv", "recvonly")
+        self._keep(sdp)
 
     def _same_codec(self, agreed: Agreed) -> None:
         before = self.agreed
@@ -209,6 +241,11 @@ class Call:
         same = (agreed.codec, agreed.rate, agreed.payload_type, agreed.security)
         if same != (before.codec, before.rate, before.payload_type, before.security):
             raise Unacceptable(Warn.MISCELLANEOUS, "the codec and the keying of a running call stay as they are")
+
+    def _reachable(self, agreed: Agreed) -> Agreed:
+        if agreed.remote is not None and agreed.remote.startswith("[") and not self._place.host6:
+            raise Unacceptable(Warn.NETWORK_PROTOCOL, "There is no IPv6 for media here")
+        return agreed
 
     # -- our side -----------------------------------------------------------------------------
 

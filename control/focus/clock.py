@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from control.focus.call import Call
+from control.focus.errands import Errands
 from control.sip.session_timer import Terms
 
 
@@ -28,13 +29,19 @@ class Clock:
         refresh: Callable[[Call], Awaitable[None]],
         give_up: Callable[[Call, str], Awaitable[None]],
         longest_s: float,
+        errands: Errands,
     ) -> None:
         self._refresh, self._give_up, self._longest_s = refresh, give_up, longest_s
+        self._errands = errands
         self._alarms: dict[str, _Alarms] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+
+    def __len__(self) -> int:
+        return len(self._alarms)
 
     def set(self, call: Call, terms: Terms | None) -> None:
-        """A call has come up, or was refreshed."""
+        """A call has come up, or was refreshed; it may have ended while it was."""
+        if call.ending:
+            return
         loop = asyncio.get_running_loop()
         alarms = self._alarms.setdefault(call.name, _Alarms())
         if alarms.end is None:
@@ -57,9 +64,4 @@ class Clock:
                 alarm.cancel()
 
     def _run(self, what: Callable[..., Awaitable[None]], *of: object) -> None:
-        async def run() -> None:
-            await what(*of)
-
-        task = asyncio.create_task(run())
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._errands.run(what(*of))

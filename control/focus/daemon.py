@@ -12,12 +12,12 @@ from pathlib import Path
 import structlog
 
 import mixer
-from control import kekfile, life, listen, process
+from control import kekfile, life, listen
 from control.client import MixerClient
 from control.focus import users
 from control.focus.desk import FocusDesk
+from control.focus.following import Following
 from control.focus.identity import Gate
-from control.focus.media import Place
 from control.focus.messages import FOCUS
 from control.focus.metrics import FocusCollector
 from control.focus.nokeys import NoKeys
@@ -66,8 +66,9 @@ async def opened(settings: FocusSettings) -> AsyncIterator[Running]:
         trunk = Trunk(_mixer(settings))
         stack.push_async_callback(trunk.close)
         await trunk.connect()
-        house = House(settings, trunk, _keys(settings, stack), has_kms=bool(settings.keys.kms))
-        running = _assembled(settings, house, await _place(settings, trunk))
+        keys, following = _keys(settings, stack), Following(settings.keys.for_life)
+        house = House(settings, trunk, keys, has_kms=bool(settings.keys.kms), following=following)
+        running = _assembled(settings, house)
         stack.push_async_callback(running.reception.close)
         stack.push_async_callback(running.agent.close)
         stack.push_async_callback(running.rooms.close)
@@ -86,7 +87,7 @@ async def opened(settings: FocusSettings) -> AsyncIterator[Running]:
         yield running
 
 
-def _assembled(settings: FocusSettings, house: House, place: Place) -> Running:
+def _assembled(settings: FocusSettings, house: House) -> Running:
     trust = settings.trust
     passwords = users.load(Path(trust.users_file)) if trust.users_file else {}
     shared = psks.load(Path(trust.psks_file)) if trust.psks_file else {}
@@ -94,15 +95,15 @@ def _assembled(settings: FocusSettings, house: House, place: Place) -> Running:
     gate = Gate(trust, domain, passwords)
 
     def dress(room: Room) -> None:
-        room.operator, room.changed = switchboard, watchers.changed
+        room.complaints.operator, room.changed = switchboard, watchers.changed
 
     def farewell(room: Room) -> None:
         watchers.closing(room)
 
     rooms = Rooms(house, dress=dress, farewell=farewell)
-    watchers = Watchers(settings, rooms)
-    switchboard = Switchboard(house, rooms, place, shared, domain)
-    reception = Reception(settings, gate, rooms, switchboard, watchers)
+    watchers = Watchers(settings, rooms, house.faults)
+    switchboard = Switchboard(house, rooms, shared, domain)
+    reception = Reception(settings, gate, rooms, switchboard, watchers, house.faults)
     agent = Agent(settings.sip, reception, allow=ALLOW, supported=SUPPORTED, contact_params=";isfocus")
     switchboard.agent = agent
     return Running(agent, rooms, switchboard, reception, watchers)
@@ -126,28 +127,13 @@ def _keys(settings: FocusSettings, stack: AsyncExitStack) -> KeySource:
     return KmsKeys(client)
 
 
-async def _place(settings: FocusSettings, trunk: Trunk) -> Place:
-    node = await trunk.client.node_info()
-    name, _, value = node.dtls_fingerprint.partition(" ")
-    return Place(settings.mixer.media_host, settings.mixer.media_host6, node.port, (name, value) if value else None)
-
-
 async def _serve(settings: FocusSettings, stop: asyncio.Event) -> None:
     async with opened(settings) as running:
         _log.info(
             "serving", version=mixer.__version__, **{k: f"{h}:{n}" for k, (h, n) in running.agent.listening.items()}
         )
-        process.notify("READY=1", "STATUS=taking calls")
-        async with life.watched(_alive):
-            await stop.wait()
-        process.notify("STOPPING=1")
-        _log.info("stopping")
+        await life.stay(stop, "taking calls")
     _log.info("stopped")
-
-
-async def _alive() -> bool:
-    """A focus has no tick: that its loop comes round is all the life there is."""
-    return True
 
 
 async def _well() -> str:

@@ -53,7 +53,7 @@ class FocusDesk:
 
     def fault(self) -> None:
         """Count an error of our own."""
-        self._reception.faults += 1
+        self._reception.fault()
 
     def close(self) -> None:
         """Nothing is kept for a peer."""
@@ -74,7 +74,7 @@ class FocusDesk:
             calls_made=self._switchboard.set_up,
             refused={str(status): count for status, count in sorted(self._reception.refused.items())},
             subscriptions=len(self._watchers),
-            faults=self._reception.faults,
+            faults=self._reception.faults + self._switchboard.agent.core.faults.total(),
         )
 
     async def _list(self, _: messages.RoomList) -> messages.RoomNames:
@@ -93,9 +93,7 @@ class FocusDesk:
 
     async def _close(self, asked: messages.RoomClose) -> port.Done:
         room = self._room(asked.room)
-        room.driver.closing()
-        hangups = (self._switchboard.hang_up(call, "the room is closed") for call in list(room.calls.values()))
-        await asyncio.gather(*hangups)
+        await self._switchboard.clear(room)
         return port.Done()
 
     async def _dial(self, asked: messages.CallDial) -> messages.CallStatus:

@@ -74,26 +74,29 @@ class Gate:
         needed = wanted or self._trust.callers
         sender = incoming.envelope.sender
         claimed = Identity(bare(sender.uri), sender.display, anonymous=_wants_privacy(incoming))
-        identity = self._certified(incoming.flow, claimed) or self._asserted(incoming, claimed)
-        identity = identity or self._digested(incoming, claimed, now) or claimed
+        trusted = self._trusts(incoming.flow)
+        shown = self._asserted(incoming, claimed) if trusted else self._certified(incoming.flow, claimed)
+        identity = shown or self._digested(incoming, claimed, now) or claimed
         if identity.proves(needed):
             return identity
         if needed == "digest" and self._digest is not None:
-            raise Challenge(self._digest.challenge(now))
-        raise Refused(403, "this room takes callers with a TLS certificate of its authority only")
+            raise self._challenge(self._digest, incoming, now)
+        raise Refused(403, "show a TLS certificate of our authority: no other proof will do")
 
     def _certified(self, flow: Flow, claimed: Identity) -> Identity | None:
         names = flow.identities
         address = claimed.uri.partition(":")[2]
         if not names:
             return None
-        if claimed.uri in names or address in names or address.partition("@")[0] in names:
-            return _proved(claimed, "certificate")
+        if claimed.uri in names or address in names:
+            return Identity(claimed.uri, claimed.display, "certificate", claimed.anonymous)
+        user = address.partition("@")[0]
+        if user in names:  # a name without a host is one of our domain, whatever host the From line has
+            return Identity(f"sip:{user}@{self._domain}", claimed.display, "certificate", claimed.anonymous)
         raise Refused(403, "the From line is not what the certificate says")
 
     def _asserted(self, incoming: Incoming, claimed: Identity) -> Identity | None:
-        if not self._trusts(incoming.flow):
-            return None
+        """RFC 3325 section 9.1: a SIP URI, and perhaps a telephone number behind it, which is none of our users."""
         word = incoming.header("P-Asserted-Identity")
         if word is None:
             return None
@@ -112,19 +115,23 @@ class Gate:
         try:
             user = self._digest.verify(incoming.request, now)
         except Unauthenticated as failure:
-            raise Challenge(self._digest.challenge(now, stale=failure.stale)) from None
+            raise self._challenge(self._digest, incoming, now, stale=failure.stale) from None
         if claimed.uri.partition(":")[2].partition("@")[0] not in (user, "anonymous"):
             raise Refused(403, "the From line is not of the user whose password this is")
         return Identity(f"sip:{user}@{self._domain}", claimed.display, "digest", claimed.anonymous)
+
+    def _challenge(self, digest: Digest, incoming: Incoming, now: float, *, stale: bool = False) -> Challenge:
+        """Every algorithm, the best first (RFC 8760 section 2.3); one for phones that cannot bear the sight of two."""
+        agent = (incoming.header("User-Agent") or "").lower()
+        fields = digest.challenge(now, stale=stale)
+        if any(word.lower() in agent for word in self._trust.md5_only):
+            fields = [field for field in fields if "algorithm=MD5" in field[1]]
+        return Challenge(fields)
 
 
 def bare(uri: str) -> str:
     """A URI without parameters and headers: what names a user."""
     return uri.partition(";")[0].partition("?")[0]
-
-
-def _proved(claimed: Identity, proof: str) -> Identity:
-    return Identity(claimed.uri, claimed.display, proof, claimed.anonymous)
 
 
 def _wants_privacy(incoming: Incoming) -> bool:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import msgspec
 
 from control.focus.settings import FocusSettings, RoomSettings
+from control.messages import NodeStatus
 from control.sdp.answer import Agreed, Local
 from control.sdp.crypto import InlineKey
 from control.sdp.direction import reverse
@@ -30,6 +31,13 @@ class Place:
     port: int
     fingerprint: Fingerprint | None
     """Of its certificate."""
+
+
+def place(settings: FocusSettings, node: NodeStatus) -> Place:
+    """Where a mixer takes media, by what it says of itself."""
+    name, _, value = node.dtls_fingerprint.partition(" ")
+    chosen = settings.mixer
+    return Place(chosen.media_host, chosen.media_host6, node.port, (name, value) if value else None)
 
 
 def terms(settings: FocusSettings, room: RoomSettings) -> Terms:

@@ -8,7 +8,6 @@ wrong is a 500, logged and counted.
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from typing import Final
@@ -17,6 +16,8 @@ import structlog
 
 from control.errors import ControlError
 from control.focus.dialled import Dialled, dialled
+from control.focus.entry import enter
+from control.focus.errands import Errands, Faults
 from control.focus.identity import Challenge, Gate, Identity, Refused
 from control.focus.referral import Referral
 from control.focus.rooms import Rooms
@@ -26,7 +27,6 @@ from control.focus.watchers import Watchers
 from control.sdp.answer import Unacceptable
 from control.sdp.model import SdpError
 from control.sip.dialogs import Dialog
-from control.sip.errors import SipError
 from control.sip.incoming import Incoming
 from control.sip.session_timer import IntervalTooSmall
 from mixer.port import Refusal
@@ -39,14 +39,19 @@ class Reception:
     """What the SIP agent calls its application."""
 
     def __init__(
-        self, settings: FocusSettings, gate: Gate, rooms: Rooms, switchboard: Switchboard, watchers: Watchers
+        self,
+        settings: FocusSettings,
+        gate: Gate,
+        rooms: Rooms,
+        switchboard: Switchboard,
+        watchers: Watchers,
+        faults: Faults,
     ) -> None:
         self._settings, self._gate = settings, gate
         self._rooms, self._switchboard, self._watchers = rooms, switchboard, watchers
         self._referral = Referral(settings, rooms, switchboard)
-        self._errands: set[asyncio.Task[None]] = set()
-        self.faults = 0
-        """Errors of our own that reached the outer edge."""
+        self._errands = Errands(faults)
+        self._faults = faults
         self.refused: dict[int, int] = {}
         """Requests refused, by status."""
         self._verbs: dict[str, Callable[[Incoming], Awaitable[None]]] = {
@@ -63,25 +68,32 @@ class Reception:
 
     def arrived(self, incoming: Incoming) -> None:
         """A request waits for its answer."""
-        self._run(self._serve(incoming), incoming)
+        self._errands.run(self._serve(incoming), failed=lambda: incoming.respond(500))
 
     def cancelled(self, incoming: Incoming) -> None:
         """A caller has given up; `dial_in` finds out when it answers."""
 
     def acknowledged(self, dialog: Dialog, body: bytes) -> None:
-        self._run(self._switchboard.acknowledged(dialog, body))
+        self._errands.run(self._switchboard.acknowledged(dialog, body))
 
     def unacknowledged(self, dialog: Dialog) -> None:
-        self._run(self._dropped(dialog, "no ACK came"))
+        self._errands.run(self._dropped(dialog, "no ACK came"))
 
     def failed(self, dialog: Dialog) -> None:
-        self._run(self._switchboard.hung_up(dialog))
+        self._errands.run(self._switchboard.hung_up(dialog))
+
+    @property
+    def faults(self) -> int:
+        """Errors of our own, wherever in the focus."""
+        return self._faults.count
+
+    def fault(self) -> None:
+        """Count one that was caught elsewhere."""
+        self._faults.count += 1
 
     async def close(self) -> None:
         """Nothing more is served."""
-        for errand in list(self._errands):
-            errand.cancel()
-        await asyncio.gather(*self._errands, return_exceptions=True)
+        await self._errands.close()
 
     # -- one request --------------------------------------------------------------------------
 
@@ -116,26 +128,21 @@ class Reception:
         if incoming.dialog is not None:
             await self._switchboard.reoffered(incoming)
             return
-        limits, switchboard = self._settings.limits, self._switchboard
-        if switchboard.joining >= limits.joining or len(switchboard.calls) >= limits.calls:
-            raise Refused(503, "this focus has all the calls that it takes")
+        if self._switchboard.joining >= self._settings.limits.joining:
+            raise Refused(503, "too many calls come at once")
         called, identity = self._admit(incoming)
-        if switchboard.of_user[identity.uri] >= limits.calls_per_user:
-            raise Refused(486, "this user has all the calls that it may have")
+        self._switchboard.check(identity)
         content = incoming.header("Content-Type")
         if incoming.body and (content or "").partition(";")[0].strip().lower() != "application/sdp":
             raise Refused(415, "an offer is application/sdp")
-        await switchboard.dial_in(incoming, called.room, identity)
+        await self._switchboard.dial_in(incoming, called.room, identity)
 
     def _admit(self, incoming: Incoming) -> tuple[Dialled, Identity]:
         """Who may come into which room."""
         called = dialled(str(incoming.request.uri))
         settings = self._rooms.settings(called.room)
         identity = self._gate.judge(incoming, settings.callers, time.time())
-        if settings.pin and called.pin != settings.pin:
-            raise Refused(403, "dial the room with its PIN: sip:room;pin=1234@host")
-        if settings.allowed and identity.uri not in settings.allowed:
-            raise Refused(403, "this room is for others")
+        enter(settings, called, identity)
         return called, identity
 
     async def _update(self, incoming: Incoming) -> None:
@@ -171,27 +178,9 @@ class Reception:
     async def _refer(self, incoming: Incoming) -> None:
         await self._referral.refer(incoming, self._gate, time.time())
 
-    # -- the outer edge -----------------------------------------------------------------------
-
     async def _dropped(self, dialog: Dialog, reason: str) -> None:
         _, call = self._switchboard.room_of(dialog)
         await self._switchboard.hang_up(call, reason)
-
-    def _run(self, errand: Awaitable[None], incoming: Incoming | None = None) -> None:
-        async def run() -> None:
-            try:
-                await errand
-            except (Refused, SipError, ControlError) as error:
-                _log.info("errand_ended", reason=str(error))
-            except Exception:  # noqa: BLE001 - the outermost edge: one request must not end the focus
-                self.faults += 1
-                _log.exception("fault", faults=self.faults)
-                if incoming is not None:
-                    incoming.respond(500)
-
-        task = asyncio.create_task(run())
-        self._errands.add(task)
-        task.add_done_callback(self._errands.discard)
 
 
 def _in_words(error: ControlError) -> str:

@@ -2,43 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any, Final
 
-from control import docstrings, reference
-from control.focus.messages import FOCUS, METHODS, REFUSAL_CODES, Refusal
+from control.focus.messages import FOCUS, REFUSAL_CODES, Refusal
 from control.focus.settings import FocusSettings
-
-
-def schema_text() -> str:
-    """The JSON Schema as text."""
-    return reference.schema_text(FOCUS)
-
-
-def options() -> str:
-    """Every option of `focus.toml`, Markdown: a part of docs/focus.md."""
-    return reference.options(FocusSettings)
-
-
-def page() -> str:
-    """The reference page, Markdown."""
-    return "\n".join(_page()) + "\n"
-
-
-def _page() -> Iterator[str]:
-    yield _HEAD
-    yield "## Methods\n"
-    for method in METHODS.values():
-        yield from reference.of_method(method, _EXAMPLES[method.name], _REFUSALS[method.name])
-    yield "## Values\n"
-    top = {kind for method in METHODS.values() for kind in (method.params, method.reply)}
-    for kind in sorted(reference.structs_in(top) - top, key=lambda kind: kind.__name__):
-        yield f"### {kind.__name__}\n"
-        yield docstrings.summary(kind) + "\n"
-        yield from reference.of_fields(kind)
-    yield from reference.of_protocol_errors(FOCUS)
-    yield from reference.of_refusals(FOCUS, {r.value: (code, _TEXTS[r]) for r, code in REFUSAL_CODES.items()})
-
+from control.manual import Manual
 
 _HEAD: Final = """\
 # The protocol of the focus
@@ -78,3 +46,6 @@ _TEXTS: Final[dict[Refusal, str]] = {
     Refusal.LIMIT: "There are too many rooms or calls.",
     Refusal.MIXER: "The mixer would not, or cannot be reached.",
 }
+_MANUAL: Final = Manual(FOCUS, FocusSettings, _HEAD, _EXAMPLES, _REFUSALS, _TEXTS, REFUSAL_CODES)
+schema_text, options, page = _MANUAL.schema_text, _MANUAL.options, _MANUAL.page
+"""See `Manual`."""

@@ -40,11 +40,15 @@ class Referral:
             raise Refused(403, "only users in [trust] admins may, and they must prove who they are")
         target, method = _refer_to(incoming)
         quiet = (incoming.header("Refer-Sub") or "").strip().lower() == "false"
+        apart = incoming.dialog is None
         dialog = incoming.respond(202, headers=[("Refer-Sub", "false")] if quiet else [])
-        dialog = incoming.dialog or dialog
-        fate = await (self._remove(room, target) if method == "BYE" else self._invite(room, target))
-        if dialog is not None and not quiet:
-            await _tell(dialog, fate)
+        try:
+            fate = await (self._remove(room, target) if method == "BYE" else self._invite(room, target))
+            if dialog is not None and not quiet and not dialog.ended:
+                await _tell(dialog, fate)
+        finally:
+            if apart and dialog is not None:
+                dialog.end()
 
     def _asked(self, incoming: Incoming, gate: Gate, now: float) -> tuple[str, Identity]:
         if incoming.dialog is not None:
@@ -78,12 +82,16 @@ def _refer_to(incoming: Incoming) -> tuple[str, str]:
         uri = parse_name_addr(lines[0]).uri
     except ValueError:
         raise Refused(400, "Refer-To holds a URI") from None
+    if uri.partition(":")[0].lower() not in ("sip", "sips"):
+        raise Refused(400, "Refer-To holds a sip: or sips: URI")
     address, _, headers = uri.partition("?")
     target, method = bare(address), "INVITE"
     for parameter in address.split(";")[1:]:
         name, _, value = parameter.partition("=")
         if name.strip().lower() == "method":
             method = unquote(value).strip().upper()
+    if not target.lower().startswith(("sip:", "sips:")):
+        raise Refused(400, "Refer-To holds a SIP URI")
     if method not in ("INVITE", "BYE") or headers:
         raise Refused(400, "Refer-To asks for an INVITE or a BYE, without headers")
     return target, method

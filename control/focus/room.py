@@ -1,7 +1,7 @@
 """One room: a conference on the mixer, the calls in it, and the driver that keys them.
 
-Knows: who is in it, and what becomes of a call that the mixer or the policy complains about. Must never know: SIP
-requests, or who may enter; who comes here has been let in.
+Knows: who is in it, and how keys reach them. Must never know: SIP requests, or who may enter; who comes here has been
+let in.
 
 The driver (`control.rekey.driver`) decides who gets which key and when; a room is its carrier: a key for an SDES phone
 goes as a re-INVITE, one for an endpoint that speaks MIKEY as an INFO (RFC 6086), and what they say goes back.
@@ -11,26 +11,26 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import Final, Protocol
+from dataclasses import dataclass, field
+from typing import Final
 
 import structlog
 
-from control.errors import ControlError
+from control.errors import UNREACHABLE, ControlError
 from control.focus import media
 from control.focus.call import Call
+from control.focus.complaints import Complaints
+from control.focus.errands import Errands, Faults
+from control.focus.following import Following
 from control.focus.roll import Roll
 from control.focus.settings import FocusSettings, RoomSettings
 from control.focus.trunk import Trunk
 from control.rekey.conductor import Conductor
 from control.rekey.driver import Driver, KeySource
-from control.rekey.errands import Errands
-from control.rekey.intentions import Attention
 from control.rekey.keychain import Keychain, Limits
 from control.rekey.policy import Policy
 from control.rekey.signals import Current, Signal
 from control.rekey.tickets import Joiner
-from control.sdp.agreed import Agreed
 from control.sip.errors import SipError
 from mixer import port
 
@@ -39,14 +39,11 @@ PACKAGE: Final = "mrfp-key"
 """The Info-Package of key messages (RFC 6086)."""
 
 
-class Operator(Protocol):
-    """Who ends calls, with a reason in words."""
+class Ended(ControlError):
+    """The call, or its room, has ended while the call came up."""
 
-    async def hang_up(self, call: Call, reason: str) -> None: ...
-
-    async def recall(self, call: Call, reason: str) -> None:
-        """Call the same phone again: a new call can be given a new key."""
-        ...
+    def __init__(self) -> None:
+        super().__init__(UNREACHABLE, "the call has ended while it came up")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +54,8 @@ class House:
     trunk: Trunk
     keys: KeySource
     has_kms: bool
+    following: Following
+    faults: Faults = field(default_factory=Faults)
 
 
 class Room:
@@ -69,11 +68,13 @@ class Room:
         """What the focus is called in MIKEY messages."""
         self.expected = 0
         """Calls on their way in."""
-        self.operator: Operator
+        self.closing = False
+        """Nobody enters any more."""
         self.changed: Callable[[Room], None]
         """Called when somebody came, went, or is another than before."""
         self._house = house
-        self._errands = Errands(name)
+        self._errands = Errands(house.faults)
+        self.complaints = Complaints(self.calls, settings, house.settings.keys, house.following, self.tell)
         self.driver = self._new_driver()
         self._driving: asyncio.Task[None] | None = None
         uri = f"sip:{name}@{house.settings.domain}"
@@ -95,12 +96,12 @@ class Room:
         )
         return Driver(
             Conductor(policy, keychain, identity=self.identity),
-            house.trunk.line(self.name, self._happened),
+            house.trunk.line(self.name, self.complaints.happened),
             house.keys,
             renew=self._renew,
             carrier=self,
             create=create,
-            attend=self._attend,
+            attend=self.complaints.attend,
         )
 
     async def open(self) -> None:
@@ -113,11 +114,20 @@ class Room:
         self.driver.adopt()
         self._driving = asyncio.create_task(self.driver.run())
         begun = asyncio.create_task(self.driver.begun())
-        await asyncio.wait({self._driving, begun}, return_when=asyncio.FIRST_COMPLETED)
-        if not begun.done():
+        try:
+            await asyncio.wait({self._driving, begun}, return_when=asyncio.FIRST_COMPLETED)
+            if not begun.done():
+                await self._driving
+        except BaseException:
             begun.cancel()
+            self._driving.cancel()
             self._house.trunk.drop(self.name)
-            await self._driving
+            raise
+
+    def shut(self) -> None:
+        """Nobody is to enter any more; its calls are about to be hung up."""
+        self.closing = True
+        self.driver.closing()
 
     async def close(self) -> None:
         """Remove the conference; every call in it has been hung up."""
@@ -131,7 +141,7 @@ class Room:
 
     def current(self, call: Call) -> Current | None:
         """The group key that a newcomer may have at once, if the policy lets it and it could use it."""
-        return self.driver.admit() if self._may_follow(call) else None
+        return self.driver.admit() if self._house.following.may_follow(call, self.settings) else None
 
     async def enter(self, call: Call, own: port.Key | None, holding: Current | None) -> port.LegAdded:
         """Have the mixer add the leg of a call.
@@ -141,14 +151,18 @@ class Room:
             holding: the group key that it was told.
 
         Raises:
-            ControlError: if it will not.
+            ControlError: if it will not, or if the call has ended meanwhile.
         """
+        if self.closing or call.ending:
+            raise Ended
         self.calls[call.name] = call
         try:
             added = await self.driver.enter(self._joiner(call, own), holding=holding)
         except BaseException:
             self.calls.pop(call.name, None)
             raise
+        if self.calls.get(call.name) is not call:
+            raise Ended
         self.tell(call)
         return added
 
@@ -161,23 +175,15 @@ class Room:
 
     def tell(self, call: Call) -> None:
         """A call is another than before: so is the roster."""
-        self.roll.put(call)
-        self.changed(self)
+        if self.calls.get(call.name) is call:
+            self.roll.put(call)
+            self.changed(self)
 
     def _joiner(self, call: Call, held: port.Key | None) -> Joiner:
         assert call.agreed is not None
-        silence_s, follows = self._house.settings.media.silence_s, self._may_follow(call)
+        silence_s, follows = self._house.settings.media.silence_s, self._house.following.may_follow(call, self.settings)
         leg = media.leg(call.name, self.name, call.agreed, held, apart=not follows, silence_s=silence_s)
         return Joiner(leg=leg, psk=call.psk, ratchets=call.psk is not None, follows=follows)
-
-    def _may_follow(self, call: Call) -> bool:
-        """It can be given another key later, and one of the suite of the group."""
-        agreed = call.agreed
-        if agreed is None or agreed.crypto is None or agreed.crypto.suite != self.settings.suite:
-            return False
-        if self.settings.style == "mki":
-            return call.psk is not None and agreed.mki
-        return not any(word.lower() in call.agent.lower() for word in self._house.settings.keys.for_life)
 
     # -- keys, as the driver's carrier --------------------------------------------------------
 
@@ -194,9 +200,8 @@ class Room:
             self._errands.run(self._inform(call, octets))
 
     async def _rekey(self, call: Call, signal: Signal) -> None:
-        before = call.agreed
-        if await call.rekey(signal.key) and before is not None:
-            await self._expect(call, call.fresh_keys(before))
+        if await call.rekey(signal.key):
+            await self._expect(call)
             self.driver.signalled(call.name, signal.epoch)
         else:
             self.driver.unsignalled(call.name, signal.epoch)
@@ -217,7 +222,7 @@ class Room:
         if content.partition(";")[0].strip().lower() == MIKEY:
             self.driver.heard(call.name, octets)
 
-    async def modify(self, call: Call, before: Agreed) -> None:
+    async def modify(self, call: Call) -> None:
         """What was agreed on in a running call has changed: tell the mixer.
 
         Raises:
@@ -225,7 +230,7 @@ class Room:
         """
         agreed = call.agreed
         assert agreed is not None
-        silence_s = media.timeout(agreed.direction, self._house.settings.media.silence_s)
+        silence_s = 0.0 if call.on_hold else media.timeout(agreed.direction, self._house.settings.media.silence_s)
         change = port.LegModify(
             leg=call.name,
             direction=agreed.direction,
@@ -234,12 +239,12 @@ class Room:
             timeout_s=silence_s,
         )
         await self._house.trunk.client.call(change)
-        await self._expect(call, call.fresh_keys(before))
+        await self._expect(call)
         self.tell(call)
 
-    async def _expect(self, call: Call, keys: list[port.Key]) -> None:
-        """A phone will send under keys of its own that are new."""
-        for key in keys:
+    async def _expect(self, call: Call) -> None:
+        """A phone may send under keys of its own that are new."""
+        for key in call.fresh_keys():
             command = port.KeyPrepare(conference=self.name, leg=call.name, direction="rx", key=key)
             try:
                 await self._house.trunk.client.call(command)
@@ -253,40 +258,13 @@ class Room:
         return [joiner for joiner in joiners if joiner is not None]
 
     async def _renewed(self, call: Call) -> Joiner | None:
-        if call.agreed is None or call.agreed.crypto is None or call.held is None or not self._may_follow(call):
-            self._errands.run(self.operator.hang_up(call, "the mixer has restarted"))
-            return None
-        key = port.Key(suite=call.held.suite, secret=media.fresh_key(call.held.suite), mki=call.held.mki)
-        if not await call.rekey(key):
-            self._errands.run(self.operator.hang_up(call, "the mixer has restarted"))
-            return None
-        return self._joiner(call, key)
-
-    # -- complaints ---------------------------------------------------------------------------
-
-    def _attend(self, note: Attention) -> None:
-        """The policy gives up on a phone that has taken no new key for long."""
-        call, what = self.calls.get(note.member), self._house.settings.keys.laggards
-        if call is None or call.dialog is None or what == "keep":
-            return
-        do = self.operator.recall if what == "recall" else self.operator.hang_up
-        self._errands.run(do(call, note.reason))
-
-    def _happened(self, event: port.Event) -> None:
-        call = self.calls.get(getattr(event, "leg", ""))
-        if call is None:
-            return
-        if isinstance(event, port.LegLatched):
-            call.ssrc = event.ssrc
-            self.tell(call)
-        elif isinstance(event, port.LegTimeout):
-            self._errands.run(self.operator.hang_up(call, f"no media for {event.silent_s:.0f} s"))
-        elif isinstance(event, port.SsrcConflict):
-            self._errands.run(self.operator.hang_up(call, f"SSRC {event.ssrc} belongs to another"))
-        elif isinstance(event, port.LegInsecure):
-            self._errands.run(self.operator.hang_up(call, event.reason))
-        elif isinstance(event, port.AuthFailures):
-            _log.info("auth_failures", leg=call.name, failures=event.failures)
+        if call.held is not None and self._house.following.takes_another(call):
+            key = port.Key(suite=call.held.suite, secret=media.fresh_key(call.held.suite), mki=call.held.mki)
+            if await call.rekey(key):
+                call.fresh_keys()  # the new leg begins on them
+                return self._joiner(call, key)
+        self.complaints.operator.dismiss(call, "the mixer has restarted")
+        return None
 
 
 _log: structlog.typing.FilteringBoundLogger = structlog.get_logger("focus")

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from typing import Final
 
 from control.focus.identity import Refused
@@ -22,7 +24,8 @@ class Rooms:
         """`dress`: called with each new room before it opens; `farewell`: with each before it closes."""
         self._house, self._dress, self._farewell = house, dress, farewell
         self._rooms: dict[str, Room] = {}
-        self._doors: dict[str, asyncio.Lock] = {}
+        self._opening = 0
+        self._doors: dict[str, _Door] = {}
 
     def __iter__(self):  # type: ignore[no-untyped-def]
         return iter(list(self._rooms.values()))
@@ -55,32 +58,60 @@ class Rooms:
             ControlError: if the mixer will not have it.
         """
         settings = self.settings(name)
-        async with self._doors.setdefault(name, asyncio.Lock()):
+        async with self._door(name):
             room = self._rooms.get(name)
             if room is None:
-                if len(self._rooms) >= self._house.settings.limits.rooms:
+                if len(self._rooms) + self._opening >= self._house.settings.limits.rooms:
                     raise Refused(503, "there are too many rooms")
-                room = Room(name, settings, self._house)
-                self._dress(room)
-                await room.open()
-                self._rooms[name] = room
+                self._opening += 1
+                try:
+                    room = self._rooms[name] = await self._made(name, settings)
+                finally:
+                    self._opening -= 1
+            if room.closing:
+                raise Refused(503, "the room is being closed: dial again soon")
             return room
+
+    async def _made(self, name: str, settings: RoomSettings) -> Room:
+        # With no room open there is no driver that would have mended a broken connection.
+        await self._house.trunk.connect()
+        room = Room(name, settings, self._house)
+        self._dress(room)
+        await room.open()
+        return room
 
     async def close_if_empty(self, room: Room) -> None:
         """The last may have left. Who comes at the same moment finds a room, this one or the next."""
-        async with self._doors.setdefault(room.name, asyncio.Lock()):
+        async with self._door(room.name):
             if room.calls or room.expected or self._rooms.get(room.name) is not room:
                 return
             del self._rooms[room.name]
             self._farewell(room)
             await room.close()
-        if room.name not in self._rooms:
-            self._doors.pop(room.name, None)
 
     async def close(self) -> None:
         """Close all."""
         rooms, self._rooms = list(self._rooms.values()), {}
         await asyncio.gather(*(room.close() for room in rooms))
+
+    @asynccontextmanager
+    async def _door(self, name: str) -> AsyncIterator[None]:
+        """One at a time opens or closes the room of a name. A door that nobody stands at is forgotten."""
+        door = self._doors.setdefault(name, _Door())
+        door.visitors += 1
+        try:
+            async with door.lock:
+                yield
+        finally:
+            door.visitors -= 1
+            if not door.visitors:
+                del self._doors[name]
+
+
+@dataclass(slots=True)
+class _Door:
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    visitors: int = 0
 
 
 _NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")

@@ -57,8 +57,8 @@ class KeysSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     max_age_s: Annotated[float, msgspec.Meta(gt=0)] = 600.0
     """The mixer destroys a group key at this age by itself, whatever becomes of the focus."""
     laggards: Literal["drop", "keep", "recall"] = "drop"
-    """What becomes of a phone that has taken no new key for so long that the policy gives up: it is hung up on,
-    left in silence, or hung up on and called again."""
+    """What becomes of a phone that has taken no new key for so long that the policy gives up, or that said yes to one
+    and reports of nothing it hears since: it is hung up on, left in silence, or hung up on and called again."""
 
 
 class TrustSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -69,6 +69,9 @@ class TrustSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     realm: str = "mrfp"
     users_file: str = ""
     """File (mode 0600) with one user a line: `name password`."""
+    md5_only: tuple[str, ...] = ("baresip",)
+    """Phones whose User-Agent holds one of these words are challenged with MD5 alone: they hang up when they see
+    SHA-256, though MD5 stands beside it."""
     psks_file: str = ""
     """File (mode 0600) with one `identity base64-key` a line: who can take keys by MIKEY, in SIP INFO."""
     peers: tuple[str, ...] = ()
@@ -140,6 +143,8 @@ class LimitSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """No call lasts longer."""
     session_s: Annotated[int, msgspec.Meta(ge=90)] = 1800
     """Calls are refreshed within this time (RFC 4028), so that one whose phone has died on hold ends, too."""
+    ringing_s: Annotated[float, msgspec.Meta(gt=0)] = 45.0
+    """Whom we call may take so long to pick up."""
     retry_after_s: Count = 5
     subscriptions: Count = 1000
 
@@ -181,7 +186,10 @@ class FocusSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     @property
     def domain(self) -> str:
         """Of our URIs."""
-        return self.sip.domains[0] if self.sip.domains else self.sip.advertise or self.sip.host
+        if self.sip.domains:
+            return self.sip.domains[0]
+        everywhere = self.sip.host in ("0.0.0.0", "::")
+        return self.sip.advertise or (self.mixer.media_host if everywhere else self.sip.host)
 
 
 def _check(settings: FocusSettings, source: str) -> None:
@@ -191,6 +199,10 @@ def _check(settings: FocusSettings, source: str) -> None:
             raise SettingsError(f"{source}: [{table}] keying `group` needs a KMS: say where it is in [keys] kms")
         if "digest" in (room.callers, settings.trust.callers) and not settings.trust.users_file:
             raise SettingsError(f"{source}: callers who show a password need [trust] users_file")
+        if room.allowed and (room.callers or settings.trust.callers) == "none":
+            raise SettingsError(
+                f"{source}: [{table}] allowed needs callers `digest` or `certificate`: a From line is no proof"
+            )
 
 
 _FILE: Final = TomlFile(FocusSettings, "focus.toml", _check)

@@ -11,20 +11,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import secrets
-from collections import Counter
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
 from typing import Final
 
 import structlog
 
 from control.errors import ControlError
-from control.focus import media
 from control.focus.call import Call
 from control.focus.clock import Clock
+from control.focus.errands import Errands
 from control.focus.identity import Identity, Refused, bare
-from control.focus.media import Place
-from control.focus.room import PACKAGE, House, Room
+from control.focus.newcomer import mikey_headers, new_call, own_key, take_mikey
+from control.focus.register import Register
+from control.focus.ringing import picked_up
+from control.focus.room import House, Room
 from control.focus.rooms import Rooms
 from control.sdp.answer import Unacceptable
 from control.sdp.model import SdpError
@@ -35,31 +36,35 @@ from control.sip.errors import SipError
 from control.sip.incoming import Incoming
 from control.sip.session_timer import Terms
 from control.sip.values import tokens
-from mixer import port
 from mixer.secret import Secret
 
-OWN_MKI: Final = 1 << 31
-"""The MKI of a leg's own key has this bit, group keys' have not (`control.rekey.epochs`)."""
-MEMBER_HEADER: Final = "Mrfp-Member"
-"""Tells an endpoint that takes keys by MIKEY what it and the focus are called in them."""
+BYE_S: Final = 5.0
+"""So long is the answer to a BYE waited for; it is sent again meanwhile, and the call is over in any case."""
 
 
 class Switchboard:
     """All calls of a focus."""
 
-    def __init__(self, house: House, rooms: Rooms, place: Place, psks: Mapping[str, Secret], domain: str) -> None:
-        self._house, self._rooms, self._place, self._psks, self._domain = house, rooms, place, psks, domain
+    def __init__(self, house: House, rooms: Rooms, psks: Mapping[str, Secret], domain: str) -> None:
+        self._house, self._rooms, self._psks, self._domain = house, rooms, psks, domain
         self.agent: Agent
         self._wish = session_timer.Wish(house.settings.limits.session_s)
-        self.clock = Clock(self._refresh, self.hang_up, house.settings.limits.call_s)
-        self.calls: dict[str, tuple[Room, Call]] = {}
-        """By leg."""
-        self.of_user: Counter[str] = Counter()
-        """How many calls each user has, by its URI."""
+        self._errands = Errands(house.faults)
+        self.clock = Clock(self._refresh, self.hang_up, house.settings.limits.call_s, self._errands)
+        self._register = Register(house.settings.limits)
+        self.calls = self._register.calls
+        """By leg, with the room of each."""
         self.joining = 0
         """Calls being set up."""
         self.set_up = 0
         """Calls that came up, ever."""
+        self._closing = False
+
+    def check(self, identity: Identity) -> None:
+        """There is a place for one more call of a user, or `Refused` is raised."""
+        if self._closing:
+            raise Refused(503, "this focus is going down")
+        self._register.check(identity)
 
     # -- dialled in ---------------------------------------------------------------------------
 
@@ -70,18 +75,20 @@ class Switchboard:
             SdpError, Unacceptable, Refused, ControlError: if it is to be told so; nothing is left of the call then.
         """
         async with self._expected(name) as room:
+            self.check(identity)  # again: others have come while the room was opened
             terms = session_timer.answer(incoming.request.headers, self._wish)
-            call = self._new_call(room, identity, incoming.header("User-Agent") or "")
+            call = new_call(self._house, room, identity, incoming.header("User-Agent") or "")
             call.updates = "update" in tokens(incoming.all("Allow"))
-            self._take_mikey(incoming, room, call)
+            take_mikey(incoming, room, call, self._psks)
             try:
                 if incoming.body:
                     call.consider(incoming.body)
                     body = await self._answer(room, call)
                 else:  # RFC 3261 section 13.2.1: our offer in the 200, its answer in the ACK
-                    self._put(room, call)
+                    self._register.put(room, call)
+                    room.calls[call.name] = call  # it does not close before the ACK
                     body = call.offer()
-                headers = [*self._headers(room, call), *(terms.fields(we_asked=False) if terms else ())]
+                headers = [*mikey_headers(room, call), *(terms.fields(we_asked=False) if terms else ())]
                 self._came_up(call, incoming.respond(200, headers=headers, body=body), terms)
             except BaseException:
                 await self.hang_up(call, "no call has come of it")
@@ -91,15 +98,18 @@ class Switchboard:
 
     async def _answer(self, room: Room, call: Call) -> bytes:
         """Find a key for who has offered, have its leg added, and say so."""
-        own, holding = _own_key(call), room.current(call)
-        self._put(room, call)
+        own, holding = own_key(call), room.current(call)
+        self._register.put(room, call)
         added = await room.enter(call, own, holding)
         return call.answer(holding.key if holding is not None else own, added.port)
 
     async def acknowledged(self, dialog: Dialog, body: bytes) -> None:
         """The ACK has come, with the answer if the offer was ours."""
-        room, call = self._of(dialog)
-        if call is None or room is None or call.agreed is not None:
+        room, call = self._register.of(dialog)
+        if call is None or room is None:
+            return
+        if call.agreed is not None:
+            await self._changed(room, call, body)
             return
         try:
             call.conclude(body)
@@ -107,12 +117,21 @@ class Switchboard:
         except (SdpError, Unacceptable, ControlError) as error:
             await self.hang_up(call, str(error))
 
+    async def _changed(self, room: Room, call: Call, answer: bytes) -> None:
+        try:
+            if call.acknowledged(answer):
+                await room.modify(call)
+        except (SdpError, Unacceptable) as error:
+            _log.warning("answer_refused", leg=call.name, reason=str(error))
+
     def _came_up(self, call: Call, dialog: Dialog | None, terms: Terms | None) -> None:
         call.dialog = dialog
         if dialog is not None:
             dialog.owner = call
             self.set_up += 1
             self.clock.set(call, terms)
+            identity = call.identity
+            _log.info("call_up", leg=call.name, user=identity.uri, proof=identity.proof, agent=call.agent)
 
     async def reoffered(self, incoming: Incoming) -> None:
         """A phone offers anew in its call, or refreshes it.
@@ -124,11 +143,10 @@ class Switchboard:
         room, call = self.room_of(incoming.dialog)
         terms = session_timer.answer(incoming.request.headers, self._wish)
         fields = terms.fields(we_asked=False) if terms else []
-        before = call.agreed
         if incoming.method == "UPDATE" and not incoming.body:
             incoming.respond(200, headers=fields)
-        elif (await call.reoffered(incoming, fields)) is not None and before is not None:
-            await room.modify(call, before)
+        elif (await call.reoffered(incoming, fields)) is not None and not call.ending:
+            await room.modify(call)
         self.clock.set(call, terms)
 
     async def _refresh(self, call: Call) -> None:
@@ -140,8 +158,8 @@ class Switchboard:
 
     # -- dialled out --------------------------------------------------------------------------
 
-    async def dial_out(self, name: str, uri: str) -> tuple[Room, Call]:
-        """Call somebody into a room; returns when they have answered.
+    async def dial_out(self, name: str, uri: str, whom: Identity | None = None) -> tuple[Room, Call]:
+        """Call somebody into a room; returns when they have answered. `whom`: who that is, if not the URI says it.
 
         Raises:
             Refused, ControlError: if there can be no such room.
@@ -149,19 +167,19 @@ class Switchboard:
             SdpError, Unacceptable: if what they answer cannot be used.
         """
         async with self._expected(name) as room:
-            call = self._new_call(room, Identity(bare(uri)), "")
+            call = new_call(self._house, room, whom or Identity(bare(uri)))
             call.joined_by = "dialed-out"
             me, fields = f"sip:{room.name}@{self._domain}", self._wish.fields()
             outgoing = self.agent.invite(uri, from_uri=me, headers=fields, body=call.offer())
-            dialog, response = await outgoing.answered()
+            dialog, response = await picked_up(outgoing, self._house.settings.limits.ringing_s, self._errands)
             call.updates = "update" in tokens(response.headers.getlist("Allow"))
             self._came_up(call, dialog, session_timer.agreed(response.headers, self._wish))
-            self._put(room, call)
+            self._register.put(room, call)
             call.agent = response.user_agent or response.server or ""
             try:
                 call.conclude(response.body)
                 await room.enter(call, call.held, None)
-            except (SdpError, Unacceptable, ControlError) as error:
+            except BaseException as error:
                 await self.hang_up(call, str(error))
                 raise
         return room, call
@@ -170,11 +188,13 @@ class Switchboard:
 
     async def hang_up(self, call: Call, reason: str, *, evict: bool = False) -> None:
         """End a call: first its leg, then its dialog."""
-        room, dialog = self._over(call, evict=evict), call.dialog
-        if dialog is not None and not dialog.ended:
+        first, dialog = not call.ending, call.dialog
+        room = self._over(call, evict=evict)
+        if first and dialog is not None and not dialog.ended:
             quoted = reason.replace("\\", "").replace('"', "'")
             with contextlib.suppress(SipError):
-                await dialog.request("BYE", headers=[("Reason", f'SIP;cause=480;text="{quoted}"')])
+                fields = [("Reason", f'SIP;cause=480;text="{quoted}"')]
+                await dialog.request("BYE", headers=fields, timeout_s=BYE_S)
             dialog.end()
         if room is not None:
             _log.info("hung_up", room=room.name, leg=call.name, reason=reason)
@@ -182,11 +202,19 @@ class Switchboard:
 
     async def hung_up(self, dialog: Dialog) -> None:
         """The phone has ended its call, or its dialog is gone."""
-        room, call = self._of(dialog)
+        room, call = self._register.of(dialog)
         dialog.end()
         if call is not None and room is not None:
             self._over(call)
             await self._rooms.close_if_empty(room)
+
+    def dismiss(self, call: Call, reason: str) -> None:
+        """Hang up on a phone, and do not wait for it."""
+        self._errands.run(self.hang_up(call, reason))
+
+    def summon(self, call: Call, reason: str) -> None:
+        """`recall`, without waiting for it."""
+        self._errands.run(self.recall(call, reason))
 
     async def recall(self, call: Call, reason: str) -> None:
         """Hang up on a phone, and call it again."""
@@ -194,7 +222,7 @@ class Switchboard:
         await self.hang_up(call, reason)
         if room is not None and dialog is not None:
             try:
-                await self.dial_out(room.name, dialog.remote_target)
+                await self.dial_out(room.name, dialog.remote_target, replace(call.identity, proof="none"))
             except (SipError, SdpError, Unacceptable, Refused, ControlError) as error:
                 _log.warning("not_recalled", room=room.name, reason=str(error))
 
@@ -205,61 +233,42 @@ class Switchboard:
         return bool(found)
 
     def _over(self, call: Call, *, evict: bool = False) -> Room | None:
-        room, _ = self.calls.pop(call.name, (None, call))
+        room = self._register.drop(call)
         call.ending = True
         self.clock.stop(call)
         if room is not None:
-            self.of_user[call.identity.uri] -= 1
-            if not self.of_user[call.identity.uri]:
-                del self.of_user[call.identity.uri]
             room.leave(call, evict=evict)
+            _log.info("call_over", room=room.name, leg=call.name)
         return room
 
     async def close(self) -> None:
-        """End all calls."""
+        """End all calls; none comes up any more."""
+        self._closing = True
         await asyncio.gather(
             *(self.hang_up(call, "the conference focus ends") for _, call in list(self.calls.values()))
         )
+        await self._errands.close()
+
+    async def clear(self, room: Room) -> None:
+        """End all calls of a room, and the room."""
+        room.shut()
+        await asyncio.gather(*(self.hang_up(call, "the room is closed") for call in list(room.calls.values())))
+        await self._rooms.close_if_empty(room)
 
     # -- small things -------------------------------------------------------------------------
 
-    def _put(self, room: Room, call: Call) -> None:
-        self.calls[call.name] = room, call
-        self.of_user[call.identity.uri] += 1
-
-    def _of(self, dialog: Dialog) -> tuple[Room | None, Call | None]:
-        owner = dialog.owner
-        return self.calls.get(owner.name, (None, None)) if isinstance(owner, Call) else (None, None)
-
     def room_of(self, dialog: Dialog) -> tuple[Room, Call]:
         """Whose dialog this is. Raises `Refused` if it is of no call."""
-        room, call = self._of(dialog)
+        room, call = self._register.of(dialog)
         if room is None or call is None:
             raise Refused(481, "there is no such call")
         return room, call
 
-    def _new_call(self, room: Room, identity: Identity, agent: str) -> Call:
-        user = identity.uri.partition(":")[2].partition("@")[0]
-        name = f"{''.join(c for c in user if c.isalnum() or c in '._-')[:40] or 'anonymous'}.{secrets.token_hex(4)}"
-        call = Call(name, identity, media.terms(self._house.settings, room.settings), self._place, cname=room.name)
-        call.agent = agent
-        return call
-
-    def _take_mikey(self, incoming: Incoming, room: Room, call: Call) -> None:
-        """It can take keys in INFO, and shares a key with us."""
-        packages = {word.strip() for line in incoming.all("Recv-Info") for word in line.split(",")}
-        if PACKAGE in packages and room.settings.style == "mki":
-            call.psk = self._psks.get(call.identity.uri)
-
-    def _headers(self, room: Room, call: Call) -> list[tuple[str, str]]:
-        if call.psk is None:
-            return []
-        names = f"{call.name} {room.identity} {room.name}"
-        return [("Recv-Info", PACKAGE), (MEMBER_HEADER, names)]
-
     @contextlib.asynccontextmanager
     async def _expected(self, name: str) -> AsyncIterator[Room]:
         """The room that a call is on its way into. It does not close meanwhile, and does if nothing comes of it."""
+        if self._closing:
+            raise Refused(503, "this focus is going down")
         self.joining += 1
         try:
             room = await self._rooms.opened(name)
@@ -271,15 +280,6 @@ class Switchboard:
                 await self._rooms.close_if_empty(room)
         finally:
             self.joining -= 1
-
-
-def _own_key(call: Call) -> port.Key | None:
-    """A key for one phone alone; none if it has no SDES."""
-    agreed = call.agreed
-    if agreed is None or agreed.crypto is None:
-        return None
-    mki = (OWN_MKI | secrets.randbits(31)).to_bytes(4).hex() if agreed.mki else ""
-    return port.Key(suite=agreed.crypto.suite, secret=media.fresh_key(agreed.crypto.suite), mki=mki)
 
 
 _log: structlog.typing.FilteringBoundLogger = structlog.get_logger("focus")

@@ -9,7 +9,6 @@ The first line that connects again brings the trunk up for all.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Final
 
@@ -18,13 +17,14 @@ import structlog
 
 from control.api import Method
 from control.client import Disconnected, MixerClient
-from control.messages import EventName, Missed
+from control.messages import EventName, Missed, NodeStatus
 from mixer import port
 
 EVENTS: Final[tuple[EventName, ...]] = (
     "auth_failures",
     "key_expired",
     "key_switched",
+    "leg_deaf",
     "leg_insecure",
     "leg_latched",
     "leg_secured",
@@ -40,6 +40,8 @@ class Trunk:
     def __init__(self, client: MixerClient) -> None:
         self.client = client
         """For commands that belong to no line."""
+        self.node: NodeStatus
+        """What the mixer said of itself when it was connected last: its media port, its certificate."""
         self._lines: dict[str, Line] = {}
         self._lock = asyncio.Lock()
         self._hearing: asyncio.Task[None] | None = None
@@ -47,15 +49,17 @@ class Trunk:
         """How often it was connected."""
 
     async def connect(self, after: int = 0) -> int:
-        """Be connected, later than the connection of this number; returns the number of the one there is.
+        """Be connected, later than the connection of this number; returns the number of the one there is. Nothing is
+        done if it holds.
 
         Raises:
             ControlError: if the mixer cannot be reached.
         """
         async with self._lock:
             if self.generation <= after or self._hearing is None or self._hearing.done():
-                await self.client.close()
+                await self._break()
                 await self.client.connect()
+                self.node = await self.client.node_info()
                 await self.client.subscribe(EVENTS)
                 self.generation += 1
                 self._hearing = asyncio.create_task(self._hear())
@@ -63,10 +67,14 @@ class Trunk:
 
     async def close(self) -> None:
         """Disconnect. What the mixer does goes on."""
+        await self._break()
+
+    async def _break(self) -> None:
+        """Every line is told before another connection is made: none may take the end of this one for that of the
+        next."""
         if self._hearing is not None:
             self._hearing.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._hearing
+            await asyncio.gather(self._hearing, return_exceptions=True)
         await self.client.close()
 
     def line(self, conference: str, hear: Callable[[port.Event], None]) -> Line:

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable
+import re
 from dataclasses import dataclass
-
-import structlog
+from typing import Final
 
 from control.focus.call import Call
 from control.focus.dialled import dialled
+from control.focus.entry import enter
+from control.focus.errands import Errands, Faults
 from control.focus.identity import Gate, Identity, Refused
 from control.focus.room import Room
 from control.focus.rooms import Rooms
@@ -26,7 +27,7 @@ from control.roster.errors import SubscriptionRefused
 from control.roster.subscriptions import EXPIRES_S, Notice
 from control.roster.views import Sight, Viewer
 from control.sip.dialogs import Dialog
-from control.sip.errors import SipError
+from control.sip.errors import DialogGone, SipError
 from control.sip.incoming import Incoming
 
 
@@ -44,11 +45,10 @@ class Watch:
 class Watchers:
     """All subscriptions of a focus, room by room."""
 
-    def __init__(self, settings: FocusSettings, rooms: Rooms) -> None:
+    def __init__(self, settings: FocusSettings, rooms: Rooms, faults: Faults) -> None:
         self._settings, self._rooms = settings, rooms
         self._dialogs: dict[str, Watch] = {}
-        self._errands: set[asyncio.Task[None]] = set()
-        self._ticking: asyncio.Task[None] | None = None
+        self._errands = Errands(faults)
         self._changed = asyncio.Event()
 
     def __len__(self) -> int:
@@ -67,17 +67,16 @@ class Watchers:
         accepted = incoming.header("Accept")
         if accepted and CONTENT_TYPE not in accepted and "*" not in accepted:
             raise Refused(406, f"conference events are {CONTENT_TYPE}")
-        dialog = incoming.respond(200, headers=[("Expires", str(expires))])
-        dialog = incoming.dialog or dialog
-        if dialog is None:
-            return
-        name = _name(dialog)
-        self._dialogs.setdefault(name, Watch(room, viewer, dialog, asyncio.Lock()))
+        name = f"{incoming.envelope.call_id} {incoming.local_tag}"
         try:
             room.roll.subscriptions.subscribe(name, viewer, expires_s=expires, now=self.now())
         except SubscriptionRefused as refusal:
-            del self._dialogs[name]
             raise Refused(503, str(refusal)) from None
+        dialog = incoming.respond(200, headers=[("Expires", str(expires))])
+        if dialog is not None:
+            self._dialogs.setdefault(name, Watch(room, viewer, dialog, asyncio.Lock()))
+        else:
+            room.roll.subscriptions.failed(name)
         self.flush(room)
 
     def _known(self, dialog: Dialog) -> tuple[Room, Viewer]:
@@ -92,12 +91,11 @@ class Watchers:
         return room, self._viewer(call.identity)
 
     def _newcomer(self, incoming: Incoming, gate: Gate, now: float) -> tuple[Room, Viewer]:
-        name = dialled(str(incoming.request.uri)).room
-        settings = self._rooms.settings(name)
-        room = self._rooms.get(name)
+        called = dialled(str(incoming.request.uri))
+        settings = self._rooms.settings(called.room)
+        room = self._rooms.get(called.room)
         identity = gate.judge(incoming, settings.observers, now)
-        if settings.allowed and identity.uri not in settings.allowed:
-            raise Refused(403, "this room is for others")
+        enter(settings, called, identity)
         if room is None:
             raise Refused(404, "there is no such conference now")
         if len(self._dialogs) >= self._settings.limits.subscriptions:
@@ -120,7 +118,7 @@ class Watchers:
         for notice in room.roll.subscriptions.notices():
             known = self._dialogs.get(str(notice.name))
             if known is not None:
-                self._run(self._notify(notice, known))
+                self._errands.run(self._notify(notice, known))
         if room.roll.subscriptions.due() is not None:  # most rooms are watched by nobody
             self._changed.set()
 
@@ -128,6 +126,8 @@ class Watchers:
         headers = [("Event", "conference"), ("Subscription-State", notice.subscription_state)]
         async with watch.turn:
             try:
+                if watch.dialog.ended:  # a member's, with its call
+                    raise DialogGone("the dialog of the subscription has ended")
                 response = await watch.dialog.request(
                     "NOTIFY", headers=headers, body=notice.body, content_type=CONTENT_TYPE
                 )
@@ -160,11 +160,6 @@ class Watchers:
         room.roll.subscriptions.close(self.now())
         self.flush(room)
 
-    def _run(self, errand: Awaitable[None]) -> None:
-        task = asyncio.ensure_future(errand)
-        self._errands.add(task)
-        task.add_done_callback(self._errands.discard)
-
     @staticmethod
     def now() -> float:
         return asyncio.get_running_loop().time()
@@ -178,9 +173,9 @@ def _expires(incoming: Incoming) -> int:
     word = incoming.header("Expires")
     if word is None:
         return int(EXPIRES_S)
-    if not word.strip().isdigit():
+    if not _SECONDS.fullmatch(word.strip()):
         raise Refused(400, "Expires is a number of seconds")
     return int(word)
 
 
-_log: structlog.typing.FilteringBoundLogger = structlog.get_logger("focus")
+_SECONDS: Final = re.compile("[0-9]{1,10}")

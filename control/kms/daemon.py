@@ -14,7 +14,7 @@ from typing import Final, TypeAlias
 import structlog
 
 import mixer
-from control import life, process
+from control import life
 from control.connection import Limits
 from control.kms import psks
 from control.kms.audit import Audit
@@ -123,17 +123,8 @@ async def _serve(settings: KmsSettings, make_authority: MakeAuthority | None, st
             socket=str(house.socket),
             tls_port=house.tls_port,
         )
-        process.notify("READY=1", "STATUS=managing keys")
-        async with life.watched(_alive):
-            await stop.wait()
-        process.notify("STOPPING=1")
-        _log.info("stopping")
+        await life.stay(stop, "managing keys")
     _log.info("stopped")
-
-
-async def _alive() -> bool:
-    """A KMS has no tick: that its loop comes round is all the life there is."""
-    return True
 
 
 async def _sweep(service: KmsService) -> None:

@@ -5,10 +5,10 @@ One `identity base64-key` a line; empty lines and lines that begin with `#` are 
 
 from __future__ import annotations
 
-import stat
 from pathlib import Path
 from typing import Final
 
+from control import secretfile
 from control.tomlfile import SettingsError
 from mixer.secret import Secret, SecretError
 
@@ -23,20 +23,9 @@ def load(path: Path) -> dict[str, Secret]:
         SettingsError: if the file cannot be read or used, or if others may read it. It names the line
             and never what is in it.
     """
-    try:
-        mode = path.stat().st_mode
-        text = path.read_text(encoding="ascii")
-    except OSError as error:
-        raise SettingsError(f"cannot read the keys in {path}: {error.strerror or error}") from None
-    except UnicodeDecodeError:
-        raise SettingsError(f"{path} is not ASCII text") from None
-    if mode & (stat.S_IRWXG | stat.S_IRWXO):
-        raise SettingsError(f"{path} holds keys and is open to others: make its mode 0600")
     keys: dict[str, Secret] = {}
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in secretfile.lines(path, "keys"):
         words = line.split()
-        if not words or words[0].startswith("#"):
-            continue
         secret = _secret(words)
         if secret is None or words[0] in keys:
             text = f"{path}, line {number}: write `identity base64-key`, each once, of {SHORTEST} octets or more"

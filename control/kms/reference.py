@@ -2,45 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any, Final
 
-from control import docstrings, reference
 from control.kms.errors import REFUSAL_CODES, Refusal
-from control.kms.messages import KMS, METHODS
+from control.kms.messages import KMS
 from control.kms.settings import KmsSettings
+from control.manual import Manual
 from control.protocol import LINE_LIMIT, REMEMBERED
-
-
-def schema_text() -> str:
-    """The JSON Schema as text."""
-    return reference.schema_text(KMS)
-
-
-def options() -> str:
-    """Every option of `kms.toml`, Markdown: a part of docs/kms.md."""
-    return reference.options(KmsSettings)
-
-
-def page() -> str:
-    """The reference page, Markdown."""
-    return "\n".join(_page()) + "\n"
-
-
-def _page() -> Iterator[str]:
-    yield _HEAD
-    yield "## Methods\n"
-    for method in METHODS.values():
-        yield from reference.of_method(method, _EXAMPLES[method.name], _REFUSALS[method.name])
-    yield "## Values\n"
-    top = {kind for method in METHODS.values() for kind in (method.params, method.reply)}
-    for kind in sorted(reference.structs_in(top) - top, key=lambda kind: kind.__name__):
-        yield f"### {kind.__name__}\n"
-        yield docstrings.summary(kind) + "\n"
-        yield from reference.of_fields(kind)
-    yield from reference.of_protocol_errors(KMS)
-    yield from reference.of_refusals(KMS, {r.value: (code, _TEXTS[r]) for r, code in REFUSAL_CODES.items()})
-
 
 _HEAD: Final = f"""\
 # The protocol of the KMS
@@ -102,3 +70,6 @@ _TEXTS: Final[dict[Refusal, str]] = {
     Refusal.LIMIT: "Too many conferences, members or cohorts.",
     Refusal.NOT_OFFERED: "This KMS has no MIKEY-TICKET side.",
 }
+_MANUAL: Final = Manual(KMS, KmsSettings, _HEAD, _EXAMPLES, _REFUSALS, _TEXTS, REFUSAL_CODES)
+schema_text, options, page = _MANUAL.schema_text, _MANUAL.options, _MANUAL.page
+"""See `Manual`."""

@@ -35,7 +35,7 @@ from control.rekey.courier import Address, Courier
 from control.rekey.errands import Errands
 from control.rekey.intentions import Attention
 from control.rekey.keysource import EpochsMade, KeySource, KmsKeys
-from control.rekey.pipeline import Pipeline
+from control.rekey.loop import Loop, now
 from control.rekey.register import Register, Renew
 from control.rekey.venue import Venue
 from mixer import port
@@ -80,21 +80,21 @@ class Driver:
         """
         self.conductor = conductor
         self.courier = Courier(self.heard)
-        self.changed = asyncio.Condition()
-        """Notified whenever something was carried out, for those who wait for a state."""
         self._carrier: Carrier = carrier or self.courier
-        self._mixer, self._keys = mixer, keys
+        self._keys = keys
         self._attend = attend
         self._venue = Venue(mixer, create or _plain(conductor))
         self._register = Register(renew)
         self._arrivals = Arrivals()
+        self._loop = Loop(conductor, mixer, self._arrivals, flush=self._flush)
+        self.changed = self._loop.changed
+        """Notified whenever something was carried out, for those who wait for a state."""
         self._begun = asyncio.Event()
         self._end: _End | None = None
         self._boot = ""
         """Life of the mixer that has the conference."""
         self._above, self._behind = 0, False
         """The highest epoch that the KMS refused to go below; we are not above it yet."""
-        self._work = asyncio.Event()
         self._errands = Errands(conductor.conference)
 
     async def open(self, host: str = "0.0.0.0", number: int = 0) -> Address:
@@ -119,7 +119,7 @@ class Driver:
             await self._begin()
             while self._end is None:
                 try:
-                    await self._drive()
+                    await self._loop.run(self._over)
                 except Disconnected as lost:
                     _log.warning("mixer_lost", conference=self.conductor.conference, reason=str(lost))
                     await self._recover()
@@ -137,12 +137,12 @@ class Driver:
     def stop(self) -> None:
         """Let `run` return. The mixer goes on with the conference."""
         self._end = self._end or _End.STOP
-        self._work.set()
+        self._loop.wake()
 
     def close_conference(self) -> None:
         """Let `run` destroy the conference on the mixer, tell the KMS, and return."""
         self._end = _End.CLOSE
-        self._work.set()
+        self._loop.wake()
 
     # -- who comes and goes -------------------------------------------------------------------
 
@@ -161,7 +161,7 @@ class Driver:
             NameTaken: if somebody of that name is there.
             MikeyError: if its PSK is too short.
         """
-        self.conductor.join(joiner, self._now(), holding=holding)
+        self.conductor.join(joiner, now(), holding=holding)
         self._register.enter(joiner)
         if address is not None:
             self.courier.know(joiner.name, address)
@@ -192,34 +192,34 @@ class Driver:
     def leave(self, member: str, *, evict: bool = False) -> None:
         """A member goes. One whose leg the mixer refused (`Attention`) goes this way too."""
         self._register.strike(member)
-        self.conductor.leave(member, self._now(), evict=evict)
+        self.conductor.leave(member, now(), evict=evict)
         self.courier.forget(member)
         self._errands.run(self._keys.expel(self.conductor.conference, member))
         self._flush()
 
     def closing(self) -> None:
         """The conference ends."""
-        self.conductor.closing(self._now())
+        self.conductor.closing(now())
         self._flush()
 
     # -- answers of members -------------------------------------------------------------------
 
     def heard(self, member: str, octets: bytes) -> None:
         """A MIKEY message came from a member."""
-        self.conductor.heard(member, octets, self._now())
+        self.conductor.heard(member, octets, now())
         self._flush()
 
     def signalled(self, member: str, epoch: int) -> None:
         """A member has taken the key that it was signalled."""
-        self.conductor.signalled(member, epoch, self._now())
+        self.conductor.signalled(member, epoch, now())
         self._flush()
 
     def unsignalled(self, member: str, epoch: int) -> None:
         """A member would not take it, or was not reached."""
-        self.conductor.unsignalled(member, epoch, self._now())
+        self.conductor.unsignalled(member, epoch, now())
         self._flush()
 
-    # -- the loop -----------------------------------------------------------------------------
+    # -- begin, begin anew, end ----------------------------------------------------------------
 
     async def _begin(self) -> None:
         self._boot = await self._venue.boot()
@@ -231,60 +231,11 @@ class Driver:
         await self._venue.listen()
         self._begun.set()
 
-    async def _drive(self) -> None:
-        """Carry commands to the mixer, and keep time, until we are to end."""
-        hearing = asyncio.create_task(self._hear_events())
-        pipeline = Pipeline(self._mixer)
-        try:
-            while not hearing.done() and not self._behind and self._end is None:
-                if self._take(pipeline):
-                    async with self.changed:
-                        self.changed.notify_all()
-                self.conductor.advance(self._now())
-                self._flush()
-                pipeline.send(self.conductor.tickets())
-                self._work.clear()
-                await self._wait(hearing, pipeline)
-        finally:
-            hearing.cancel()
-            heard, _ = await asyncio.gather(hearing, pipeline.close(), return_exceptions=True)
-        if isinstance(heard, Exception):
-            raise heard  # a fault of ours: not to be taken for the end of a connection
-        if self._end is None:
-            raise Disconnected("the KMS has gone ahead of us" if self._behind else "the mixer tells nothing any more")
-
-    async def _wait(self, hearing: asyncio.Task[None], pipeline: Pipeline) -> None:
-        """Until there is something to do."""
-        due = self.conductor.due()
-        work = asyncio.create_task(self._work.wait())
-        await asyncio.wait(
-            {work, hearing, *pipeline.next()},
-            timeout=None if due is None else max(0.0, due - self._now()),
-            return_when=asyncio.FIRST_COMPLETED,
-        )
-        work.cancel()
-
-    def _take(self, pipeline: Pipeline) -> bool:
-        """Hand on the replies that have come; false if none has."""
-        taken = False
-        for ticket, outcome in pipeline.outcomes():
-            taken = True
-            if isinstance(outcome, ControlError):
-                _log.warning("command_refused", command=type(ticket.command).__name__, reason=str(outcome))
-                if outcome.refusal is port.Refusal.UNKNOWN_CONFERENCE:
-                    raise Disconnected("the conference is gone")
-                self.conductor.refused(ticket, self._now())
-            else:
-                self.conductor.replied(ticket, outcome, self._now())
-            self._arrivals.answered(ticket.command, outcome)
-            self._flush()
-        return taken
-
-    async def _hear_events(self) -> None:
-        async for event in self._mixer.events():
-            if isinstance(event, port.Event):
-                self.conductor.happened(event, self._now())
-                self._flush()
+    def _over(self) -> str | None:
+        """Why the loop is to end; nothing if it just is to, None if it goes on."""
+        if self._end is not None:
+            return ""
+        return "the KMS has gone ahead of us" if self._behind else None
 
     async def _recover(self) -> None:
         """Reach the mixer again, whichever life of it, and begin anew with what it has. Goes on until it has."""
@@ -308,7 +259,7 @@ class Driver:
         self._boot, self._behind = boot, False
         here = self._register.joiners()
         fresh = {joiner.name for joiner in here} - known
-        self.conductor.recover(shown, here, self._now(), above=self._above, fresh=fresh)
+        self.conductor.recover(shown, here, now(), above=self._above, fresh=fresh)
         self._flush()
 
     async def _close_conference(self) -> None:
@@ -333,7 +284,7 @@ class Driver:
             self._errands.run(self._obtain(request))
         while self._attend is not None and self.conductor.attention:
             self._attend(self.conductor.attention.pop(0))
-        self._work.set()
+        self._loop.wake()
 
     async def _obtain(self, request: Request) -> None:
         conductor, suite = self.conductor, self.conductor.keychain.suite
@@ -343,14 +294,10 @@ class Driver:
             if isinstance(error, EpochsMade) and error.floor > self._above:
                 self._above, self._behind = error.floor, True
             _log.warning("no_key", conference=conductor.conference, epoch=request.epoch, reason=str(error))
-            conductor.not_made(request, self._now())
+            conductor.not_made(request, now())
         else:
-            conductor.made(request, secret, self._now())
+            conductor.made(request, secret, now())
         self._flush()
-
-    @staticmethod
-    def _now() -> float:
-        return asyncio.get_running_loop().time()
 
 
 def _plain(conductor: Conductor) -> port.ConferenceCreate:

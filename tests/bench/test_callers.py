@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bench.callers.caller import Caller, CallRefused
 from bench.callers.hearing import levels_db
+from bench.callers.lines import Lines, Transport
 from tests.bench.calling import ALICE_HZ, BOB_HZ, SAID_DB, heard, pair, until
+from tests.control.sip.test_agent import over_tls
+from tests.control.test_tls import Authority
 
 
 def hears(caller: Caller, hertz: int, not_hertz: int, *, since_ns: int = 0) -> None:
@@ -107,3 +111,40 @@ async def test_two_mkis_tell_two_keys_apart() -> None:
         await heard(bob, 10)
         assert bob.report().keys_taken == 2
         assert bob.report().refused == 0
+
+
+@pytest.mark.parametrize("transport", ["tcp", "tls"])
+async def test_callers_call_over_streams_too(transport: Transport, tmp_path: Path) -> None:
+    authority = Authority(tmp_path, "ours")
+    settings = [over_tls(authority, name) if transport == "tls" else None for name in ("alice", "localhost")]
+    hers, his = [await Lines.open(transport, settings=each) for each in settings]
+    alice = await Caller.open("alice", lines=hers, hz=ALICE_HZ)
+    bob = await Caller.open("bob", lines=his, hz=BOB_HZ)
+    await alice.dial(bob.uri.replace("127.0.0.1", "localhost"))
+    await heard(alice, 15)
+    hears(alice, BOB_HZ, ALICE_HZ)
+    await alice.rekey_own()
+    await alice.hang_up()
+    await until(lambda: bob.call.ended != "")
+    for each in (alice, bob, hers, his):
+        await each.close()
+
+
+async def test_a_call_that_is_given_up_leaves_the_caller_free() -> None:
+    async with pair() as (alice, bob):
+        dialling = asyncio.create_task(alice.dial("sip:nobody@127.0.0.1:9"))
+        await until(lambda: alice.busy and bool(alice.calls))
+        dialling.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await dialling
+        assert not alice.busy
+        await alice.dial(bob.uri)
+        await heard(alice, 3)
+        await bob.hang_up()
+        await until(lambda: alice.call.ended == "by the other side: no reason given")
+        await alice.dial(bob.uri)
+        assert [call.ended != "" for call in alice.calls] == [True, True, False]
+        first, second = (call.negotiation.own for call in alice.calls[1:])
+        assert first is not None
+        assert second is not None
+        assert first.secret != second.secret, "each call has keys of its own"

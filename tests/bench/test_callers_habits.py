@@ -10,7 +10,7 @@ from bench.callers.caller import Caller, CallRefused
 from bench.callers.habits import GOOD, Habits
 from bench.callers.lines import HOST, Lines
 from control.sip.agent import SipSettings
-from control.sip.errors import SipTimeout
+from control.sip.errors import DialogGone, SipTimeout
 from tests.bench.calling import heard, pair, until
 
 IMPATIENT = SipSettings(host=HOST, udp_port=0, tcp_port=-1, t1=0.005)
@@ -113,6 +113,8 @@ async def test_a_busy_caller_takes_no_second_call_and_names_are_given_once() -> 
         with pytest.raises(CallRefused) as refusal:
             await carol.dial(bob.uri)
         assert refusal.value.status == 486
+        with pytest.raises(DialogGone, match="dial first"):
+            await carol.hold()
         with pytest.raises(ValueError, match="hang up first"):
             await alice.dial(bob.uri)
         with pytest.raises(ValueError, match="already"):

@@ -12,12 +12,13 @@ from pathlib import Path
 import pytest
 
 from bench.callers.caller import CallRefused
+from bench.phones.baresip import Baresip
+from bench.phones.linphone import Linphone
 from control.sdp.answer import Unacceptable
 from tests.control.focus.house import House, house, listen, phones, until
 from tests.control.focus.house import assert_hears as assert_caller_hears
+from tests.control.focus.test_doors import with_users
 from tests.control.focus.test_keys import CURRENT, GROUP, in_group, keyings
-from tests.interop.baresip import Baresip
-from tests.interop.linphone import Linphone
 from tests.tones import Samples, assert_hears, level_db
 
 TALK_S = 2.0
@@ -136,6 +137,47 @@ async def test_a_phone_that_answers_what_was_not_offered_is_hung_up_on(tmp_path:
         (heard,) = await listen(cyd)
         assert_caller_hears(heard, set(), {440, 1000})
         assert len(here.focus.switchboard.calls) == 1
+
+
+async def test_phones_prove_who_they_are(tmp_path: Path) -> None:
+    """linphone by SHA-256; baresip knows MD5 alone, and hangs up if it sees more. Who guesses is not let in."""
+    told = with_users(tmp_path, {"ann": "sesame", "bob": "open"})
+    async with (
+        house(tmp_path, told) as here,
+        Baresip(tmp_path, "ann", user="ann", password="sesame") as ann,
+        Linphone(tmp_path, "bob", user="bob", password="open") as bob,
+        Linphone(tmp_path, "eve", user="ann", password="guess") as eve,
+    ):
+        for phone in (ann, bob, eve):
+            await phone.dial(here.uri("staff"))
+        await asyncio.gather(ann.established(), bob.established())
+        await eve.wait_for("SIP/2.0 401")
+        proofs = {call.identity.uri: call.identity.proof for _, call in here.focus.switchboard.calls.values()}
+        assert proofs == {"sip:ann@example.net": "digest", "sip:bob@example.net": "digest"}
+        assert "algorithm=SHA-256" in bob.log()
+
+
+async def test_a_phone_that_ignores_new_keys_is_found_out(tmp_path: Path) -> None:
+    """baresip, not known as such: its reports stand still, it is called again, and then has a key for life."""
+    told = GROUP + '[keys]\nfor_life = []\nlaggards = "recall"\n'
+    async with (
+        house(tmp_path, told) as here,
+        phones(("cyd", 1000)) as (cyd,),
+        Baresip(tmp_path, "ann", tone_hz=440, answermode="auto") as ann,
+    ):
+        await cyd.dial(here.uri("room"))
+        await ann.dial(here.uri("room"))
+        await ann.established()
+        await listen(cyd, seconds=6.0)  # it has reported once that it hears
+        await until(lambda: in_group(here, "ann"), 5.0)
+        await until(lambda: len(ann.of("CALL_ESTABLISHED")) == 2, 30.0)
+        await until(lambda: keyings(here).get("ann") == "own")
+        (heard,) = await listen(cyd, seconds=TALK_S)
+        assert level_db(heard.astype(float), 440) > -20.0
+        await ann.hang_up()
+        await ann.closed()
+    samples, rate = ann.samples()
+    assert_hears(samples, present={1000}, absent={440}, rate=rate, seconds=1.0, sent_db=-14.0)
 
 
 async def test_hold_and_resume_of_a_phone(tmp_path: Path) -> None:

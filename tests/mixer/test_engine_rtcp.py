@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mixer.port import ConferenceDestroy, LegBye, LegRemove, LegTimeout
+from mixer.port import ConferenceDestroy, LegBye, LegDeaf, LegRemove, LegTimeout
 from mixer.suites import SUITES, SuiteName
 from tests import naive
 from tests.mixer.net import MS, Net
@@ -139,6 +139,55 @@ def test_round_trip_loss_and_jitter_of_the_far_end(mode: str) -> None:
     stranger = Block(0x4242, lost=999)
     room.inject(ann.seal(naive.pack_report(ann.ssrc, [stranger])), ann.address)
     assert room.status("ann").remote_lost == 17, "not about a stream of ours"
+
+
+def told_deaf(room: Room) -> list[int]:
+    """How many packets each `leg_deaf` was about."""
+    return [event.sent for event in room.events if isinstance(event, LegDeaf)]
+
+
+@modes
+@pytest.mark.parametrize("names", [True, False], ids=["frozen", "silent"])
+def test_a_leg_that_reports_nothing_new_is_deaf(mode: str, names: bool) -> None:
+    """Its receiver cannot open what comes: the highest sequence it tells stands still, or it tells of nothing."""
+    room = room_of(mode)
+    ann = room.join("ann", tone(437.0))
+    room.join("bob", tone(1013.0))
+    room.run(1_000)
+
+    def report(highest: int) -> None:
+        heard = ann.heard[-1].packet.ssrc
+        blocks = [Block(heard, highest=highest)] if names or highest < 300 else []
+        assert room.inject(ann.seal(naive.pack_report(ann.ssrc, blocks)), ann.address) == "accepted"
+
+    report(100)
+    room.run(5_000)
+    report(200)
+    for _ in range(2):
+        assert not told_deaf(room)
+        room.run(5_000)
+        report(200 if names else 300)
+    (sent,) = told_deaf(room)
+    assert 450 <= sent <= 550
+    room.run(5_000)
+    report(200 if names else 300)
+    assert len(told_deaf(room)) == 1, "told once"
+
+
+@modes
+def test_who_never_reported_or_was_sent_little_is_not_called_deaf(mode: str) -> None:
+    room = room_of(mode)
+    ann = room.join("ann", tone(437.0))
+    room.join("bob", tone(1013.0))
+    room.run(1_000)
+    for _ in range(4):
+        room.run(5_000)
+        room.inject(ann.seal(naive.pack_report(ann.ssrc, [])), ann.address)
+    heard = ann.heard[-1].packet.ssrc
+    for _ in range(4):
+        room.run(100)
+        room.inject(ann.seal(naive.pack_report(ann.ssrc, [Block(heard, highest=7)])), ann.address)
+    assert not told_deaf(room)
 
 
 @modes

@@ -7,7 +7,6 @@ import logging
 import math
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,7 +26,6 @@ RATE: Final = 8000
 MIXER = """
 [mixer]
 host = "127.0.0.1"
-port = 0
 ledger = "{home}/keys.ledger"
 [control]
 socket = "{home}/control.sock"
@@ -52,13 +50,44 @@ socket = "{home}/focus.sock"
 """
 
 
-@dataclass
 class House:
-    """Everything that runs."""
+    """Everything that runs. Each of the three can be stopped and started again."""
 
-    home: Path
-    service: Service
-    focus: Running
+    def __init__(self, home: Path, more: str, mixer: str) -> None:
+        """`more` TOML is for the focus, `mixer` for the mixer's own tables."""
+        self.home, self._more, self._mixer = home, more, mixer
+        self.focus: Running
+        self.service: Service
+        self.kms: kms_daemon.House
+        self._port = 0
+        self._lives = {"mixer": AsyncExitStack(), "kms": AsyncExitStack(), "focus": AsyncExitStack()}
+
+    async def start(self, *names: str) -> None:
+        """Start some of `mixer`, `kms` and `focus`."""
+        for name in names:
+            await {"mixer": self._start_mixer, "kms": self._start_kms, "focus": self._start_focus}[name]()
+
+    async def stop(self, *names: str) -> None:
+        """Stop some of them."""
+        for name in names:
+            await self._lives[name].aclose()
+
+    async def _start_mixer(self) -> None:
+        def make(config: object) -> Service:
+            self.service = Service(config)  # type: ignore[arg-type]
+            return self.service
+
+        told = merged(MIXER.format(home=self.home), f"[mixer]\nport = {self._port}\n{self._mixer}")
+        await self._lives["mixer"].enter_async_context(mixer_daemon.opened(mixer_settings.parse(told), make))
+        self._port = self.service.port  # its next life has the same
+
+    async def _start_kms(self) -> None:
+        settings = kms_settings.parse(KMS.format(home=self.home))
+        self.kms = await self._lives["kms"].enter_async_context(kms_daemon.opened(settings))
+
+    async def _start_focus(self) -> None:
+        settings = focus_settings.parse(merged(FOCUS.format(home=self.home), self._more))
+        self.focus = await self._lives["focus"].enter_async_context(focus_daemon.opened(settings))
 
     @property
     def address(self) -> tuple[str, int]:
@@ -70,24 +99,46 @@ class House:
         host, number = self.address
         return f"sip:{room}@{host}:{number}"
 
+    @property
+    def faults(self) -> int:
+        """Errors of our own."""
+        return self.focus.reception.faults + self.focus.agent.core.faults.total()
+
+    @property
+    def left(self) -> dict[str, int]:
+        """Whatever a call could leave behind, if there is any."""
+        counts = {
+            "rooms": len(self.focus.rooms),
+            "calls": len(self.focus.switchboard.calls),
+            "joining": self.focus.switchboard.joining,
+            "alarms": len(self.focus.switchboard.clock),
+            "watchers": len(self.focus.watchers),
+            "dialogs": len(self.focus.agent.core.dialogs),
+            "legs": self.service.engine.legs_count,
+            "conferences": self.service.engine.conferences_count,
+            "conferences of the KMS": len(self.kms.service.registry),
+        }
+        return {what: count for what, count in counts.items() if count}
+
+    async def nothing_left(self) -> None:
+        """Wait until all is as it was before the first call."""
+        try:
+            await until(lambda: not self.left, seconds=10.0)
+        except TimeoutError:
+            raise AssertionError(f"left behind: {self.left}") from None
+        assert not self.faults
+
 
 @asynccontextmanager
 async def house(home: Path, more: str = "", *, mixer: str = "") -> AsyncIterator[House]:
     """Run all three; `more` TOML is for the focus, `mixer` for the mixer's own tables."""
-    services: list[Service] = []
-
-    def make(config: object) -> Service:
-        services.append(Service(config))  # type: ignore[arg-type]
-        return services[0]
-
     logging.getLogger().setLevel(logging.WARNING)
-    async with AsyncExitStack() as stack:
-        told = mixer_settings.parse(MIXER.format(home=home) + mixer)
-        await stack.enter_async_context(mixer_daemon.opened(told, make))
-        await stack.enter_async_context(kms_daemon.opened(kms_settings.parse(KMS.format(home=home))))
-        settings = focus_settings.parse(merged(FOCUS.format(home=home), more))
-        focus = await stack.enter_async_context(focus_daemon.opened(settings))
-        yield House(home, services[0], focus)
+    here = House(home, more, mixer)
+    try:
+        await here.start("mixer", "kms", "focus")
+        yield here
+    finally:
+        await here.stop("focus", "kms", "mixer")
 
 
 def merged(base: str, more: str) -> str:

@@ -143,7 +143,7 @@ def test_keys_open_to_others_are_refused(keys: Path) -> None:
         psks.load(keys.with_name("none"))
     keys.chmod(0o600)
     keys.write_bytes(b"\xff")
-    with pytest.raises(SettingsError, match="ASCII"):
+    with pytest.raises(SettingsError, match="UTF-8"):
         psks.load(keys)
 
 

@@ -1,0 +1,156 @@
+"""The port of the mixer: every word that control may say to it, and every word it says back.
+
+Commands go in through `Engine.apply` and are answered by a reply or refused with a `PortError`;
+events come out of `Engine.events`. All are frozen values, so that an engine may live in another
+process one day. They double as the parameters and results of the control protocol: this package is
+the reference, and `docs/control-api.md` is generated from it.
+
+    commands    what control may ask
+    replies     what is answered
+    events      what is said unasked
+    values      what these are made of
+
+Identifiers (`conference`, `leg`) are chosen by the controller: 1 to 64 printable ASCII characters
+without spaces. SSRCs are integers. Times are in the unit that the field's name ends in. Keys are
+`Secret`, written base64url in JSON, and are never readable back.
+"""
+
+from __future__ import annotations
+
+from mixer.port.commands import (
+    Command,
+    ConferenceCreate,
+    ConferenceDestroy,
+    ConferenceList,
+    ConferenceModify,
+    ConferenceShow,
+    KeyAbort,
+    KeyActivate,
+    KeyBridge,
+    KeyPrepare,
+    KeyRetire,
+    LegAdd,
+    LegModify,
+    LegRemove,
+)
+from mixer.port.events import (
+    AuthFailures,
+    Event,
+    KeyExpired,
+    KeyExpiring,
+    KeySwitched,
+    LegBye,
+    LegDeaf,
+    LegInsecure,
+    LegLatched,
+    LegSecured,
+    LegTimeout,
+    Overrun,
+    SsrcConflict,
+    Talking,
+)
+from mixer.port.replies import (
+    CohortStatus,
+    ConferenceNames,
+    ConferenceStatus,
+    Done,
+    LegAdded,
+    LegStatus,
+    Reply,
+    StreamPosition,
+)
+from mixer.port.values import (
+    CodecName,
+    Cohort,
+    Digest,
+    Direction,
+    Dtls,
+    DtlsRole,
+    Endpoint,
+    Epoch,
+    ExtensionId,
+    Fingerprint,
+    Gain,
+    HashName,
+    Identifier,
+    KekName,
+    Key,
+    KeyDirection,
+    Keying,
+    Mki,
+    PayloadType,
+    PortError,
+    Ptime,
+    Rate,
+    Refusal,
+    Roc,
+    Ssrc,
+    SwitchStyle,
+    Value,
+)
+
+__all__ = [
+    "AuthFailures",
+    "CodecName",
+    "Cohort",
+    "CohortStatus",
+    "Command",
+    "ConferenceCreate",
+    "ConferenceDestroy",
+    "ConferenceList",
+    "ConferenceModify",
+    "ConferenceNames",
+    "ConferenceShow",
+    "ConferenceStatus",
+    "Digest",
+    "Direction",
+    "Done",
+    "Dtls",
+    "DtlsRole",
+    "Endpoint",
+    "Epoch",
+    "Event",
+    "ExtensionId",
+    "Fingerprint",
+    "Gain",
+    "HashName",
+    "Identifier",
+    "KekName",
+    "Key",
+    "KeyAbort",
+    "KeyActivate",
+    "KeyBridge",
+    "KeyDirection",
+    "KeyExpired",
+    "KeyExpiring",
+    "KeyPrepare",
+    "KeyRetire",
+    "KeySwitched",
+    "Keying",
+    "LegAdd",
+    "LegAdded",
+    "LegBye",
+    "LegDeaf",
+    "LegInsecure",
+    "LegLatched",
+    "LegModify",
+    "LegRemove",
+    "LegSecured",
+    "LegStatus",
+    "LegTimeout",
+    "Mki",
+    "Overrun",
+    "PayloadType",
+    "PortError",
+    "Ptime",
+    "Rate",
+    "Refusal",
+    "Reply",
+    "Roc",
+    "Ssrc",
+    "SsrcConflict",
+    "StreamPosition",
+    "SwitchStyle",
+    "Talking",
+    "Value",
+]

@@ -1,0 +1,247 @@
+"""Every word that control may say to a mixer.
+
+Knows: what is asked. Must never know: what is answered, or how it is done.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, TypeAlias
+
+import msgspec
+
+from mixer.port.values import (
+    CodecName,
+    Cohort,
+    Direction,
+    Dtls,
+    Endpoint,
+    Epoch,
+    ExtensionId,
+    Gain,
+    Identifier,
+    Key,
+    KeyDirection,
+    Keying,
+    PayloadType,
+    Ptime,
+    Rate,
+    Ssrc,
+    SwitchStyle,
+    Value,
+)
+
+# ---------------------------------------------------------------------------------------------
+# Conferences
+
+
+class ConferenceCreate(Value, frozen=True, kw_only=True):
+    """Create a conference. Legs hear the sum of its loudest talkers, without themselves."""
+
+    conference: Identifier
+    rate: Rate = 8000
+    """Sampling rate of the mix, Hz. Legs with another clock rate are resampled."""
+    keying: Keying = "unique"
+    """How legs are keyed unless they say otherwise."""
+    style: SwitchStyle = "ssrc"
+    """How a receiver learns which key a packet has. `ssrc`: no MKI, a fresh SSRC at ROC 0 for every
+    epoch. `mki`: one unbroken SSRC and sequence, the MKI names the key."""
+    key: Key | None = None
+    """The first group key of cohort 0: protects the common mix for its legs with `keying: group`."""
+    uplink_key: Key | None = None
+    """A group key for what legs send; legs that use it must declare their SSRC."""
+    max_talkers: Annotated[int, msgspec.Meta(ge=1, le=15)] = 8
+    """How many of the loudest legs are mixed at a time."""
+    boot: str | None = None
+    """If given, the `boot_id` of the mixer life this is meant for."""
+
+
+class ConferenceModify(Value, frozen=True, kw_only=True):
+    """Change what may change while a conference runs. Omitted fields stay."""
+
+    conference: Identifier
+    keying: Keying | None = None
+    """For legs added from now on."""
+    max_talkers: Annotated[int, msgspec.Meta(ge=1, le=15)] | None = None
+
+
+class ConferenceDestroy(Value, frozen=True, kw_only=True):
+    """Remove a conference and all its legs; each is sent an RTCP BYE."""
+
+    conference: Identifier
+
+
+class ConferenceShow(Value, frozen=True, kw_only=True):
+    """Ask for the state of one conference and of its legs."""
+
+    conference: Identifier
+    first: Annotated[int, msgspec.Meta(ge=0)] = 0
+    """Leave out so many legs, in the order in which they joined, roughly."""
+    limit: Annotated[int, msgspec.Meta(ge=0)] | None = None
+    """Show so many legs at most; all if omitted."""
+
+
+class ConferenceList(Value, frozen=True, kw_only=True):
+    """Ask for the conferences of this mixer."""
+
+
+# ---------------------------------------------------------------------------------------------
+# Legs
+
+
+class LegAdd(Value, frozen=True, kw_only=True):
+    """Add a leg: one endpoint's two directions of media."""
+
+    conference: Identifier
+    leg: Identifier
+    """Unique in the whole mixer."""
+    codec: CodecName = "PCMU"
+    rate: Rate | None = None
+    """Clock rate of L16, Hz; the conference's rate if omitted. G.711 is 8000."""
+    payload_type: PayloadType | None = None
+    """RTP payload type both ways; the static one of RFC 3551 if omitted (L16: 96)."""
+    ptime: Ptime = 20
+    """Milliseconds of audio in each packet sent to the leg. What it sends may be 10 to 60."""
+    direction: Direction = "sendrecv"
+    """Seen from the endpoint: `recvonly` only listens, `sendonly` only speaks."""
+    gain_db: Gain = 0.0
+    """Applied to what the leg says before it is mixed."""
+    mute: bool = False
+    """The leg goes on sending and is not mixed."""
+    rx: Key | None = None
+    """The key that protects what the leg sends to us."""
+    tx: Key | None = None
+    """The leg's own key for what it hears. Needed for `keying: unique`, and in a conference of style
+    `mki` for every leg that may speak."""
+    clear: bool = False
+    """Plain RTP both ways. Only if said so: a leg without keys is refused otherwise."""
+    dtls: Dtls | None = None
+    """Instead of `rx` and `tx`: keys by a DTLS-SRTP handshake. The keying must be `unique`. Nothing is sent to or
+    accepted from the leg before its certificate was checked (`leg_secured`, `leg_insecure`)."""
+    keying: Keying | None = None
+    """`group`: hears the common mix under the conference's group key. The conference's if omitted."""
+    cohort: Cohort = 0
+    """`keying: group`: the cohort whose group key it hears."""
+    bridged: bool = False
+    """`keying: group`: begin under its own key `tx` and not yet under the group's (see `key.bridge`). A cohort
+    without a group key takes only bridged legs."""
+    uplink: Keying = "unique"
+    """`group`: what the leg sends is under the conference's `uplink_key`; needs `ssrc`."""
+    ssrc: Ssrc | None = None
+    """The SSRC that the leg will send with. Claimed for it; any other leg using it is refused."""
+    remote: Endpoint | None = None
+    """Where to send, as `192.0.2.1:4000` or `[2001:db8::1]:4000`, until an authenticated packet shows
+    a better address. If omitted, nothing is sent before one arrived."""
+    rtcp_mux: bool = True
+    """RTCP on the RTP port (RFC 5761), else on the port above at both ends."""
+    own_port: bool = False
+    """Give the leg a UDP port of its own instead of the shared media port."""
+    level_in: ExtensionId | None = None
+    """Header extension id of RFC 6464 levels in what the leg sends. A claim: silence is believed,
+    loudness is measured."""
+    level_out: ExtensionId | None = None
+    """Header extension id of RFC 6465 mixer-to-client levels in what the leg hears."""
+    timeout_s: Annotated[float, msgspec.Meta(ge=0.0, le=86400.0)] = 30.0
+    """Raise `leg_timeout` when nothing authentic arrived for so long; 0 never."""
+    remove_on_timeout: bool = False
+    delay_min_ms: Annotated[int, msgspec.Meta(ge=0, le=200)] = 20
+    """Playout delay to begin with, and never to go below."""
+    delay_max_ms: Annotated[int, msgspec.Meta(ge=20, le=200)] = 200
+    """Playout delay never to exceed: beyond it packets are late."""
+    boot: str | None = None
+
+
+class LegModify(Value, frozen=True, kw_only=True):
+    """Change a leg while it talks. Omitted fields stay."""
+
+    leg: Identifier
+    direction: Direction | None = None
+    gain_db: Gain | None = None
+    mute: bool | None = None
+    remote: Endpoint | None = None
+    timeout_s: Annotated[float, msgspec.Meta(ge=0.0, le=86400.0)] | None = None
+    remove_on_timeout: bool | None = None
+
+
+class LegRemove(Value, frozen=True, kw_only=True):
+    """Remove a leg. The reply carries its final statistics. It is sent an RTCP BYE, unless all it heard was the
+    common stream under a group key, which goes on: anybody could replay that goodbye to the others."""
+
+    leg: Identifier
+    bridge: bool = False
+    """Bridge its cohort in the same step (see `key.bridge`): not one packet more goes out under a key it held. Of
+    no effect if it hears no group key."""
+
+
+# ---------------------------------------------------------------------------------------------
+# Keys of a running conference
+
+
+class _KeyCommand(Value, frozen=True, kw_only=True):
+    """Whose key: a cohort's, or one leg's own."""
+
+    conference: Identifier
+    cohort: Cohort = 0
+    """The cohort, for a group key of what its legs hear. One that is new begins here."""
+    leg: Identifier | None = None
+    """The leg, for a key of its own."""
+    direction: KeyDirection = "tx"
+    """`tx`: what legs hear. `rx`: what they send; without `leg`, the conference's `uplink_key`."""
+
+
+class KeyPrepare(_KeyCommand, frozen=True, kw_only=True):
+    """Give the mixer the next key; nothing is sent under it yet. What a leg sends under a prepared `rx` key is
+    accepted from now on, and its first authentic packet activates the key."""
+
+    key: Key
+    boot: str | None = None
+
+
+class KeyActivate(_KeyCommand, frozen=True, kw_only=True):
+    """Switch to a prepared key. Of a cohort: all legs that are not bridged, at one packet. The key before is
+    destroyed: at once for `tx`; for `rx` after a second, in which late packets are still accepted."""
+
+    epoch: Epoch
+
+
+class KeyRetire(_KeyCommand, frozen=True, kw_only=True):
+    """Destroy a key that is in use, without a successor. The cohort is bridged; for `rx` this ends the second
+    in which the key before is still accepted."""
+
+    epoch: Epoch
+
+
+class KeyAbort(_KeyCommand, frozen=True, kw_only=True):
+    """Forget a prepared key. Its epoch can never become active."""
+
+    epoch: Epoch
+
+
+class KeyBridge(Value, frozen=True, kw_only=True):
+    """Let legs hear the same mix under their own keys, encrypted per leg, instead of the group's; or end that.
+
+    Who leaves can hear nothing more while the others are bridged; who has not got the next key loses nothing.
+    In style `mki` it is the same unbroken stream. A leg without `tx` is sent nothing while it is bridged."""
+
+    conference: Identifier
+    cohort: Cohort = 0
+    legs: tuple[Identifier, ...] | None = None
+    """Which legs of the cohort; all if omitted."""
+    on: bool
+    """True to bridge, false to send under the group key again."""
+
+
+Command: TypeAlias = (
+    ConferenceCreate
+    | ConferenceModify
+    | ConferenceDestroy
+    | ConferenceShow
+    | ConferenceList
+    | LegAdd
+    | LegModify
+    | LegRemove
+    | KeyPrepare
+    | KeyActivate
+    | KeyRetire
+    | KeyAbort
+    | KeyBridge
+)
