@@ -91,6 +91,8 @@ class Server:
             async with asyncio.timeout(2.0):
                 for server in self._servers:
                     await server.wait_closed()
+        for _ in range(2):  # a task that was cancelled aborts its transport, and that closes on the next turn
+            await asyncio.sleep(0)
         self._servers.clear()
         self._remove_path()
         self._stopping = False

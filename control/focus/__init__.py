@@ -7,9 +7,12 @@
 
     reception    a request comes in: who serves it
     identity     who sends it: digest, certificate, or the word of a trusted peer
+    entry        who may enter which room
+    switchboard  calls come up and go down (newcomer, ringing, register, clock)
     call         one dialog: its SDP, its leg, its keys
-    room         one conference: who is in it, and the policy that keys it
+    room         one conference: who is in it, and the policy that keys it (following, complaints, roll)
     rooms        all of them: found, made on dialling, closed when empty
+    watchers     who is told what goes on in a room
     trunk        one connection to the mixer, shared by all rooms
 
 A focus never sees media and never makes a group key. It knows a mixer by nothing but the control socket.

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from dataclasses import replace
 from typing import Final
 
 import structlog
@@ -187,9 +188,11 @@ class Call:
             if self.agreed is None or self.ending:
                 incoming.respond(491)  # RFC 3311 section 5.2: our first offer is not answered yet
                 return None
-            if not incoming.body:  # a refresh, or it wants an offer of ours: what holds already
-                offer = write_offer(self.terms, self._local(self.held), agreed=self.agreed, previous=self._sdp)
-                incoming.respond(200, headers=fields, body=offer)
+            if not incoming.body:  # a refresh, or it takes itself off hold: the answer comes in the ACK
+                both_ways = replace(self.agreed, direction="sendrecv")
+                offer = write_offer(self.terms, self._local(self.held, both_ways), agreed=both_ways, previous=self._sdp)
+                if incoming.respond(200, headers=fields, body=offer) is not None:
+                    self._offer = offer
                 return None
             sdp = model.parse(incoming.body)
             agreed = self._reachable(agree(sdp, self.terms, before=self.agreed))
@@ -197,10 +200,23 @@ class Call:
             answer = write_answer(sdp, agreed, self._local(self.held, agreed))
             if incoming.respond(200, headers=fields, body=answer) is None:
                 return None
-            self.agreed = agreed
-            self._listened |= agreed.direction in ("sendrecv", "recvonly")
-            self._keep(sdp)
+            self._take(agreed, sdp)
             return agreed
+
+    def acknowledged(self, answer: bytes) -> bool:
+        """The ACK of a re-INVITE that offered nothing: whether anything has changed.
+
+        Raises:
+            SdpError, Unacceptable: if its answer does not fit; the call goes on as it was.
+        """
+        offer, self._offer = self._offer, b""
+        if not offer or not answer:
+            return False
+        sdp = model.parse(answer)
+        agreed = self._reachable(agree_answer(offer, sdp, self.terms))
+        self._same_codec(agreed)
+        self._take(agreed, sdp)
+        return True
 
     def fresh_keys(self) -> list[port.Key]:
         """Keys under which the phone will send from now on, if its last SDP had others than were asked for before."""
@@ -213,6 +229,11 @@ class Call:
                 fresh.append(port.Key(suite=key.suite, secret=key.secret, mki=key.mki, epoch=self._received))
         self._known = [key.secret for key in received]
         return fresh
+
+    def _take(self, agreed: Agreed, sdp: model.Session) -> None:
+        self.agreed = agreed
+        self._listened |= agreed.direction in ("sendrecv", "recvonly")
+        self._keep(sdp)
 
     def _same_codec(self, agreed: Agreed) -> None:
         before = self.agreed

@@ -16,6 +16,7 @@ from control import kekfile, life, listen
 from control.client import MixerClient
 from control.focus import users
 from control.focus.desk import FocusDesk
+from control.focus.following import Following
 from control.focus.identity import Gate
 from control.focus.messages import FOCUS
 from control.focus.metrics import FocusCollector
@@ -65,7 +66,8 @@ async def opened(settings: FocusSettings) -> AsyncIterator[Running]:
         trunk = Trunk(_mixer(settings))
         stack.push_async_callback(trunk.close)
         await trunk.connect()
-        house = House(settings, trunk, _keys(settings, stack), has_kms=bool(settings.keys.kms))
+        keys, following = _keys(settings, stack), Following(settings.keys.for_life)
+        house = House(settings, trunk, keys, has_kms=bool(settings.keys.kms), following=following)
         running = _assembled(settings, house)
         stack.push_async_callback(running.reception.close)
         stack.push_async_callback(running.agent.close)
@@ -93,7 +95,7 @@ def _assembled(settings: FocusSettings, house: House) -> Running:
     gate = Gate(trust, domain, passwords)
 
     def dress(room: Room) -> None:
-        room.operator, room.changed = switchboard, watchers.changed
+        room.complaints.operator, room.changed = switchboard, watchers.changed
 
     def farewell(room: Room) -> None:
         watchers.closing(room)

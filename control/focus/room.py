@@ -1,7 +1,7 @@
 """One room: a conference on the mixer, the calls in it, and the driver that keys them.
 
-Knows: who is in it, and what becomes of a call that the mixer or the policy complains about. Must never know: SIP
-requests, or who may enter; who comes here has been let in.
+Knows: who is in it, and how keys reach them. Must never know: SIP requests, or who may enter; who comes here has been
+let in.
 
 The driver (`control.rekey.driver`) decides who gets which key and when; a room is its carrier: a key for an SDES phone
 goes as a re-INVITE, one for an endpoint that speaks MIKEY as an INFO (RFC 6086), and what they say goes back.
@@ -12,20 +12,21 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Final
 
 import structlog
 
 from control.errors import UNREACHABLE, ControlError
 from control.focus import media
 from control.focus.call import Call
+from control.focus.complaints import Complaints
 from control.focus.errands import Errands, Faults
+from control.focus.following import Following
 from control.focus.roll import Roll
 from control.focus.settings import FocusSettings, RoomSettings
 from control.focus.trunk import Trunk
 from control.rekey.conductor import Conductor
 from control.rekey.driver import Driver, KeySource
-from control.rekey.intentions import Attention
 from control.rekey.keychain import Keychain, Limits
 from control.rekey.policy import Policy
 from control.rekey.signals import Current, Signal
@@ -36,19 +37,6 @@ from mixer import port
 MIKEY: Final = "application/mikey"
 PACKAGE: Final = "mrfp-key"
 """The Info-Package of key messages (RFC 6086)."""
-
-MANY_AGENTS: Final = 256
-"""So many kinds of phones are learned to ignore keys; there are not so many, but for liars."""
-
-
-class Operator(Protocol):
-    """Who ends calls, with a reason in words. Nothing is waited for: the end of the last call is that of the room."""
-
-    def dismiss(self, call: Call, reason: str) -> None: ...
-
-    def summon(self, call: Call, reason: str) -> None:
-        """End it, and call the same phone again: a new call can be given a new key."""
-        ...
 
 
 class Ended(ControlError):
@@ -66,8 +54,7 @@ class House:
     trunk: Trunk
     keys: KeySource
     has_kms: bool
-    for_life: set[str] = field(default_factory=set)
-    """User-Agents that were found to ignore new keys: whole, for a word of a liar's choice would fit many."""
+    following: Following
     faults: Faults = field(default_factory=Faults)
 
 
@@ -83,11 +70,11 @@ class Room:
         """Calls on their way in."""
         self.closing = False
         """Nobody enters any more."""
-        self.operator: Operator
         self.changed: Callable[[Room], None]
         """Called when somebody came, went, or is another than before."""
         self._house = house
         self._errands = Errands(house.faults)
+        self.complaints = Complaints(self.calls, settings, house.settings.keys, house.following, self.tell)
         self.driver = self._new_driver()
         self._driving: asyncio.Task[None] | None = None
         uri = f"sip:{name}@{house.settings.domain}"
@@ -109,12 +96,12 @@ class Room:
         )
         return Driver(
             Conductor(policy, keychain, identity=self.identity),
-            house.trunk.line(self.name, self._happened),
+            house.trunk.line(self.name, self.complaints.happened),
             house.keys,
             renew=self._renew,
             carrier=self,
             create=create,
-            attend=self._attend,
+            attend=self.complaints.attend,
         )
 
     async def open(self) -> None:
@@ -154,7 +141,7 @@ class Room:
 
     def current(self, call: Call) -> Current | None:
         """The group key that a newcomer may have at once, if the policy lets it and it could use it."""
-        return self.driver.admit() if self._may_follow(call) else None
+        return self.driver.admit() if self._house.following.may_follow(call, self.settings) else None
 
     async def enter(self, call: Call, own: port.Key | None, holding: Current | None) -> port.LegAdded:
         """Have the mixer add the leg of a call.
@@ -194,26 +181,9 @@ class Room:
 
     def _joiner(self, call: Call, held: port.Key | None) -> Joiner:
         assert call.agreed is not None
-        silence_s, follows = self._house.settings.media.silence_s, self._may_follow(call)
+        silence_s, follows = self._house.settings.media.silence_s, self._house.following.may_follow(call, self.settings)
         leg = media.leg(call.name, self.name, call.agreed, held, apart=not follows, silence_s=silence_s)
         return Joiner(leg=leg, psk=call.psk, ratchets=call.psk is not None, follows=follows)
-
-    def _may_follow(self, call: Call) -> bool:
-        """It can be given another key later, and one of the suite of the group."""
-        agreed = call.agreed
-        if agreed is None or agreed.crypto is None or agreed.crypto.suite != self.settings.suite:
-            return False
-        if self.settings.style == "mki":
-            return call.psk is not None and agreed.mki
-        return self._takes_another(call)
-
-    def _takes_another(self, call: Call) -> bool:
-        """It can be given another key in a re-INVITE."""
-        if call.agreed is None or call.agreed.crypto is None:
-            return False
-        if call.agent in self._house.for_life:
-            return False
-        return not any(word.lower() in call.agent.lower() for word in self._house.settings.keys.for_life if word)
 
     # -- keys, as the driver's carrier --------------------------------------------------------
 
@@ -288,52 +258,13 @@ class Room:
         return [joiner for joiner in joiners if joiner is not None]
 
     async def _renewed(self, call: Call) -> Joiner | None:
-        if call.held is not None and self._takes_another(call):
+        if call.held is not None and self._house.following.takes_another(call):
             key = port.Key(suite=call.held.suite, secret=media.fresh_key(call.held.suite), mki=call.held.mki)
             if await call.rekey(key):
                 call.fresh_keys()  # the new leg begins on them
                 return self._joiner(call, key)
-        self.operator.dismiss(call, "the mixer has restarted")
+        self.complaints.operator.dismiss(call, "the mixer has restarted")
         return None
-
-    # -- complaints ---------------------------------------------------------------------------
-
-    def _attend(self, note: Attention) -> None:
-        """The policy gives up on a phone that has taken no new key for long."""
-        call = self.calls.get(note.member)
-        if call is not None and call.dialog is not None:
-            self._give_up(call, note.reason)
-
-    def _deafened(self, call: Call) -> None:
-        """A phone said yes to a key, and hears nothing since: it holds one for life, and so do others of its kind."""
-        if call.rekeyed and call.psk is None and self._may_follow(call):
-            if call.agent and len(self._house.for_life) < MANY_AGENTS:
-                self._house.for_life.add(call.agent)
-            _log.warning("ignores_keys", leg=call.name, agent=call.agent)
-            self._give_up(call, "the phone ignores new keys; call again, and it is given one for life")
-
-    def _give_up(self, call: Call, reason: str) -> None:
-        what = self._house.settings.keys.laggards
-        if what != "keep":
-            (self.operator.summon if what == "recall" else self.operator.dismiss)(call, reason)
-
-    def _happened(self, event: port.Event) -> None:
-        call = self.calls.get(getattr(event, "leg", ""))
-        if call is None:
-            return
-        if isinstance(event, port.LegLatched):
-            call.ssrc = event.ssrc
-            self.tell(call)
-        elif isinstance(event, port.LegTimeout):
-            self.operator.dismiss(call, f"no media for {event.silent_s:.0f} s")
-        elif isinstance(event, port.LegDeaf):
-            self._deafened(call)
-        elif isinstance(event, port.SsrcConflict):
-            self.operator.dismiss(call, f"SSRC {event.ssrc} belongs to another")
-        elif isinstance(event, port.LegInsecure):
-            self.operator.dismiss(call, event.reason)
-        elif isinstance(event, port.AuthFailures):
-            _log.info("auth_failures", leg=call.name, failures=event.failures)
 
 
 _log: structlog.typing.FilteringBoundLogger = structlog.get_logger("focus")

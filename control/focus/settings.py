@@ -199,6 +199,10 @@ def _check(settings: FocusSettings, source: str) -> None:
             raise SettingsError(f"{source}: [{table}] keying `group` needs a KMS: say where it is in [keys] kms")
         if "digest" in (room.callers, settings.trust.callers) and not settings.trust.users_file:
             raise SettingsError(f"{source}: callers who show a password need [trust] users_file")
+        if room.allowed and (room.callers or settings.trust.callers) == "none":
+            raise SettingsError(
+                f"{source}: [{table}] allowed needs callers `digest` or `certificate`: a From line is no proof"
+            )
 
 
 _FILE: Final = TomlFile(FocusSettings, "focus.toml", _check)

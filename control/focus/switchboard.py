@@ -11,42 +11,35 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import re
-import secrets
-from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
 from typing import Final
 
 import structlog
-from sipmessage import Response
 
 from control.errors import ControlError
-from control.focus import media
 from control.focus.call import Call
 from control.focus.clock import Clock
 from control.focus.errands import Errands
 from control.focus.identity import Identity, Refused, bare
-from control.focus.room import PACKAGE, House, Room
+from control.focus.newcomer import mikey_headers, new_call, own_key, take_mikey
+from control.focus.register import Register
+from control.focus.ringing import picked_up
+from control.focus.room import House, Room
 from control.focus.rooms import Rooms
 from control.sdp.answer import Unacceptable
 from control.sdp.model import SdpError
 from control.sip import session_timer
-from control.sip.agent import Agent, OutgoingCall
+from control.sip.agent import Agent
 from control.sip.dialogs import Dialog
-from control.sip.errors import CallRefused, DialogGone, SipError
+from control.sip.errors import SipError
 from control.sip.incoming import Incoming
 from control.sip.session_timer import Terms
 from control.sip.values import tokens
-from mixer import port
 from mixer.secret import Secret
 
 BYE_S: Final = 5.0
 """So long is the answer to a BYE waited for; it is sent again meanwhile, and the call is over in any case."""
-OWN_MKI: Final = 1 << 31
-"""The MKI of a leg's own key has this bit, group keys' have not (`control.rekey.epochs`)."""
-MEMBER_HEADER: Final = "Mrfp-Member"
-"""Tells an endpoint that takes keys by MIKEY what it and the focus are called in them."""
 
 
 class Switchboard:
@@ -58,10 +51,9 @@ class Switchboard:
         self._wish = session_timer.Wish(house.settings.limits.session_s)
         self._errands = Errands(house.faults)
         self.clock = Clock(self._refresh, self.hang_up, house.settings.limits.call_s, self._errands)
-        self.calls: dict[str, tuple[Room, Call]] = {}
-        """By leg."""
-        self.of_user: Counter[str] = Counter()
-        """How many calls each user has, by its URI."""
+        self._register = Register(house.settings.limits)
+        self.calls = self._register.calls
+        """By leg, with the room of each."""
         self.joining = 0
         """Calls being set up."""
         self.set_up = 0
@@ -70,13 +62,9 @@ class Switchboard:
 
     def check(self, identity: Identity) -> None:
         """There is a place for one more call of a user, or `Refused` is raised."""
-        limits = self._house.settings.limits
         if self._closing:
             raise Refused(503, "this focus is going down")
-        if len(self.calls) >= limits.calls:
-            raise Refused(503, "this focus has all the calls that it takes")
-        if self.of_user[identity.uri] >= limits.calls_per_user:
-            raise Refused(486, "this user has all the calls that it may have")
+        self._register.check(identity)
 
     # -- dialled in ---------------------------------------------------------------------------
 
@@ -89,18 +77,18 @@ class Switchboard:
         async with self._expected(name) as room:
             self.check(identity)  # again: others have come while the room was opened
             terms = session_timer.answer(incoming.request.headers, self._wish)
-            call = self._new_call(room, identity, incoming.header("User-Agent") or "")
+            call = new_call(self._house, room, identity, incoming.header("User-Agent") or "")
             call.updates = "update" in tokens(incoming.all("Allow"))
-            self._take_mikey(incoming, room, call)
+            take_mikey(incoming, room, call, self._psks)
             try:
                 if incoming.body:
                     call.consider(incoming.body)
                     body = await self._answer(room, call)
                 else:  # RFC 3261 section 13.2.1: our offer in the 200, its answer in the ACK
-                    self._put(room, call)
+                    self._register.put(room, call)
                     room.calls[call.name] = call  # it does not close before the ACK
                     body = call.offer()
-                headers = [*self._headers(room, call), *(terms.fields(we_asked=False) if terms else ())]
+                headers = [*mikey_headers(room, call), *(terms.fields(we_asked=False) if terms else ())]
                 self._came_up(call, incoming.respond(200, headers=headers, body=body), terms)
             except BaseException:
                 await self.hang_up(call, "no call has come of it")
@@ -110,21 +98,31 @@ class Switchboard:
 
     async def _answer(self, room: Room, call: Call) -> bytes:
         """Find a key for who has offered, have its leg added, and say so."""
-        own, holding = _own_key(call), room.current(call)
-        self._put(room, call)
+        own, holding = own_key(call), room.current(call)
+        self._register.put(room, call)
         added = await room.enter(call, own, holding)
         return call.answer(holding.key if holding is not None else own, added.port)
 
     async def acknowledged(self, dialog: Dialog, body: bytes) -> None:
         """The ACK has come, with the answer if the offer was ours."""
-        room, call = self._of(dialog)
-        if call is None or room is None or call.agreed is not None:
+        room, call = self._register.of(dialog)
+        if call is None or room is None:
+            return
+        if call.agreed is not None:
+            await self._changed(room, call, body)
             return
         try:
             call.conclude(body)
             await room.enter(call, call.held, None)
         except (SdpError, Unacceptable, ControlError) as error:
             await self.hang_up(call, str(error))
+
+    async def _changed(self, room: Room, call: Call, answer: bytes) -> None:
+        try:
+            if call.acknowledged(answer):
+                await room.modify(call)
+        except (SdpError, Unacceptable) as error:
+            _log.warning("answer_refused", leg=call.name, reason=str(error))
 
     def _came_up(self, call: Call, dialog: Dialog | None, terms: Terms | None) -> None:
         call.dialog = dialog
@@ -169,14 +167,14 @@ class Switchboard:
             SdpError, Unacceptable: if what they answer cannot be used.
         """
         async with self._expected(name) as room:
-            call = self._new_call(room, whom or Identity(bare(uri)), "")
+            call = new_call(self._house, room, whom or Identity(bare(uri)))
             call.joined_by = "dialed-out"
             me, fields = f"sip:{room.name}@{self._domain}", self._wish.fields()
             outgoing = self.agent.invite(uri, from_uri=me, headers=fields, body=call.offer())
-            dialog, response = await self._picked_up(outgoing)
+            dialog, response = await picked_up(outgoing, self._house.settings.limits.ringing_s, self._errands)
             call.updates = "update" in tokens(response.headers.getlist("Allow"))
             self._came_up(call, dialog, session_timer.agreed(response.headers, self._wish))
-            self._put(room, call)
+            self._register.put(room, call)
             call.agent = response.user_agent or response.server or ""
             try:
                 call.conclude(response.body)
@@ -185,21 +183,6 @@ class Switchboard:
                 await self.hang_up(call, str(error))
                 raise
         return room, call
-
-    async def _picked_up(self, outgoing: OutgoingCall) -> tuple[Dialog, Response]:
-        """The answer of who is called. Who does not answer in time, or is not wanted any more, stops to ring."""
-        try:
-            async with asyncio.timeout(self._house.settings.limits.ringing_s):
-                dialog, response = await outgoing.answered()
-        except TimeoutError:
-            self._errands.run(outgoing.cancel())
-            raise CallRefused(408, "nobody picks up") from None
-        except asyncio.CancelledError:
-            self._errands.run(outgoing.cancel())
-            raise
-        if dialog.ended:
-            raise DialogGone("who was called has hung up at once")
-        return dialog, response
 
     # -- over ---------------------------------------------------------------------------------
 
@@ -219,7 +202,7 @@ class Switchboard:
 
     async def hung_up(self, dialog: Dialog) -> None:
         """The phone has ended its call, or its dialog is gone."""
-        room, call = self._of(dialog)
+        room, call = self._register.of(dialog)
         dialog.end()
         if call is not None and room is not None:
             self._over(call)
@@ -250,13 +233,10 @@ class Switchboard:
         return bool(found)
 
     def _over(self, call: Call, *, evict: bool = False) -> Room | None:
-        room, _ = self.calls.pop(call.name, (None, call))
+        room = self._register.drop(call)
         call.ending = True
         self.clock.stop(call)
         if room is not None:
-            self.of_user[call.identity.uri] -= 1
-            if not self.of_user[call.identity.uri]:
-                del self.of_user[call.identity.uri]
             room.leave(call, evict=evict)
             _log.info("call_over", room=room.name, leg=call.name)
         return room
@@ -277,41 +257,12 @@ class Switchboard:
 
     # -- small things -------------------------------------------------------------------------
 
-    def _put(self, room: Room, call: Call) -> None:
-        self.calls[call.name] = room, call
-        self.of_user[call.identity.uri] += 1
-
-    def _of(self, dialog: Dialog) -> tuple[Room | None, Call | None]:
-        owner = dialog.owner
-        return self.calls.get(owner.name, (None, None)) if isinstance(owner, Call) else (None, None)
-
     def room_of(self, dialog: Dialog) -> tuple[Room, Call]:
         """Whose dialog this is. Raises `Refused` if it is of no call."""
-        room, call = self._of(dialog)
+        room, call = self._register.of(dialog)
         if room is None or call is None:
             raise Refused(481, "there is no such call")
         return room, call
-
-    def _new_call(self, room: Room, identity: Identity, agent: str) -> Call:
-        user = _UNFIT.sub("", identity.uri.partition(":")[2].partition("@")[0])[:40]
-        name = f"{user or 'anonymous'}.{secrets.token_hex(4)}"
-        settings, node = self._house.settings, self._house.trunk.node
-        terms, place = media.terms(settings, room.settings), media.place(settings, node)
-        call = Call(name, identity, terms, place, cname=room.name)
-        call.agent = agent
-        return call
-
-    def _take_mikey(self, incoming: Incoming, room: Room, call: Call) -> None:
-        """It can take keys in INFO, and shares a key with us."""
-        packages = {word.strip() for line in incoming.all("Recv-Info") for word in line.split(",")}
-        if PACKAGE in packages and room.settings.style == "mki":
-            call.psk = self._psks.get(call.identity.uri)
-
-    def _headers(self, room: Room, call: Call) -> list[tuple[str, str]]:
-        if call.psk is None:
-            return []
-        names = f"{call.name} {room.identity} {room.name}"
-        return [("Recv-Info", PACKAGE), (MEMBER_HEADER, names)]
 
     @contextlib.asynccontextmanager
     async def _expected(self, name: str) -> AsyncIterator[Room]:
@@ -330,17 +281,5 @@ class Switchboard:
         finally:
             self.joining -= 1
 
-
-def _own_key(call: Call) -> port.Key | None:
-    """A key for one phone alone; none if it has no SDES."""
-    agreed = call.agreed
-    if agreed is None or agreed.crypto is None:
-        return None
-    mki = (OWN_MKI | secrets.randbits(31)).to_bytes(4).hex() if agreed.mki else ""
-    return port.Key(suite=agreed.crypto.suite, secret=media.fresh_key(agreed.crypto.suite), mki=mki)
-
-
-_UNFIT: Final = re.compile(r"[^A-Za-z0-9._-]")
-"""What the name of a leg cannot hold."""
 
 _log: structlog.typing.FilteringBoundLogger = structlog.get_logger("focus")

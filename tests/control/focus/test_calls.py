@@ -9,6 +9,7 @@ import pytest
 from bench.callers.caller import CallRefused
 from bench.callers.habits import Habits
 from tests.control.focus.house import assert_hears, house, listen, phones, until
+from tests.control.focus.raw import offer, peer
 
 
 async def test_three_hear_each_other_and_not_themselves(tmp_path: Path) -> None:
@@ -187,3 +188,21 @@ async def test_the_end_of_the_focus_is_the_end_of_every_call(tmp_path: Path) -> 
         async with house(tmp_path) as here:
             await ann.dial(here.uri("room"))
         assert "focus ends" in ann.call.ended
+
+
+async def test_a_reinvite_without_an_offer_is_answered_in_its_ack(tmp_path: Path) -> None:
+    async with house(tmp_path) as here, peer(here) as eve:
+        assert (await eve.ask("INVITE", offer())).status == 200
+        ((_, call),) = here.focus.switchboard.calls.values()
+        assert (await eve.ask("INVITE", offer().replace("t=0 0", "t=0 0\r\na=sendonly"))).status == 200
+        assert call.agreed is not None
+        assert call.agreed.direction == "sendonly"
+        for answer in (offer().replace("40000", "41000"), offer("m=audio 42000 RTP/AVP 0")):
+            eve.send(eve.request("INVITE"))
+            assert "a=sendrecv" in (await eve.final("INVITE")).body
+            eve.send(eve.request("ACK", answer))
+            eve.cseq += 1
+            await until(lambda: call.agreed is not None and call.agreed.direction == "sendrecv")
+            assert call.agreed.remote == "127.0.0.1:41000", "the second does not fit"
+        assert (await eve.ask("BYE")).status == 200
+        await here.nothing_left()

@@ -12,7 +12,9 @@ from lxml import etree
 from control.roster.reader import Picture
 from control.sip.agent import Agent, Dialog, Incoming, SipSettings
 from control.sip.errors import CallRefused
+from control.sip.flows import Flow, Transport
 from tests.control.focus.house import House, house, phones, until
+from tests.control.focus.raw import offer, peer
 from tests.control.focus.test_doors import as_user, with_users
 
 SCHEMA = Path(__file__).parent.parent / "roster" / "conference-info.xsd"
@@ -121,3 +123,26 @@ async def test_who_went_silent_is_forgotten(tmp_path: Path) -> None:
         await ann.hang_up()
         await bob.hang_up()
         await until(lambda: len(here.focus.watchers) == 0)
+
+
+@pytest.mark.parametrize(
+    ("transport", "remote", "allowed"),
+    [
+        ("udp", "192.0.2.9", False),
+        ("tcp", "192.0.2.9", False),
+        ("tls", "192.0.2.9", True),
+        ("udp", "127.0.0.1", True),
+        ("udp", "::1", True),
+    ],
+)
+async def test_a_roster_travels_over_tls_only(tmp_path: Path, transport: Transport, remote: str, allowed: bool) -> None:
+    async with house(tmp_path, OPEN) as here, peer(here) as ann, peer(here) as eve:
+        assert (await ann.ask("INVITE", offer())).status == 200
+        flow = Flow(transport, ("192.0.2.1", 5060), (remote, 5060))
+        layer = here.focus.agent.core.layer
+        send = layer.send
+        layer.send = lambda to, octets: to.remote == flow.remote or send(to, octets)  # the flow is made up
+        layer.receive(eve.request("SUBSCRIBE", headers={"Event": "conference"}).encode(), flow)
+        await until(lambda: here.focus.reception.refused.get(403) or len(here.focus.watchers))
+        assert len(here.focus.watchers) == allowed
+        assert (await ann.ask("BYE")).status == 200

@@ -118,7 +118,7 @@ async def test_a_name_that_is_not_in_the_certificate(tmp_path: Path) -> None:
 
 async def test_a_name_without_a_host_is_of_our_domain_only(tmp_path: Path) -> None:
     ours = Authority(tmp_path, "ours")
-    told = '[room.board]\nallowed = ["sip:ann@elsewhere.example"]\n'
+    told = '[room.board]\ncallers = "certificate"\nallowed = ["sip:ann@elsewhere.example"]\n'
     async with secured(tmp_path, ours, told) as here, phone("ann", ours, "ann") as ann:
         ann.options = ann.options.__class__(transport="tls", domain="elsewhere.example")
         with pytest.raises(CallRefused) as refusal:
