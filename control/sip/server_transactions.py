@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import Enum
+from typing import Final
 
 from control.sip.flows import Flow
 from control.sip.timers import Intervals, Repeat, Timers
@@ -101,7 +102,7 @@ class InviteServerTransaction(ServerTransaction):
         trying: the 100 that is sent if nobody answers in time.
     """
 
-    __slots__ = ("_trying", "_until", "_wait")
+    __slots__ = ("_mute", "_trying", "_until", "_wait")
 
     def __init__(
         self,
@@ -115,6 +116,7 @@ class InviteServerTransaction(ServerTransaction):
         super().__init__(timers, intervals, send, flow, forget)
         self.state = State.PROCEEDING
         self._trying = trying
+        self._mute = False
         self._wait: Repeat | None = None  # timer G
         self._until = timers.after(intervals.trying, self._try)  # then timer H
 
@@ -127,6 +129,7 @@ class InviteServerTransaction(ServerTransaction):
     def respond(self, status: int, octets: bytes) -> bool:
         if not self.answered:
             self._until.unset()
+            self._mute = status in _CHALLENGES and not self._last
         return super().respond(status, octets)
 
     def acknowledge(self) -> None:
@@ -149,7 +152,7 @@ class InviteServerTransaction(ServerTransaction):
             self._end_after(self._intervals.timeout)  # timer L
             return
         self.state = State.COMPLETED
-        if not self.flow.reliable:
+        if not self.flow.reliable and not self._mute:
             self._wait = Repeat(self._timers, self.again, first=self._intervals.t1, longest=self._intervals.t2)
         self._until = self._timers.after(self._intervals.timeout, self._end)
 
@@ -161,3 +164,6 @@ class InviteServerTransaction(ServerTransaction):
     def _end(self) -> None:
         self._stop()
         super()._end()
+
+
+_CHALLENGES: Final = frozenset({401, 407})
