@@ -39,7 +39,7 @@ lint: $(VENV)/.ready-dev
 	$(BIN)/mypy
 
 test: lint clients
-	$(BIN)/python -m pytest $(PYTEST)
+	.ci/tests $(PYTEST)
 	.ci/further-pythons
 
 test-all: test

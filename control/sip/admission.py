@@ -29,6 +29,11 @@ class Admission:
         self.pending = 0
         self.refused = 0
 
+    @property
+    def sources(self) -> int:
+        """How many are known: those of whom something lives."""
+        return len(self._alive.keys() | self._pending.keys())
+
     def admit(self, source: str, *, pending: bool) -> bool:
         """Room for one more transaction? Then it is counted. `pending`: it is an INVITE."""
         limits = self._limits
@@ -40,8 +45,9 @@ class Admission:
             return False
         self._alive[source] += 1
         self.alive += 1
-        self._pending[source] += pending
-        self.pending += pending
+        if pending:  # only then: an entry for each source that ever asked would never go
+            self._pending[source] += 1
+            self.pending += 1
         return True
 
     def answered(self, source: str) -> None:

@@ -99,6 +99,9 @@ class InDialog:
 
     def _gone(self, error: DialogGone) -> None:
         dialog, told = self._dialog, self._method != "BYE" and not self._dialog.ended
+        if dialog.session and self._method == "NOTIFY":
+            self._error(error)  # only the subscription is gone (RFC 5057 section 5.1): phones do not miss REFER's
+            return
         dialog.end()
         self._error(error)
         if told:

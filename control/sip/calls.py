@@ -174,6 +174,7 @@ class OutgoingCall:
         known = self._early.get(envelope.to.tag)
         if known is None:
             dialog = self._origin.dialog(envelope, self._credentials)
+            dialog.session = True
             self._early[envelope.to.tag] = dialog, -1
             return dialog
         dialog = known[0]

@@ -154,6 +154,7 @@ class Core:
                 secure=incoming.flow.secure,
                 contact=self.contact(incoming.flow, incoming.request.uri.user or "", incoming.request.uri.scheme),
                 caller=False,
+                session=envelope.method == "INVITE",
                 routes=record_routes(envelope),
                 local_cseq=random.randint(1, 2**16),
                 remote_cseq=envelope.cseq,
@@ -200,6 +201,7 @@ class Core:
 
     def contact(self, flow: Flow, user: str, scheme: str = "sip") -> str:
         """Ours, in a dialog on that flow."""
+        scheme = "sips" if scheme == "sips" else "sip"  # a tel URI names a number, and nowhere to send to
         at = f"{quoted(user)}@" if user else ""
         transport = "" if flow.transport == "udp" or scheme == "sips" else f";transport={flow.transport}"
         return f"<{scheme}:{at}{host_and_port(self._here(flow))}{transport}>{self._contact_params}"

@@ -53,6 +53,8 @@ class Dialog:
     """Ours."""
     caller: bool
     """We have sent the first request."""
+    session: bool = False
+    """An INVITE has made it: subscriptions in it come and go without it (RFC 5057)."""
     routes: tuple[str, ...] = ()
     local_cseq: int
     remote_cseq: int = -1
@@ -97,7 +99,8 @@ class Dialog:
 
         Raises:
             SipTimeout: after `timeout_s`; the dialog lives on.
-            DialogGone: the peer said 481 or 408, or nothing at all: the dialog is no more.
+            DialogGone: the peer said 481 or 408, or nothing at all: the dialog is no more, or if this was a NOTIFY
+                in a call, the subscription.
             TransportLost: the connection broke.
         """
         if method in _OFFERING:
@@ -193,6 +196,8 @@ class Dialog:
             return self.flow
         if address.is_unspecified or address.is_loopback is not self.flow.loopback:
             return self.flow
+        if address.version != ipaddress.ip_address(self.flow.remote[0]).version:
+            return self.flow  # no way from this socket; a proxy that speaks both stands between
         return replace(self.flow, remote=(str(address), target.port or 5060))
 
     # -----------------------------------------------------------------------------------------

@@ -142,6 +142,9 @@ def _check(message: Request | Response) -> Envelope:
     vias = split_list(headers.get("Via") or "")
     if not vias:
         raise ValueError("there is no Via")
+    for routes in headers.getlist("Record-Route"):  # of responses too: a dialog is made of them
+        for route in split_list(routes):
+            parse_name_addr(route)
     sender, to = parse_name_addr(headers["From"]), parse_name_addr(headers["To"])
     return Envelope(message, parse_via(vias[0]), sender, to, call_id, number, method)
 
@@ -185,7 +188,7 @@ _NOWHERE: Final = URI(scheme="sip", host="invalid")
 _TOKEN: Final = re.compile(r"[A-Za-z0-9.!%*_+`'~-]++")
 _SCHEME: Final = re.compile(r"[a-z][a-z0-9+.-]*+")
 _DIGITS: Final = re.compile(r"[0-9]{1,9}")
-_FOLD: Final = re.compile(r"[ \t]*+\r\n[ \t]++")
+_FOLD: Final = re.compile(r"\r\n[ \t]++")  # no blanks before the break: a long run of them would be tried from each
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _CSEQ: Final = re.compile(r"0*([0-9]{1,10})\s++([A-Za-z0-9.!%*_+`'~-]++)")
 _REQUEST_LINE: Final = re.compile(r"([A-Za-z0-9.!%*_+`'~-]{1,64}+) ([^ ]++) [Ss][Ii][Pp]/([0-9]+\.[0-9]+)\Z")

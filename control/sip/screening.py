@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from control.sip.dialogs import Dialog
 from control.sip.message import Envelope
-from control.sip.targets import contact_of, record_routes
+from control.sip.targets import contact_of
 from control.sip.values import tokens
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def screen(core: Core, envelope: Envelope, dialog: Dialog | None) -> Verdict:
         return 481, []
     if int(headers.get("Max-Forwards") or 70) == 0 and not _is_ours(core, envelope):
         return 483, []
-    if dialog is None and method in MAKES_DIALOG and not _can_make_dialog(envelope):
+    if dialog is None and method in MAKES_DIALOG and not contact_of(envelope):
         return 400, []
     return 0, []
 
@@ -40,11 +40,3 @@ def _is_ours(core: Core, envelope: Envelope) -> bool:
     """Nobody would have to pass it on. With no domains set, every name is ours."""
     domains = core.settings.domains
     return not domains or envelope.request.uri.host.lower() in {*domains, core.settings.host}
-
-
-def _can_make_dialog(envelope: Envelope) -> bool:
-    try:
-        record_routes(envelope)
-    except ValueError:
-        return False
-    return bool(contact_of(envelope))

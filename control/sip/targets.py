@@ -17,12 +17,5 @@ def contact_of(envelope: Envelope) -> str:
 
 
 def record_routes(envelope: Envelope) -> tuple[str, ...]:
-    """All members of Record-Route, from the top.
-
-    Raises:
-        ValueError: if one is no address.
-    """
-    routes = [route for value in envelope.headers.getlist("Record-Route") for route in split_list(value)]
-    for route in routes:
-        parse_name_addr(route)
-    return tuple(routes)
+    """All members of Record-Route, from the top. Each is an address: no other message comes this far."""
+    return tuple(route for value in envelope.headers.getlist("Record-Route") for route in split_list(value))

@@ -17,7 +17,7 @@ REFUSED = {
     "NOTIFY without a dialog": (request("NOTIFY"), 481, "Server", "mrfp"),
     "no Contact": (request(without=("Contact",)), 400, "Server", "mrfp"),
     "a Contact that calls nobody": (request(without=("Contact",), extra=("m: <mailto:a@b>",)), 400, "Server", "mrfp"),
-    "a Record-Route that is none": (request(extra=("Record-Route: <sip:p;lr", )), 400, "Server", "mrfp"),
+    "a Record-Route that is none": (request(extra=("Record-Route: <sip:p;lr", )), 400, "From", "Alice"),
     "CANCEL of nothing": (request("CANCEL"), 481, "From", "Alice"),
     "an unknown scheme": (request(uri="soap.beep://192.0.2.103:3002"), 416, "From", "Alice"),
 }  # fmt: skip
@@ -238,6 +238,18 @@ def test_a_flood_leaves_nothing_behind() -> None:
     assert house.timers.due() is None
 
 
+def test_sources_are_forgotten_with_what_they_asked() -> None:
+    """Else each address that somebody pretends to have would be remembered for ever."""
+    house = House()
+    house.application.act = lambda incoming: incoming.respond(200 if incoming.method == "OPTIONS" else 486)
+    for number, method in enumerate(["OPTIONS", "INVITE"] * 20):
+        source = type(PEER)("udp", PEER.local, (f"203.0.113.{number}", 5060))
+        house.hear(request(method, branch=f"z9hG4bK{number}", call_id=f"c{number}"), source)
+    assert house.core.layer.admission.sources == 40
+    house.until(40)
+    assert house.core.layer.admission.sources == 0
+
+
 @pytest.mark.parametrize("method", ["SUBSCRIBE", "REFER"])
 def test_other_methods_that_make_a_dialog(method: str) -> None:
     house = House()
@@ -254,3 +266,7 @@ def test_the_contact_of_a_call_over_tls_and_of_one_to_sips() -> None:
     assert call(house, OVER_TLS).contact == "<sip:conf@192.0.2.1:5060;transport=tls>;isfocus"
     house = House()
     assert call(house, OVER_TLS, uri="sips:conf@192.0.2.1").contact == "<sips:conf@192.0.2.1:5060>;isfocus"
+
+
+def test_the_contact_of_a_call_to_a_telephone_number_is_a_sip_uri() -> None:
+    assert call(House(), uri="tel:+15551234").contact == "<sip:+15551234@192.0.2.1:5060>;isfocus"

@@ -316,3 +316,23 @@ async def test_a_wrong_password_is_tried_once() -> None:
         await call.answered()
     assert wire.callee.application.heard == ["INVITE", "INVITE"]
     assert not any("secret" in line or "guess" in line for line in wire.passed)
+
+
+async def test_an_answer_with_a_broken_route_is_no_answer() -> None:
+    """Nothing can be sent along it; the call ends as one that nobody answers, and does not hang."""
+    house, call, invite = alone()
+    assert house.hear(reply(invite, 200, CONTACT + "Record-Route: <sip:p;lr\r\n")) == []
+    assert house.core.layer.dropped == {"malformed": 1}
+    house.until(33)
+    with pytest.raises(SipTimeout):
+        await call.answered()
+
+
+async def test_a_contact_of_another_address_family_is_reached_the_way_the_answer_came() -> None:
+    """The socket would raise on it, and no ACK be sent."""
+    house, call, invite = alone()
+    house.core.layer.receive(reply(invite, 200, "Contact: <sip:bob@[2001:db8::9]>\r\n").encode(), PEER)
+    [(flow, ack)] = house.out
+    assert ack.startswith(b"ACK sip:bob@[2001:db8::9] ")
+    assert flow == PEER
+    await call.answered()

@@ -297,3 +297,32 @@ def test_nothing_from_outside_a_dialog_changes_it(data: st.DataObject) -> None:
     house.until(100)
     assert [entry for entry in state(house) if entry[0] == dialog.key] == before
     assert not house.core.faults
+
+
+@pytest.mark.parametrize("status", [481, 408, 0])
+async def test_a_call_outlives_a_subscription_in_it(status: int) -> None:
+    """Many a phone sends REFER in its call, and answers 481 to the NOTIFY that it has asked for."""
+    house = House()
+    dialog = call(house)
+    task, sent = await start(house, dialog, "NOTIFY")
+    if status:
+        house.hear(reply(sent, status))
+    else:
+        house.until(33)
+    with pytest.raises(DialogGone):
+        await task
+    assert not dialog.ended
+    assert house.application.heard == []
+
+
+async def test_a_subscription_of_its_own_ends_with_its_notify() -> None:
+    house = House()
+    house.hear(request("SUBSCRIBE"))
+    dialog = house.application.incoming[0].respond(200)
+    assert dialog is not None
+    house.said()
+    task, sent = await start(house, dialog, "NOTIFY")
+    house.hear(reply(sent, 481))
+    with pytest.raises(DialogGone):
+        await task
+    assert dialog.ended
