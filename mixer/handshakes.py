@@ -42,6 +42,8 @@ STRANGERS: Final = 64
 """Handshakes at a time with endpoints that no leg was said to be."""
 OCTETS: Final = 32768
 """Octets that an endpoint may send before its handshake is done: a chain of certificates fits."""
+SMALLEST: Final = 256
+"""A datagram counts for no less: each has to be looked at, and they wait in one line."""
 PERIOD_MS: Final = 30_000
 """A cookie is good for one to two of these."""
 LOOK_MS: Final = 100
@@ -129,7 +131,7 @@ class Handshakes:
     def _sort(self, place: Place, datagram: bytes) -> Drop:
         attempt, random = self._attempts.get(place), client_random(datagram)
         if attempt and (random is None or random == attempt.random):
-            attempt.octets += len(datagram)
+            attempt.octets += max(len(datagram), SMALLEST)
             if len(self._waiting) >= WAITING or attempt.octets > OCTETS:
                 return Drop.OVERLOAD
             self._waiting.append((attempt, datagram))
