@@ -18,7 +18,6 @@ from mixer import addresses
 from mixer.dtls import Shown
 from mixer.legs import Leg
 from mixer.port import Fingerprint, LegInsecure
-from mixer.routes import FIRST_LEG_PORT
 from mixer.state import State
 
 Place: TypeAlias = tuple[bytes, int]
@@ -118,10 +117,9 @@ class Promises:
         return [(remote.tobytes(), local), (addresses.next_port(remote).tobytes(), local | 1)]
 
     def _hinted(self, place: Place) -> set[int]:
-        """Rows of the legs that wait to be called, and were said to be there; on its own port a leg always is."""
-        local = place[1]
-        rows = {(local - FIRST_LEG_PORT) >> 1} if local >= FIRST_LEG_PORT else self._at.get(place, set())
-        return {row for row in rows if self._is_reachable(row, local)}
+        """Rows of the legs that wait to be called, and were said to be there. A port of its own says nothing: anybody
+        can send to it."""
+        return {row for row in self._at.get(place, ()) if self._is_reachable(row, place[1])}
 
     def _is_at(self, row: int, place: Place) -> bool:
         """Whether a leg has shown itself there."""

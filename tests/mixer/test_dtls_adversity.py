@@ -162,20 +162,21 @@ def test_a_cookie_is_good_for_its_own_source_and_time_only() -> None:
     assert not in_progress(room)
 
 
-def test_strangers_who_answer_are_bounded_and_forgotten() -> None:
+@pytest.mark.parametrize("own_port", [False, True])
+def test_strangers_who_answer_are_bounded_and_forgotten(own_port: bool) -> None:
     room = room_with_bob()
-    phone = call(room, "ann", tone(440))
+    phone = call(room, "ann", tone(440), own_port=own_port)
     waiting, phone.peer = phone.peer, None
     peers = {f"203.0.113.{number}:9": hello() for number in range(100)}
     for address, (_, octets) in peers.items():
-        room.inject(octets, address)
+        room.inject(octets, address, phone.local)
     room.run(300)
     for sent in room.sent:
         if sent.address in peers:
             peers[sent.address][0].receive(sent.octets)
     for address, (peer, _) in peers.items():
         for octets in peer.take():
-            room.inject(octets, address)
+            room.inject(octets, address, phone.local)
     room.run(300)
     assert in_progress(room) == handshakes.STRANGERS
     phone.peer = waiting
@@ -185,12 +186,13 @@ def test_strangers_who_answer_are_bounded_and_forgotten() -> None:
     assert room.engine.handshakes.failed == handshakes.STRANGERS
 
 
-def test_a_stranger_with_a_wrong_certificate_is_refused_and_disturbs_nobody() -> None:
+@pytest.mark.parametrize("own_port", [False, True])
+def test_a_stranger_with_a_wrong_certificate_is_refused_and_disturbs_nobody(own_port: bool) -> None:
     room = room_with_bob()
-    phone = call(room, "ann", tone(440))
+    phone = call(room, "ann", tone(440), own_port=own_port)
     peer, octets = hello("mallory")
     for _ in range(6):
-        room.inject(octets, "203.0.113.9:9")
+        room.inject(octets, "203.0.113.9:9", phone.local)
         room.step()
         for sent in room.sent:
             if sent.address == "203.0.113.9:9":
@@ -222,12 +224,14 @@ def test_a_flood_of_hellos_is_bounded() -> None:
     assert_both_hear(room, phone)
 
 
-def test_octets_of_one_handshake_are_bounded() -> None:
+@pytest.mark.parametrize(("octets", "most"), [(1400, 40), (14, 140)])
+def test_octets_of_one_handshake_are_bounded(octets: int, most: int) -> None:
+    """However small the datagrams are: nobody may fill the line that all handshakes wait in."""
     room = room_with_bob()
     phone = call(room, "ann", tone(440))
     room.run(60)
-    noise = b"\x16\xfe\xfd\0\1" + bytes(1400)
-    fates = [room.inject(noise, phone.address) for _ in range(40)]
+    noise = (b"\x16\xfe\xfd\0\1" + bytes(1400))[:octets]
+    fates = [room.inject(noise, phone.address) for _ in range(most)]
     assert fates[0] == "accepted"
     assert fates[-1] == "overload"
     room.check_tally()
