@@ -129,6 +129,7 @@ def _keys(settings: FocusSettings, stack: AsyncExitStack) -> KeySource:
 
 async def _serve(settings: FocusSettings, stop: asyncio.Event) -> None:
     async with opened(settings) as running:
+        life.spare_the_collector()
         _log.info(
             "serving", version=mixer.__version__, **{k: f"{h}:{n}" for k, (h, n) in running.agent.listening.items()}
         )

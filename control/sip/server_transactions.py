@@ -81,6 +81,7 @@ class ServerTransaction:
         self._send(self.flow, octets)
 
     def _final(self, status: int) -> None:
+        self.user = None  # half a minute is long to hold a request that is done with
         self.state = State.COMPLETED
         self._end_after(0 if self.flow.reliable else self._intervals.timeout)  # timer J
 

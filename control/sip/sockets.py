@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 from functools import lru_cache
-from typing import cast
+from typing import Final, cast
 
 from control.sip.errors import TransportLost
 from control.sip.flows import Address, Flow, Transport
@@ -13,6 +14,10 @@ from control.sip.framing import Unframed
 from control.sip.settings import SipSettings
 from control.sip.streams import Streams, Upward
 from control.sip.uris import parameter_of, parse_uri
+
+RECEIVE_BUFFER: Final = 4 << 20
+"""Octets to ask for: when a large room is rekeyed, all its phones answer at the same time. The kernel grants what
+net.core.rmem_max allows; its own default is full of some two hundred messages."""
 
 
 class Sockets:
@@ -124,6 +129,8 @@ class _Datagrams(asyncio.DatagramProtocol):
             asyncio.DatagramTransport, transport
         )  # no isinstance: uvloop's is of no class of asyncio's
         self._address = transport.get_extra_info("sockname")[:2]
+        with contextlib.suppress(OSError):
+            transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
 
     def datagram_received(self, data: bytes, addr: Address) -> None:
         flow = Flow("udp", self._address, addr[:2])

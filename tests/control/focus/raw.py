@@ -123,9 +123,10 @@ class Peer:
 
     async def silence(self) -> None:
         """Be sure that nothing more is to come: what is asked last is answered last."""
-        other = Peer(self.here, self.transport, arrived=self.arrived)
-        other.send(other.request("OPTIONS"))
-        answer = await self.final()
+        other = Peer(self.here, self.transport)
+        self.send(other.request("OPTIONS"))
+        async with asyncio.timeout(10):
+            answer = await self.arrived.get()
         assert "OPTIONS" in answer.headers["cseq"], answer.first
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -15,11 +16,13 @@ from control.sip.agent import Agent, Credentials, SipSettings
 from control.sip.errors import CallRefused, SipError, TransportLost
 from control.sip.flows import Flow
 from control.sip.incoming import Incoming
+from control.sip.sockets import RECEIVE_BUFFER
 from control.sip.streams import Connection, Streams
 from control.sip.tls import TlsFilesUnfit
 from tests.control.sip.house import Recorder, request
 from tests.control.test_tls import Authority
 
+GRANTED = int(Path("/proc/sys/net/core/rmem_max").read_text())
 LOOPBACK = SipSettings(udp_port=0, tcp_port=0)
 
 
@@ -114,6 +117,17 @@ async def test_on_every_address_the_contact_is_the_one_that_the_peer_reaches() -
             port = focus.listening["udp"][1]
             dialog, _ = await phone.invite(f"sip:127.0.0.1:{port}", from_uri="sip:a@h", body=b"x").answered()
             assert dialog.remote_target == f"sip:{host}:{port}"
+
+
+@pytest.mark.skipif(GRANTED < RECEIVE_BUFFER, reason=f"net.core.rmem_max is {GRANTED}")
+async def test_a_whole_room_may_answer_at_the_same_time() -> None:
+    """Whatever comes while we are busy waits in the socket: a thousand messages, not two hundred."""
+    message = b"SIP/2.0 200 OK\r\n" + b"X: y\r\n" * 150 + b"\r\n"
+    async with agent() as focus:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as crowd:
+            for _ in range(1000):
+                crowd.sendto(message, focus.listening["udp"])
+        await settled(lambda: focus.core.layer.dropped["malformed"] == 1000)
 
 
 async def test_a_call_cancelled() -> None:

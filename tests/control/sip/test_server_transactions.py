@@ -142,3 +142,14 @@ def test_one_final_response_only(invite: bool) -> None:
     assert not half.transaction.respond(200, b"again")
     assert not half.transaction.respond(180, b"180")
     assert [octets for _, octets in half.sent] == [b"100", b"200"]
+
+
+@pytest.mark.parametrize("invite", [True, False])
+def test_what_is_answered_lets_go_of_the_request(invite: bool) -> None:
+    half = Half(invite=invite)
+    half.transaction.user = object()
+    half.transaction.respond(180, b"180")
+    assert half.transaction.user is not None
+    half.transaction.respond(200, b"200")
+    assert half.transaction.user is None
+    assert not half.forgotten
