@@ -111,6 +111,7 @@ REASONS: Final = {
     410: "Gone",
     412: "Conditional Request Failed",
     413: "Request Entity Too Large",
+    414: "Request-URI Too Long",
     415: "Unsupported Media Type",
     416: "Unsupported URI Scheme",
     420: "Bad Extension",
