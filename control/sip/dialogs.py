@@ -68,6 +68,8 @@ class Dialog:
     asking: set[str] = field(default_factory=set, repr=False)
     asked: Incoming | None = field(default=None, repr=False)
     confirming: dict[int, Confirming] = field(default_factory=dict, repr=False)
+    give_way: Callable[[], None] | None = field(default=None, repr=False)
+    """Told when the peer offers while an offer of ours waits to be made again."""
     turn: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)
     """One offer of ours at a time."""
     reliable: Reliable | None = field(default=None, repr=False)
