@@ -175,15 +175,15 @@ class Driver:
             ControlError: if the mixer will not have it, or cannot be reached now; it has left again then.
             NameTaken, MikeyError: as `join` does.
         """
+        self.join(joiner, holding=holding)  # first: if the name is taken, another may wait under it
         added = self._arrivals.expect(joiner.name)
         try:
-            self.join(joiner, holding=holding)
             async with asyncio.timeout(ENTER_S):
                 return await added
         except TimeoutError:
             self.leave(joiner.name)
             raise Disconnected("the mixer does not answer now") from None
-        except ControlError:
+        except BaseException:  # if nobody waits any more, nobody would take it out either
             self.leave(joiner.name)
             raise
         finally:

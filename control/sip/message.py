@@ -101,6 +101,8 @@ def _start(line: str) -> tuple[Request | Response, Malformed | None]:
         raise Malformed("neither a request line nor a status line")
     method, uri, version = found.groups()
     scheme = uri.partition(":")[0].lower()
+    if len(uri) > MAX_LINE:
+        return Request(method, _NOWHERE), Malformed(f"a URI has {MAX_LINE} octets at most", status=414)
     if version != "2.0":
         return Request(method, _NOWHERE), Malformed("only SIP/2.0 is spoken here", status=505)
     if _SCHEME.fullmatch(scheme) and scheme not in {"sip", "sips", "tel"}:

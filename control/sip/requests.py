@@ -37,8 +37,6 @@ class Outgoing:
     """What else is in the header."""
     body: bytes = b""
     content_type: str = "application/sdp"
-    sequence_of: str = ""
-    """The method in CSeq, if it is not this one's."""
     key: tuple[str, str] = field(init=False)
     """Of its transaction (section 17.1.3)."""
 

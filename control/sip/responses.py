@@ -15,7 +15,7 @@ from sipmessage import Request
 from control.sip.flows import Flow
 from control.sip.message import Envelope
 from control.sip.requests import Fields, clean, finish
-from control.sip.values import Via, parse_via, split_list
+from control.sip.values import Via, parse_name_addr, parse_via, split_list
 
 
 def encode(
@@ -33,7 +33,7 @@ def encode(
     lines = [f"SIP/2.0 {status} {clean(reason or REASONS.get(status, 'Unknown'))}"]
     lines += [f"Via: {via}" for via in headers.getlist("Via")]
     to = headers["To"]
-    if to_tag and ";tag=" not in to.rpartition(">")[2].replace(" ", "").lower():
+    if to_tag and not _has_tag(to):
         to = f"{to};tag={to_tag}"
     lines += [
         f"From: {headers['From']}",
@@ -77,6 +77,13 @@ def way_back(via: Via, flow: Flow) -> Flow:
     return replace(flow, remote=(flow.remote[0], via.port or 5060))
 
 
+def _has_tag(to: str) -> bool:
+    try:
+        return bool(parse_name_addr(to).tag)
+    except ValueError:  # of a message that is answered for being malformed
+        return ";tag=" in to.lower()
+
+
 def _name(piece: str) -> str:
     return piece.partition("=")[0].strip().lower()
 
@@ -104,6 +111,7 @@ REASONS: Final = {
     410: "Gone",
     412: "Conditional Request Failed",
     413: "Request Entity Too Large",
+    414: "Request-URI Too Long",
     415: "Unsupported Media Type",
     416: "Unsupported URI Scheme",
     420: "Bad Extension",

@@ -6,6 +6,10 @@ Knows what to send again and when to forget. Must never know what is in a messag
                         --3xx..6xx--> Completed --ACK--> Confirmed --I--> Terminated
                                                 --H--> Terminated
     others   Trying --1xx--> Proceeding --final--> Completed --J--> Terminated
+
+A refusal that is the first word to an INVITE is not repeated by timer G: whoever has heard nothing repeats the INVITE,
+and gets it again. So it would from a server without a memory (section 8.2.7); and one who pretends to have another's
+address cannot have that flooded.
 """
 
 from __future__ import annotations
@@ -102,7 +106,7 @@ class InviteServerTransaction(ServerTransaction):
         trying: the 100 that is sent if nobody answers in time.
     """
 
-    __slots__ = ("_trying", "_until", "_wait")
+    __slots__ = ("_trying", "_unsaid", "_until", "_wait")
 
     def __init__(
         self,
@@ -116,6 +120,7 @@ class InviteServerTransaction(ServerTransaction):
         super().__init__(timers, intervals, send, flow, forget)
         self.state = State.PROCEEDING
         self._trying = trying
+        self._unsaid = True
         self._wait: Repeat | None = None  # timer G
         self._until = timers.after(intervals.trying, self._try)  # then timer H
 
@@ -128,6 +133,7 @@ class InviteServerTransaction(ServerTransaction):
     def respond(self, status: int, octets: bytes) -> bool:
         if not self.answered:
             self._until.unset()
+            self._unsaid = not self._last
         return super().respond(status, octets)
 
     def acknowledge(self) -> None:
@@ -150,7 +156,7 @@ class InviteServerTransaction(ServerTransaction):
             self._end_after(self._intervals.timeout)  # timer L
             return
         self.state = State.COMPLETED
-        if not self.flow.reliable:
+        if not self.flow.reliable and not self._unsaid:
             self._wait = Repeat(self._timers, self.again, first=self._intervals.t1, longest=self._intervals.t2)
         self._until = self._timers.after(self._intervals.timeout, self._end)
 

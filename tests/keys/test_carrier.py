@@ -18,7 +18,7 @@ from control.kms import daemon as kms_daemon
 from control.kms.client import KmsClient
 from control.kms.settings import KmsSettings, ListenSettings, StateSettings
 from control.member import Member
-from control.rekey.conductor import Conductor, Joiner
+from control.rekey.conductor import Conductor, Joiner, NameTaken
 from control.rekey.driver import Driver, KmsKeys
 from control.rekey.keychain import Keychain
 from control.rekey.policy import Policy
@@ -159,6 +159,34 @@ async def test_keys_go_by_the_carrier(tmp_path: Path) -> None:
         await one.keyed(ann="group", cat="group", bare="unique")
         assert driver.conductor.counts.refusals == 0
         assert driver.courier.unsent == 0
+
+
+async def test_who_comes_under_a_name_that_is_taken_disturbs_nobody(tmp_path: Path) -> None:
+    async with world(tmp_path) as one:
+        await one.create()
+        driver, _ = await one.focus()
+        entering = asyncio.create_task(driver.enter(joiner("ann")))
+        await asyncio.sleep(0)
+        with pytest.raises(NameTaken):
+            await driver.enter(joiner("ann"))
+        async with asyncio.timeout(PATIENCE_S):
+            assert (await entering).leg == "ann"
+        assert [leg.leg for leg in (await one.shown()).legs] == ["ann"]
+
+
+async def test_who_gives_up_on_entering_has_left(tmp_path: Path) -> None:
+    """Else its leg would hear and speak, and be sent keys, with nobody to take it out."""
+    async with world(tmp_path) as one:
+        await one.create()
+        driver, _ = await one.focus()
+        entering = asyncio.create_task(driver.enter(joiner("ann", follows=False)))
+        await asyncio.sleep(0)
+        entering.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await entering
+        await driver.enter(joiner("bob", follows=False))
+        await one.keyed(bob="unique")
+        assert await driver.enter(joiner("ann", follows=False))  # the name is free again
 
 
 async def test_stop_leaves_the_conference_and_close_does_not(tmp_path: Path) -> None:

@@ -34,6 +34,13 @@ def test_refused_by_the_stack(text: str, status: int, field: str, value: str) ->
     assert len(house.core.dialogs) == 0
 
 
+@pytest.mark.parametrize("tag", [";tag=x", " ;\ttag = x", ';y=">";tag=x', ";TAG=x"])
+def test_a_to_with_a_tag_goes_back_as_it_is(tag: str) -> None:
+    house = House()
+    [answer] = house.hear(request("OPTIONS").replace("To: <sip:conf@192.0.2.1>", f"To: <sip:conf@192.0.2.1>{tag}"))
+    assert (answer.status, answer.headers["To"]) == (481, f"<sip:conf@192.0.2.1>{tag}")
+
+
 def test_what_cannot_be_read_is_answered_with_what_could() -> None:
     house = House()
     house.core.layer.receive(request(cseq=2**31).encode(), PEER)

@@ -125,6 +125,7 @@ BAD = {
     "another version": (request().replace("SIP/2.0\r\n", "SIP/7.0\r\n", 1), 505),
     "unknown scheme": (request(uri="nobodyKnowsThisScheme:totallyopaquecontent"), 416),
     "http": (request(uri="http://example.net"), 416),
+    "too long a URI": (request(uri=f"sip:{'a' * MAX_LINE}@b"), 414),
     "a URI with a port of six digits": (request(uri="sip:a@b:123456"), 400),
     "a URI whose bracket does not close": (request(uri="sip:a@[::1"), 400),
     "a URI with @ and no user": (request(uri="sip:@b"), 400),

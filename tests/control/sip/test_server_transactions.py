@@ -61,15 +61,28 @@ def test_a_retransmitted_invite_gets_100_at_once_and_then_the_last_response() ->
 
 def test_refusal_is_sent_again_by_timer_g_until_timer_h() -> None:
     half = Half(invite=True)
+    half.transaction.respond(180, b"180")
     half.transaction.respond(486, b"486")
-    times = [when for when, _ in half.until(100)]
+    times = [when for when, octets in half.until(100) if octets == b"486"]
     assert times == [0, 0.5, 1.5, 3.5, 7.5, 11.5, 15.5, 19.5, 23.5, 27.5, 31.5]
     assert half.forgotten
     assert half.timers.due() is None
 
 
+def test_a_refusal_that_is_the_first_word_is_sent_as_often_as_it_is_asked_for() -> None:
+    """The address may be a victim's. The phone that lives there asks again until it has heard something."""
+    half = Half(invite=True)
+    half.transaction.respond(401, b"401")
+    half.transaction.again()
+    assert half.until(31) == [(0.0, b"401"), (0.0, b"401")]
+    assert not half.forgotten
+    half.until(32)
+    assert half.forgotten
+
+
 def test_ack_of_a_refusal_stops_it_and_timer_i_forgets_it() -> None:
     half = Half(invite=True)
+    half.transaction.respond(180, b"180")
     half.transaction.respond(486, b"486")
     half.until(1)
     assert isinstance(half.transaction, InviteServerTransaction)
