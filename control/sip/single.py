@@ -54,10 +54,14 @@ class SingleRequest:
         """Of a SUBSCRIBE that was accepted."""
         try:
             response, envelope = await self.answered
+            if envelope.status >= 300:
+                raise CallRefused(response.code, response.phrase)
+        except BaseException:
+            if self._dialog is not None:  # of a NOTIFY that came before the refusal
+                self._dialog.end()
+            raise
         finally:
             self._core.subscribing.pop((self._origin.call_id, self._origin.tag), None)
-        if envelope.status >= 300:
-            raise CallRefused(response.code, response.phrase)
         if self._dialog is None:
             self._dialog = self._origin.dialog(envelope, self._credentials)
             self._dialog.early = False

@@ -10,6 +10,7 @@ from itertools import count
 from typing import Any, Final, Literal, Protocol
 
 from control.sip import tls
+from control.sip.door import Door
 from control.sip.errors import TransportLost
 from control.sip.flows import Address, Flow
 from control.sip.framing import PING, PONG, Framing, Unframed
@@ -38,6 +39,7 @@ class Streams:
         self._settings = settings
         self._upward = upward
         self._servers: list[asyncio.Server] = []
+        self._doors: list[Door] = []
         self._open: dict[int, Connection] = {}
         self._connecting: dict[tuple[Kind, Address, str], asyncio.Task[Flow]] = {}
         self._sources: Counter[str] = Counter()
@@ -47,14 +49,16 @@ class Streams:
 
     async def listen(self, kind: Kind, port: int) -> Address:
         """Accept connections; port 0 is any free one."""
-        loop = asyncio.get_running_loop()
-        context = tls.server_context(self._settings) if kind == "tls" else None
-        timeout = self._settings.message_s if context is not None else None
-        server = await loop.create_server(
-            lambda: self._connection(kind), self._settings.host, port, ssl=context, ssl_handshake_timeout=timeout
-        )
-        self._servers.append(server)
+        settings = self._settings
         self._look()
+        if kind == "tls":
+            context = tls.server_context(settings)
+            door = Door(context, lambda: self._connection(kind), self._has_room, settings.message_s)
+            self._doors.append(door)
+            return await door.open(settings.host, port)
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(lambda: self._connection(kind), settings.host, port)
+        self._servers.append(server)
         host, bound = server.sockets[0].getsockname()[:2]
         return host, bound
 
@@ -86,6 +90,8 @@ class Streams:
             self._sweep.cancel()
         for server in self._servers:
             server.close()
+        for door in self._doors:
+            await door.close()
         for task in self._connecting.values():
             task.cancel()
         for connection in list(self._open.values()):
@@ -96,10 +102,8 @@ class Streams:
 
     def opened(self, connection: Connection) -> bool:
         """False if there is no room for one more."""
-        settings, source = self._settings, connection.flow.remote[0]
-        full = len(self._open) >= settings.max_connections
-        if full or self._sources[source] >= settings.max_connections_per_source:
-            self.refused += 1
+        source = connection.flow.remote[0]
+        if not self._has_room(source, Counter()):
             return False
         self._sources[source] += 1
         self._open[connection.flow.connection] = connection
@@ -112,6 +116,15 @@ class Streams:
             if not self._sources[source]:
                 del self._sources[source]
             self._upward.lost(connection.flow)
+
+    def _has_room(self, source: str, shaking: Counter[str]) -> bool:
+        """`shaking`: handshakes under way, by source."""
+        settings = self._settings
+        full = len(self._open) + shaking.total() >= settings.max_connections
+        if full or self._sources[source] + shaking[source] >= settings.max_connections_per_source:
+            self.refused += 1
+            return False
+        return True
 
     def _connection(self, kind: Kind, name: str = "") -> Connection:
         return Connection(self, self._upward, self._settings, kind, next(self._numbers), name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
@@ -10,7 +11,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
+import uvloop
 
 from control.sip.agent import Agent, Credentials, SipSettings
 from control.sip.errors import CallRefused, SipError, TransportLost
@@ -22,6 +25,7 @@ from control.sip.tls import TlsFilesUnfit
 from tests.control.sip.house import Recorder, request
 from tests.control.test_tls import Authority
 
+PATIENCE_S = 10.0
 GRANTED = int(Path("/proc/sys/net/core/rmem_max").read_text())
 LOOPBACK = SipSettings(udp_port=0, tcp_port=0)
 
@@ -328,6 +332,35 @@ async def test_connections_are_counted() -> None:
             await second[0].readexactly(1)
         for _, writer in (first, second):
             writer.close()
+
+
+async def _crowd_the_door(tmp_path: Path) -> None:
+    settings = msgspec.structs.replace(over_tls(Authority(tmp_path, "ours"), "localhost"), max_connections_per_source=2)
+    async with agent(settings) as focus:
+        where = focus.listening["tls"]
+        first, second = await asyncio.open_connection(*where), await asyncio.open_connection(*where)
+        async with asyncio.timeout(PATIENCE_S):
+            third = await asyncio.open_connection(*where)
+            with contextlib.suppress(ConnectionResetError):
+                assert await third[0].read(1) == b""
+            first[1].write(b"OPTIONS")  # no TLS: its handshake is over, and makes room
+            with contextlib.suppress(ConnectionResetError):
+                while await first[0].read(100):
+                    pass
+            async with agent(settings) as phone:
+                response = await phone.request("OPTIONS", uri_of(focus, "tls", "localhost"), from_uri="sip:a@h")
+        assert response.code == 200
+        for _, writer in (first, second, third):
+            writer.close()
+
+
+@pytest.mark.parametrize("factory", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_who_only_knocks_at_the_door_of_tls_is_counted(
+    tmp_path: Path, factory: Callable[[], asyncio.AbstractEventLoop]
+) -> None:
+    """A connection takes a descriptor from the first, whether its handshake is ever done or not."""
+    with asyncio.Runner(loop_factory=factory) as runner:
+        runner.run(_crowd_the_door(tmp_path))
 
 
 class Pipe(asyncio.Transport):

@@ -10,9 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from control.sip.dialogs import Dialog
-from control.sip.errors import DialogGone, SipTimeout, TransportLost
+from control.sip.errors import DialogGone, SipError, SipTimeout, TransportLost
 from control.sip.flows import Flow
 from control.sip.message import Envelope
+from control.sip.origin import Origin
+from control.sip.single import SingleRequest
 from tests.control.sip.house import OVER_TLS, PEER, House, call, request
 
 
@@ -326,3 +328,24 @@ async def test_a_subscription_of_its_own_ends_with_its_notify() -> None:
     with pytest.raises(DialogGone):
         await task
     assert dialog.ended
+
+
+@pytest.mark.parametrize("status", [489, 0])
+async def test_a_subscription_that_came_to_nothing_leaves_no_dialog(status: int) -> None:
+    """A NOTIFY may be here first (RFC 6665 section 4.1.2.4), and make one."""
+    house = House()
+    origin = Origin(house.core, "sip:conf@192.0.2.9", "sip:us@192.0.2.1", ())
+    single = SingleRequest(house.core, origin, "SUBSCRIBE", b"", "", None)
+    single.begin(PEER)
+    [sent] = house.said()
+    task = asyncio.create_task(single.dialog())
+    await asyncio.sleep(0)
+    house.hear(request("NOTIFY", branch="z9hG4bK2", call_id=sent.call_id, to_tag=sent.sender.tag))
+    assert len(house.core.dialogs) == 1
+    if status:
+        house.hear(reply(sent, status))
+    else:
+        house.until(33)
+    with pytest.raises(SipError):
+        await task
+    assert len(house.core.dialogs) == 0
