@@ -11,7 +11,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -212,3 +212,9 @@ def rss_kib(pid: int) -> int:
         if line.startswith("VmRSS:"):
             return int(line.split()[1])
     raise BenchError(f"process {pid} has no memory: it has ended")
+
+
+def drops(ports: Set[int], table: str = "/proc/net/udp") -> int:
+    """Datagrams that the kernel threw away because one of these UDP sockets was full."""
+    rows = (line.split() for line in Path(table).read_text().splitlines()[1:])
+    return sum(int(row[-1]) for row in rows if int(row[1].partition(":")[2], 16) in ports)

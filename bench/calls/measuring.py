@@ -23,7 +23,7 @@ from bench.calls.results import Result, SetUp, Share, of_courses
 from bench.calls.sample import Sample, sample
 from bench.calls.stack import Keying, Layout, Stack, stack
 from bench.calls.timetable import Course, Timetable
-from bench.processes import GENERATOR_CORE, NICE, Child, child
+from bench.processes import GENERATOR_CORE, NICE, Child, child, drops
 from control.messages import NodeStatus
 
 _HEAD_S: Final = 0.3
@@ -38,7 +38,7 @@ class _Window:
 
     cpu_ns: dict[str, int]
     mixer: NodeStatus
-    rcvbuf_errors: int
+    kernel_drops: int
     begin_s: float = field(default_factory=time.monotonic)
     lateness_ms: float = 0.0
 
@@ -101,7 +101,9 @@ class _Run:
     async def _look(self) -> _Window:
         cpu = {name: one.cpu_ns() for name, one in self.stack.children.items()}
         cpu["phones"] = self.dialler.cpu_ns() + self.media.cpu_ns()
-        return _Window(cpu, await self.stack.mixer.client.node_info(), _rcvbuf_errors())
+        return _Window(
+            cpu, await self.stack.mixer.client.node_info(), drops({self.stack.mixer.port, self.stack.address[1]})
+        )
 
     async def _watch(self, window: _Window, until_s: float) -> None:
         while (rest := until_s - time.monotonic()) > 0:
@@ -135,7 +137,7 @@ def _result(
         legs=(was.legs, now.legs),
         heard=heard,
         unused={name: more for name, count in now.drops.items() if (more := count - was.drops.get(name, 0))},
-        kernel_drops=after.rcvbuf_errors - before.rcvbuf_errors,
+        kernel_drops=after.kernel_drops - before.kernel_drops,
         cpu={name: _share(ns - before.cpu_ns[name], before, after, set_up) for name, ns in after.cpu_ns.items()},
         memory_mib=memory,
         problems=problems,
@@ -149,13 +151,6 @@ def _share(used_ns: int, before: _Window, after: _Window, set_up: SetUp) -> Shar
 
 def _courses(file: Path) -> list[Course]:
     return msgspec.json.decode(file.read_bytes(), type=list[Course])
-
-
-def _rcvbuf_errors() -> int:
-    """Datagrams that the kernel threw away because a socket was full; of the whole machine."""
-    lines = Path("/proc/net/snmp").read_text().splitlines()
-    names, values = (line.split() for line in lines if line.startswith("Udp:"))
-    return int(values[names.index("RcvbufErrors")])
 
 
 @contextlib.contextmanager

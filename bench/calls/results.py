@@ -70,6 +70,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     unused: dict[str, int]
     """Packets that the mixer did not use in the window, by reason."""
     kernel_drops: int
+    """Datagrams for which the sockets of mixer and focus had no room."""
     cpu: dict[str, Share]
     memory_mib: dict[str, float]
     problems: list[str]

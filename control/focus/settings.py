@@ -48,9 +48,11 @@ class KeysSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     kms: str = ""
     """`unix:/path` or `tls://host:port` of the KMS. Without one there are no group keys: every room is `unique`."""
     certificate: str = ""
-    """PEM files as in `[mixer]`, for tls://."""
+    """PEM file with the certificate of this focus, for tls://."""
     key: str = ""
+    """PEM file with its private key."""
     authority: str = ""
+    """PEM file with the authority that signs the KMS."""
     for_life: tuple[str, ...] = ("baresip",)
     """Phones whose User-Agent holds one of these words are never given a second key: they say 200 to it and go on with
     the first. They stay on keys of their own."""
@@ -67,6 +69,7 @@ class TrustSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     callers: Proof = "none"
     """What a caller must show: nothing, a password (digest) or a TLS certificate. Who shows more is believed more."""
     realm: str = "mrfp"
+    """What a phone is asked the password of."""
     users_file: str = ""
     """File (mode 0600) with one user a line: `name password`."""
     md5_only: tuple[str, ...] = ("baresip",)
@@ -84,6 +87,7 @@ class RoomSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """A `[room.NAME]` table; `[default_room]` is for all others."""
 
     subject: str = ""
+    """What the room is about, for conference events."""
     pin: str = ""
     """Dialled as `sip:room;pin=1234@host`, or `sip:room+1234@host` where phones allow no parameters."""
     keying: Literal["auto", "group", "unique"] = "auto"
@@ -95,8 +99,11 @@ class RoomSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     rekey: RekeySettings | None = None
     """`[room.NAME.rekey]`: the whole policy (docs/rekeying-policy.md); `keying` sets its mode."""
     rate: Literal[8000, 16000, 48000] = 8000
+    """Sampling rate of the mix, Hz."""
     max_talkers: Annotated[int, msgspec.Meta(ge=1, le=15)] = 8
+    """How many of the loudest are mixed at a time."""
     members: Count = 10_000
+    """Calls in the room at a time; beyond them there is 486, busy."""
     hold_music: bool = False
     """Mix what a phone sends that has put the room on hold: mostly it is music, which the others did not ask for."""
     clear: bool = False
@@ -117,6 +124,7 @@ class MediaSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """The `[media]` table: what is agreed on in SDP."""
 
     codecs: tuple[CodecName, ...] = ("PCMU", "PCMA")
+    """Agreed on, best first."""
     suites: tuple[SuiteName, ...] = (
         "AEAD_AES_256_GCM",
         "AEAD_AES_128_GCM",
@@ -133,8 +141,11 @@ class LimitSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """The `[limits]` table. Beyond them callers get 503 with Retry-After."""
 
     calls: Count = 5000
+    """At a time, in all rooms."""
     calls_per_user: Count = 1000
+    """Of one SIP URI; beyond them the user is 486, busy. A From line that nobody proved counts too."""
     rooms: Count = 1000
+    """Open at a time."""
     rooms_on_dialling: bool = True
     """Make a room for whoever dials a name that none has."""
     joining: Count = 200
@@ -146,7 +157,9 @@ class LimitSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     ringing_s: Annotated[float, msgspec.Meta(gt=0)] = 45.0
     """Whom we call may take so long to pick up."""
     retry_after_s: Count = 5
+    """When to come again, as Retry-After says."""
     subscriptions: Count = 1000
+    """To conference events, in all rooms."""
 
 
 class ControlSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -164,6 +177,7 @@ class HttpSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """The `[http]` table: `/metrics` and `/healthz`."""
 
     host: str = "127.0.0.1"
+    """Address to serve them at."""
     port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 0
     """0 for none."""
 

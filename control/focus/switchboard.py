@@ -272,6 +272,8 @@ class Switchboard:
         self.joining += 1
         try:
             room = await self._rooms.opened(name)
+            if len(room.calls) + room.expected >= room.settings.members:
+                raise Refused(486, "the room is full")
             room.expected += 1
             try:
                 yield room

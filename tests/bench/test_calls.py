@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import socket
 from collections.abc import Callable
 
 import msgspec
@@ -20,6 +21,7 @@ from bench.calls.phones import Phones
 from bench.calls.results import Result, Runs, Share, of_courses, report
 from bench.calls.stack import Keying
 from bench.calls.timetable import CLOSING_S, Course, Timetable
+from bench.processes import drops
 from bench.verdict import Spread
 from control.sdp import model
 from control.sdp.answer import agree
@@ -390,6 +392,20 @@ def test_a_search_that_nothing_holds_in_ends(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(command, "_once", once)
     (fails,) = command.find(command.parser().parse_args([]), "unique")
     assert fails.rate < 2
+
+
+def test_what_the_kernel_throws_away_is_told_by_socket() -> None:
+    udp = socket.AF_INET, socket.SOCK_DGRAM
+    with socket.socket(*udp) as full, socket.socket(*udp) as to:
+        full.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        full.bind(("127.0.0.1", 0))
+        to.bind(("127.0.0.1", 0))
+        for _ in range(50):
+            to.sendto(bytes(1000), full.getsockname())
+        lost = drops({full.getsockname()[1]})
+        assert 30 < lost < 50
+        assert drops({full.getsockname()[1], to.getsockname()[1]}) == lost
+        assert drops({to.getsockname()[1]}) == 0
 
 
 # -- all of it ------------------------------------------------------------------------------------

@@ -112,6 +112,19 @@ async def test_beyond_the_limit_it_is_said_when_to_come_again(tmp_path: Path) ->
         await bob.dial(here.uri("room"))
 
 
+async def test_a_room_that_is_full(tmp_path: Path) -> None:
+    async with (
+        house(tmp_path, "[room.small]\nmembers = 1") as here,
+        phones(("ann", 440), ("bob", 700)) as (ann, bob),
+    ):
+        await ann.dial(here.uri("small"))
+        with pytest.raises(CallRefused) as refusal:
+            await bob.dial(here.uri("small"))
+        assert refusal.value.status == 486
+        await bob.dial(here.uri("other"))
+        assert [len(room.calls) for room in here.focus.rooms] == [1, 1]
+
+
 async def test_one_user_may_not_fill_the_house(tmp_path: Path) -> None:
     async with (
         house(tmp_path, "[limits]\ncalls_per_user = 1") as here,
