@@ -196,7 +196,7 @@ class Call:
                 return None
             sdp = model.parse(incoming.body)
             agreed = self._reachable(agree(sdp, self.terms, before=self.agreed))
-            self._same_codec(agreed)
+            self._same_media(agreed)
             answer = write_answer(sdp, agreed, self._local(self.held, agreed))
             if incoming.respond(200, headers=fields, body=answer) is None:
                 return None
@@ -214,7 +214,7 @@ class Call:
             return False
         sdp = model.parse(answer)
         agreed = self._reachable(agree_answer(offer, sdp, self.terms))
-        self._same_codec(agreed)
+        self._same_media(agreed)
         self._take(agreed, sdp)
         return True
 
@@ -235,11 +235,12 @@ class Call:
         self._listened |= agreed.direction in ("sendrecv", "recvonly")
         self._keep(sdp)
 
-    def _same_codec(self, agreed: Agreed) -> None:
+    def _same_media(self, agreed: Agreed) -> None:
+        """The mixer's leg has one codec, one suite, and one certificate that it believes."""
         before = self.agreed
         assert before is not None
-        same = (agreed.codec, agreed.rate, agreed.payload_type, agreed.security)
-        if same != (before.codec, before.rate, before.payload_type, before.security):
+        prints = set(before.fingerprints)
+        if _lasting(agreed) != _lasting(before) or (prints and prints.isdisjoint(agreed.fingerprints)):
             raise Unacceptable(Warn.MISCELLANEOUS, "the codec and the keying of a running call stay as they are")
 
     def _reachable(self, agreed: Agreed) -> Agreed:
@@ -259,6 +260,12 @@ class Call:
             version=self._version,
             cname=self._cname,
         )
+
+
+def _lasting(agreed: Agreed) -> tuple[object, ...]:
+    """What stays as it is for as long as the call lasts."""
+    suite = agreed.crypto.suite if agreed.crypto is not None else ""
+    return agreed.codec, agreed.rate, agreed.payload_type, agreed.security, suite
 
 
 _log: structlog.typing.FilteringBoundLogger = structlog.get_logger("focus")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import secrets
 from collections import Counter
 from pathlib import Path
+
+import pytest
 
 from tests.control.focus.house import assert_hears, house, listen, phones, until
 from tests.control.focus.raw import AUDIO, CRYPTO, KEY, offer, peer, tag_of
@@ -116,6 +119,28 @@ async def test_one_source_may_not_take_all_transactions(tmp_path: Path) -> None:
     async with house(tmp_path, told) as here, peer(here) as eve:
         answer = await eve.ask("INVITE", offer())
         assert (answer.status, answer.headers["retry-after"]) == (503, "4")
+        await here.nothing_left()
+
+
+LONGER = f"a=crypto:1 AES_256_CM_HMAC_SHA1_80 inline:{base64.b64encode(bytes(range(46))).decode()}"
+FINGERPRINTS = tuple(f"a=fingerprint:sha-256 {':'.join([octet] * 32)}" for octet in ("AA", "BB"))
+DTLS = ("m=audio 40000 UDP/TLS/RTP/SAVP 0", "a=setup:active")
+CHANGED = {
+    "a suite with a longer key": (offer(), offer(AUDIO, LONGER)),
+    "a suite with a shorter tag": (offer(), offer(AUDIO, CRYPTO.replace("SHA1_80", "SHA1_32"))),
+    "another certificate": (offer(*DTLS, FINGERPRINTS[0]), offer(*DTLS, FINGERPRINTS[1])),
+}
+
+
+@pytest.mark.parametrize(("first", "second"), CHANGED.values(), ids=CHANGED.keys())
+async def test_a_call_is_protected_to_its_end_as_it_was_at_first(tmp_path: Path, first: str, second: str) -> None:
+    """The mixer's leg has one suite, or one certificate that it believes: what else is offered cannot be taken."""
+    async with house(tmp_path) as here, peer(here) as eve:
+        assert (await eve.ask("INVITE", first)).status == 200
+        assert (await eve.ask("INVITE", second)).status == 488
+        assert (await eve.ask("INVITE", first)).status == 200
+        assert not here.faults
+        await eve.ask("BYE")
         await here.nothing_left()
 
 
