@@ -171,7 +171,13 @@ class Call:
                 if self.agreed is None or self.ending:
                     return None
                 offer = write_offer(self.terms, self._local(self.held), agreed=self.agreed, previous=self._sdp)
-                return await dialog.request("INVITE", headers=fields, body=offer)
+                response = await dialog.request("INVITE", headers=fields, body=offer)
+                if 200 <= response.code < 300:
+                    self._take_answer(offer, response.body)
+                return response
+        except (model.SdpError, Unacceptable) as error:  # of the answer; the phone is there, and that was the question
+            _log.warning("refresh_misunderstood", leg=self.name, reason=str(error))
+            return response
         except SipError:
             return None
 
@@ -212,10 +218,7 @@ class Call:
         offer, self._offer = self._offer, b""
         if not offer or not answer:
             return False
-        sdp = model.parse(answer)
-        agreed = self._reachable(agree_answer(offer, sdp, self.terms))
-        self._same_media(agreed)
-        self._take(agreed, sdp)
+        self._take_answer(offer, answer)
         return True
 
     def fresh_keys(self) -> list[port.Key]:
@@ -229,6 +232,12 @@ class Call:
                 fresh.append(port.Key(suite=key.suite, secret=key.secret, mki=key.mki, epoch=self._received))
         self._known = [key.secret for key in received]
         return fresh
+
+    def _take_answer(self, offer: bytes, answer: bytes) -> None:
+        sdp = model.parse(answer)
+        agreed = self._reachable(agree_answer(offer, sdp, self.terms))
+        self._same_media(agreed)
+        self._take(agreed, sdp)
 
     def _take(self, agreed: Agreed, sdp: model.Session) -> None:
         self.agreed = agreed

@@ -155,6 +155,9 @@ class Switchboard:
             await self.hang_up(call, "the phone does not answer any more")
         elif response.code < 300:
             self.clock.set(call, session_timer.agreed(response.headers, self._wish))
+            room, _ = self.calls.get(call.name, (None, None))
+            if room is not None and call.agreed is not None:  # its answer may hold a new key of its own
+                await room.modify(call)
 
     # -- dialled out --------------------------------------------------------------------------
 
