@@ -51,6 +51,7 @@ class InDialog:
             self._exchange.abandoned = True
             if self._glare is not None:
                 self._glare.unset()
+                self._dialog.give_way = None
             self._done()
             if self._method == "INVITE" and self._proceeding:
                 self._exchange.cancel()
@@ -72,7 +73,7 @@ class InDialog:
 
     def refused(self, envelope: Envelope) -> None:
         if envelope.status == 491 and self._method in _OFFERING and not self._answered and self._glares < _MAX_GLARES:
-            self._wait_out()
+            self._wait_out(envelope.response)
         elif envelope.status in {408, 481}:
             self._gone(DialogGone(f"{self._method} was answered {envelope.status}: the peer has left the dialog"))
         else:
@@ -90,12 +91,23 @@ class InDialog:
         request = self._dialog.compose(self._method, (*fields, *further), body, content_type)
         return self._dialog.hop(), request
 
-    def _wait_out(self) -> None:
+    def _wait_out(self, refusal: Response) -> None:
         """Both have asked at once: ask again later, and meanwhile let the peer (section 14.1)."""
         self._glares += 1
+        self._proceeding = False  # there is nothing to cancel
         self._dialog.asking.discard(self._method)
         wait = random.randint(210, 400) if self._dialog.caller else random.randint(0, 200)
-        self._glare = self._dialog.core.timers.after(wait / 100, self._exchange.ask)
+        self._glare = self._dialog.core.timers.after(wait / 100, self._again)
+        self._dialog.give_way = lambda: self._give_way(refusal)
+
+    def _again(self) -> None:
+        self._dialog.give_way = None
+        self._exchange.ask()
+
+    def _give_way(self, refusal: Response) -> None:
+        """The peer was sooner. Its offer may wait for who waits here, and ours must wait for its (section 14.1)."""
+        self.abandon()
+        self._result(refusal)
 
     def _gone(self, error: DialogGone) -> None:
         dialog, told = self._dialog, self._method != "BYE" and not self._dialog.ended

@@ -225,6 +225,8 @@ class Core:
     def _deliver(self, incoming: Incoming, dialog: Dialog | None) -> None:
         if dialog is not None and incoming.method == "INVITE":
             dialog.asked = incoming
+            if dialog.give_way is not None:
+                dialog.give_way()
         if dialog is not None and incoming.method == "BYE" and dialog.asked is not None:
             dialog.asked.respond(487)  # section 15.1.2
         if not self._tell(lambda: self.application.arrived(incoming)):

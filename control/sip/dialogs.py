@@ -68,6 +68,8 @@ class Dialog:
     asking: set[str] = field(default_factory=set, repr=False)
     asked: Incoming | None = field(default=None, repr=False)
     confirming: dict[int, Confirming] = field(default_factory=dict, repr=False)
+    give_way: Callable[[], None] | None = field(default=None, repr=False)
+    """Told when the peer offers while an offer of ours waits to be made again."""
     turn: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)
     """One offer of ours at a time."""
     reliable: Reliable | None = field(default=None, repr=False)
@@ -191,12 +193,12 @@ class Dialog:
         first = parse_name_addr(routes[0]).uri if routes else uri
         try:
             target = parse_uri(first)
-            address = ipaddress.ip_address(target.host.strip("[]"))
+            address, known = (ipaddress.ip_address(host) for host in (target.host.strip("[]"), self.flow.remote[0]))
         except ValueError:
             return self.flow
-        if address.is_unspecified or address.is_loopback is not self.flow.loopback:
+        if address.is_unspecified or address.is_loopback is not known.is_loopback:
             return self.flow
-        if address.version != ipaddress.ip_address(self.flow.remote[0]).version:
+        if address.version != known.version:
             return self.flow  # no way from this socket; a proxy that speaks both stands between
         return replace(self.flow, remote=(str(address), target.port or 5060))
 

@@ -209,6 +209,23 @@ async def test_glare() -> None:
     assert (await task).code == 200  # type: ignore[attr-defined]
 
 
+async def test_after_glare_who_is_sooner_goes_first() -> None:
+    """Each would wait for the other: the application for its own offer to be done, and ours for theirs."""
+    house = House()
+    dialog = call(house)
+    dialog.caller = True  # so we wait the longer
+    task, sent = await start(house, dialog, "INVITE", body=b"offer")
+    house.hear(reply(sent, 100))
+    house.hear(reply(sent, 491))
+    house.until(2.0)
+    assert not task.done()
+    assert house.hear(request(branch="z9hG4bK4", to_tag=dialog.local_tag, cseq=4, body="offer")) == []
+    assert house.application.heard == ["INVITE"]
+    assert (await task).code == 491  # type: ignore[attr-defined]
+    assert [said.status for _, said in house.until(30.0)] == [100]
+    assert not dialog.turn.locked()
+
+
 @pytest.mark.parametrize("status", [481, 408])
 async def test_481_ends_the_dialog(status: int) -> None:
     house = House()
