@@ -66,6 +66,9 @@ def options(settings: type[msgspec.Struct] = Settings) -> str:
         if get_origin(section.type) is dict:  # of tables that another one describes
             continue
         lines += [f"### [{section.name}]\n", docstrings.summary(section.type) + "\n", *of_fields(section.type)]
+    sections = {section.type for section in msgspec.structs.fields(settings) if get_origin(section.type) is not dict}
+    for kind in sorted(structs_in(sections) - sections, key=lambda kind: kind.__name__):
+        lines += [f"### {kind.__name__}\n", docstrings.summary(kind) + "\n", *of_fields(kind)]
     return "\n".join(lines)
 
 

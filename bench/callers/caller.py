@@ -50,6 +50,8 @@ class Caller:
         """Of the call, while there is one: for requests that no method here makes."""
         self._settled = asyncio.Event()
         """Not set while its own INVITE waits to be dealt with: what comes in the call waits too."""
+        self._turn = asyncio.Lock()
+        """One offer at a time, whoever makes it."""
         self._beginning = self._vanished = False
         self._watcher: Watcher | None = None
 
@@ -184,10 +186,11 @@ class Caller:
     async def _reoffer(self, offer: Callable[[Call], bytes]) -> None:
         if self.dialog is None:
             raise DialogGone(f"{self.name} is not in a call: dial first")
-        response = await self.dialog.request("INVITE", body=offer(self.call), timeout_s=ANSWER_S)
-        if not 200 <= response.code < 300:
-            raise CallRefused(response.code, response.phrase)
-        self.call.concluded(response.body)
+        async with self._turn:  # what the other side offers meanwhile is dealt with before or after
+            response = await self.dialog.request("INVITE", body=offer(self.call), timeout_s=ANSWER_S)
+            if not 200 <= response.code < 300:
+                raise CallRefused(response.code, response.phrase)
+            self.call.concluded(response.body)
 
     async def _begin(self) -> Call:
         if self.busy:
@@ -222,7 +225,8 @@ class Caller:
         if incoming.method == "BYE":
             self._hung_up_on(incoming)
         else:
-            await answer(incoming, self.call)
+            async with self._turn:
+                await answer(incoming, self.call)
 
     def acknowledged(self, dialog: Dialog, body: bytes) -> None:
         """Our 200 has arrived; with the answer, if the offer was in it."""

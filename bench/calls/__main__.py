@@ -15,6 +15,7 @@ import datetime as dt
 import secrets
 import statistics
 import sys
+from pathlib import Path
 from typing import Final, get_args
 
 import msgspec
@@ -24,9 +25,11 @@ from bench.calls.results import Result, Runs, report
 from bench.calls.stack import Keying, Layout
 from bench.calls.timetable import Timetable
 from bench.processes import BenchError
+from bench.rekey import tables
 from bench.sweep import machine
 from control import logs
 
+PAGE: Final = Path(__file__).resolve().parents[2] / "docs" / "benchmarks.md"
 FIND_SECONDS: Final = 10.0
 CLOSE: Final = 1.1
 """A search ends when the lowest rate that fails is so little above the highest that holds."""
@@ -98,7 +101,14 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--find", action="store_true", help="the highest rate that holds, by windows of ten seconds")
     p.add_argument("--seed", default="", help="of the arrivals and keys; by chance if omitted")
     p.add_argument("--json", action="store_true")
+    p.add_argument("--publish", action="store_true", help="the table, into docs/benchmarks.md too")
     return p
+
+
+def publish(runs: Runs, *, found: bool) -> None:
+    """Put a table in its place on the page: of a rate that holds, or of the search for the highest."""
+    page = PAGE.read_text(encoding="utf-8")
+    PAGE.write_text(tables.fill(page, "calls-found" if found else "calls", report(runs)), encoding="utf-8")
 
 
 def main() -> int:
@@ -112,6 +122,8 @@ def main() -> int:
         return 1
     found = Runs(machine=machine(), day=dt.datetime.now(dt.UTC).date().isoformat(), runs=runs)
     print(msgspec.json.encode(found).decode() if options.json else report(found))
+    if options.publish:
+        publish(found, found=options.find)
     return 1 if not options.find and any(one.complaints() for one in runs) else 0
 
 

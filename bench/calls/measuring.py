@@ -21,8 +21,9 @@ import msgspec
 from bench.calls.heard import Heard
 from bench.calls.results import Result, SetUp, Share, of_courses
 from bench.calls.sample import Sample, sample
-from bench.calls.stack import Keying, Layout, Stack, stack
+from bench.calls.stack import Keying, Layout, stack
 from bench.calls.timetable import Course, Timetable
+from bench.house import House
 from bench.processes import GENERATOR_CORE, NICE, Child, child, drops
 from control.messages import NodeStatus
 
@@ -72,7 +73,7 @@ class _Run:
     """All who take part."""
 
     table: Timetable
-    stack: Stack
+    stack: House
     media: Child
     dialler: Child
     sample: Sample

@@ -21,7 +21,7 @@ from pathlib import Path
 from time import thread_time_ns
 from typing import Final
 
-from bench.calls.stack import kms
+from bench.house import kms
 from bench.processes import daemon
 from bench.rekey.cpu import Cpu, spread
 from bench.rekey.phones import Phones

@@ -19,6 +19,8 @@ __all__ = ["FocusSettings", "RoomSettings", "SettingsError", "change", "load", "
 Count: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
 Seconds: TypeAlias = Annotated[float, msgspec.Meta(ge=0.0, le=86_400.0)]
 Proof: TypeAlias = Literal["none", "digest", "certificate"]
+DELIVERY_S: Final = {"ssrc": 600e-6, "mki": 300e-6}
+"""What a re-INVITE and an INFO take of the focus (measured in docs/rekeying.md)."""
 
 
 class MixerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -97,7 +99,8 @@ class RoomSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     suite: SuiteName = "AES_CM_128_HMAC_SHA1_80"
     """Of group keys."""
     rekey: RekeySettings | None = None
-    """`[room.NAME.rekey]`: the whole policy (docs/rekeying-policy.md); `keying` sets its mode."""
+    """`[room.NAME.rekey]`: the whole policy (docs/rekeying-policy.md). `keying` sets its mode, and `delivery_s` is that
+    of SIP if it is left as it is."""
     rate: Literal[8000, 16000, 48000] = 8000
     """Sampling rate of the mix, Hz."""
     max_talkers: Annotated[int, msgspec.Meta(ge=1, le=15)] = 8
@@ -116,8 +119,11 @@ class RoomSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """What it takes to subscribe to conference events of this room; members of it may always."""
 
     def policy(self, *, kms: bool) -> RekeySettings:
-        """The rekey policy; without a KMS there are unique keys only."""
-        return msgspec.structs.replace(self.rekey or RekeySettings(), mode=self.keying if kms else "unique")
+        """The rekey policy. Without a KMS there are unique keys only; a key by SIP is dearer to deliver than others."""
+        chosen = self.rekey or RekeySettings()
+        if chosen.delivery_s == RekeySettings().delivery_s:
+            chosen = msgspec.structs.replace(chosen, delivery_s=DELIVERY_S[self.style])
+        return msgspec.structs.replace(chosen, mode=self.keying if kms else "unique")
 
 
 class MediaSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -128,15 +128,17 @@ async def answered(here: House, wire: Wire, key: bytes) -> tuple[Agreed, Agent]:
 
 
 @pytest.mark.needs("ffmpeg")
-async def test_ffmpeg_through_the_keys_of_a_call(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("host", "shown"), [("127.0.0.1", "127.0.0.1"), ("::1", "[::1]")], ids=["IPv4", "IPv6"])
+async def test_ffmpeg_through_the_keys_of_a_call(tmp_path: Path, host: str, shown: str) -> None:
     """ffmpeg has an SRTP of its own: it speaks under the key of the offer, and hears under the key of the answer."""
     key = os.urandom(30)
-    async with house(tmp_path) as here, phones(("ann", 440)) as (ann,):
+    both = {"more": '[mixer]\nmedia_host6 = "::1"\n', "mixer": '[mixer]\nhost6 = "::1"\n'}
+    async with house(tmp_path, **both) as here, phones(("ann", 440)) as (ann,):
         await ann.dial(here.uri("room"))
-        async with open_wire(("127.0.0.1", here.service.port)) as wire:
+        async with open_wire((host, here.service.port)) as wire:
             agreed, agent = await answered(here, wire, key)
             assert agreed.crypto is not None
-            assert agreed.remote == f"127.0.0.1:{here.service.port}"
+            assert agreed.remote == f"{shown}:{here.service.port}"
             answer = agreed.crypto.keys[0].secret.reveal()
             listener = ffmpeg_listener(tmp_path, "ffmpeg", "PCMU", agreed.crypto.suite, answer)
             async with (

@@ -78,3 +78,11 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
 )
 def test_the_domain(text: str, domain: str) -> None:
     assert settings.parse(text).domain == domain
+
+
+def test_a_key_by_sip_is_dearer_to_deliver() -> None:
+    plain = settings.parse("").default_room.policy(kms=True)
+    named = settings.parse('[default_room]\nstyle = "mki"').default_room.policy(kms=True)
+    chosen = settings.parse("[default_room.rekey]\ndelivery_s = 0.5").default_room.policy(kms=False)
+    assert (plain.delivery_s, named.delivery_s, chosen.delivery_s) == (600e-6, 300e-6, 0.5)
+    assert (plain.mode, chosen.mode) == ("auto", "unique")
