@@ -49,6 +49,8 @@ class Call:
         """With which it takes keys by MIKEY; None if it is an SDES phone."""
         self.agent = ""
         """Its User-Agent."""
+        self.hushed = False
+        """Nothing is sent to it before its ACK: who forges an INVITE never sees the tag that an ACK needs."""
         self.rekeyed = False
         """It has said yes to another key than its first."""
         self.updates = False

@@ -107,7 +107,9 @@ class Gate:
         return Identity(bare(address.uri), address.display or claimed.display, "asserted", claimed.anonymous)
 
     def _trusts(self, flow: Flow) -> bool:
-        return flow.remote[0] in self._trust.peers or bool(flow.identities & set(self._trust.peers))
+        """Over UDP anybody can send from any address, but for those of this machine itself."""
+        known = (flow.reliable or flow.loopback) and flow.remote[0] in self._trust.peers
+        return known or bool(flow.identities & set(self._trust.peers))
 
     def _digested(self, incoming: Incoming, claimed: Identity, now: float) -> Identity | None:
         if self._digest is None or incoming.header("Authorization") is None:

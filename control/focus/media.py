@@ -18,6 +18,7 @@ from control.sdp.direction import reverse
 from control.sdp.dtls import Fingerprint
 from control.sdp.terms import KNOWN_CODECS, Terms
 from mixer import port
+from mixer.port import Direction
 from mixer.secret import Secret
 from mixer.suites import SUITES, SuiteName
 
@@ -86,6 +87,11 @@ def leg(
         level_out=agreed.level_out,
         timeout_s=timeout(agreed.direction, silence_s),
     )
+
+
+def hushed(direction: Direction) -> Direction:
+    """The same for a phone that is not to be sent anything yet."""
+    return "sendonly" if direction in ("sendrecv", "sendonly") else "inactive"
 
 
 def timeout(direction: str, silence_s: float) -> float:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
+import msgspec
 import structlog
 
 from control.errors import UNREACHABLE, ControlError
@@ -183,6 +184,8 @@ class Room:
         assert call.agreed is not None
         silence_s, follows = self._house.settings.media.silence_s, self._house.following.may_follow(call, self.settings)
         leg = media.leg(call.name, self.name, call.agreed, held, apart=not follows, silence_s=silence_s)
+        if call.hushed:
+            leg = msgspec.structs.replace(leg, direction=media.hushed(leg.direction))
         return Joiner(leg=leg, psk=call.psk, ratchets=call.psk is not None, follows=follows)
 
     # -- keys, as the driver's carrier --------------------------------------------------------

@@ -80,7 +80,7 @@ class TrustSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     psks_file: str = ""
     """File (mode 0600) with one `identity base64-key` a line: who can take keys by MIKEY, in SIP INFO."""
     peers: tuple[str, ...] = ()
-    """Whose P-Asserted-Identity (RFC 3325) is believed: addresses, or names in TLS certificates."""
+    """Whose P-Asserted-Identity (RFC 3325) is believed: names in TLS certificates, or addresses, over TCP and TLS."""
     admins: tuple[str, ...] = ()
     """SIP URIs of users who may add and remove others by REFER, and see everything in conference events."""
 

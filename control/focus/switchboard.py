@@ -82,7 +82,10 @@ class Switchboard:
             take_mikey(incoming, room, call, self._psks)
             try:
                 if incoming.body:
-                    call.consider(incoming.body)
+                    agreed = call.consider(incoming.body)
+                    # A DTLS handshake proves where a phone is, and so does a connection, or a password.
+                    known = incoming.flow.reliable or identity.proof != "none" or agreed.security == "dtls"
+                    call.hushed = not known
                     body = await self._answer(room, call)
                 else:  # RFC 3261 section 13.2.1: our offer in the 200, its answer in the ACK
                     self._register.put(room, call)
@@ -119,7 +122,8 @@ class Switchboard:
 
     async def _changed(self, room: Room, call: Call, answer: bytes) -> None:
         try:
-            if call.acknowledged(answer):
+            if call.acknowledged(answer) or call.hushed:
+                call.hushed = False
                 await room.modify(call)
         except (SdpError, Unacceptable) as error:
             _log.warning("answer_refused", leg=call.name, reason=str(error))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import secrets
 from collections import Counter
@@ -181,3 +182,34 @@ async def test_noise_in_a_call_does_not_stop_its_sound(tmp_path: Path) -> None:
         assert {(await eve.final()).status, (await eve.final()).status} == {400}
         assert_hears((await listen(ann, seconds=0.9))[0], {700}, {440})
         assert not here.faults
+
+
+class Victim(asyncio.DatagramProtocol):
+    """Somebody at the address that a forged INVITE names."""
+
+    def __init__(self) -> None:
+        self.packets = 0
+
+    def datagram_received(self, data: bytes, addr: object) -> None:
+        self.packets += 1
+
+
+async def test_nothing_is_sent_to_who_has_not_acknowledged(tmp_path: Path) -> None:
+    """Whoever forges an INVITE never sees our tag; else one datagram would draw a stream to a victim."""
+    loop = asyncio.get_running_loop()
+    async with house(tmp_path) as here, peer(here) as eve, phones(("ann", 440)) as (ann,):
+        await ann.dial(here.uri("room"))
+        transport, victim = await loop.create_datagram_endpoint(Victim, ("127.0.0.1", 0))
+        number = transport.get_extra_info("sockname")[1]
+        eve.send(eve.request("INVITE", offer(f"m=audio {number} RTP/SAVP 0", CRYPTO)))
+        answer = await eve.final("INVITE")
+        assert answer.status == 200
+        await listen(ann, seconds=0.5)
+        assert here.service.engine.legs_count == 2
+        assert victim.packets == 0
+        eve.to_tag = tag_of(answer)
+        eve.send(eve.request("ACK"))
+        await until(lambda: victim.packets > 10)
+        transport.close()
+        eve.cseq += 1
+        await eve.ask("BYE")
