@@ -34,6 +34,11 @@ class Admission:
         """How many are known: those of whom something lives."""
         return len(self._alive.keys() | self._pending.keys())
 
+    @property
+    def crowded(self) -> bool:
+        """Half of all that there may be is there."""
+        return 2 * self.alive > self._limits.transactions
+
     def admit(self, source: str, *, pending: bool) -> bool:
         """Room for one more transaction? Then it is counted. `pending`: it is an INVITE."""
         limits = self._limits

@@ -179,14 +179,16 @@ class Layer:
             if self._once.get(once) == key:
                 del self._once[once]
 
+        def crowded() -> bool:
+            return self.admission.crowded
+
+        parts = self._timers, self._intervals, self.send, back, forget
         server: ServerTransaction
         if envelope.method == "INVITE":
             request = envelope.request
-            server = InviteServerTransaction(
-                self._timers, self._intervals, self.send, back, forget, lambda: responses.encode(request, 100)
-            )
+            server = InviteServerTransaction(*parts, lambda: responses.encode(request, 100), crowded)
         else:
-            server = ServerTransaction(self._timers, self._intervals, self.send, back, forget)
+            server = ServerTransaction(*parts, crowded)
         self._servers[key] = server
         return server
 

@@ -10,6 +10,9 @@ Knows what to send again and when to forget. Must never know what is in a messag
 A refusal that is the first word to an INVITE is not repeated by timer G: whoever has heard nothing repeats the INVITE,
 and gets it again. So it would from a server without a memory (section 8.2.7); and one who pretends to have another's
 address cannot have that flooded.
+
+Nor is it remembered when memory is short, as no answer to anything but INVITE is then: what is repeated is answered
+anew. Else some hundred requests a second from addresses that nobody has would keep everybody else out.
 """
 
 from __future__ import annotations
@@ -41,17 +44,25 @@ class ServerTransaction:
         send: puts octets on a flow.
         flow: where the responses go.
         forget: told when nothing more can come.
+        crowded: tells whether memory is short.
     """
 
-    __slots__ = ("_forget", "_intervals", "_last", "_send", "_timers", "flow", "state", "user")
+    __slots__ = ("_crowded", "_forget", "_intervals", "_last", "_send", "_timers", "flow", "state", "user")
 
     def __init__(
-        self, timers: Timers, intervals: Intervals, send: Send, flow: Flow, forget: Callable[[], None]
+        self,
+        timers: Timers,
+        intervals: Intervals,
+        send: Send,
+        flow: Flow,
+        forget: Callable[[], None],
+        crowded: Callable[[], bool] = lambda: False,
     ) -> None:
         self._timers = timers
         self._intervals = intervals
         self._send = send
         self._forget = forget
+        self._crowded = crowded
         self._last = b""
         self.flow = flow
         self.state = State.TRYING
@@ -86,7 +97,7 @@ class ServerTransaction:
     def _final(self, status: int) -> None:
         self.user = None  # half a minute is long to hold a request that is done with
         self.state = State.COMPLETED
-        self._end_after(0 if self.flow.reliable else self._intervals.timeout)  # timer J
+        self._end_after(0 if self.flow.reliable or self._crowded() else self._intervals.timeout)  # timer J
 
     def _end_after(self, delay: float) -> None:
         if delay:
@@ -116,8 +127,9 @@ class InviteServerTransaction(ServerTransaction):
         flow: Flow,
         forget: Callable[[], None],
         trying: Callable[[], bytes],
+        crowded: Callable[[], bool] = lambda: False,
     ) -> None:
-        super().__init__(timers, intervals, send, flow, forget)
+        super().__init__(timers, intervals, send, flow, forget, crowded)
         self.state = State.PROCEEDING
         self._trying = trying
         self._unsaid = True
@@ -156,6 +168,9 @@ class InviteServerTransaction(ServerTransaction):
             self._end_after(self._intervals.timeout)  # timer L
             return
         self.state = State.COMPLETED
+        if self._unsaid and self._crowded():
+            self._end()
+            return
         if not self.flow.reliable and not self._unsaid:
             self._wait = Repeat(self._timers, self.again, first=self._intervals.t1, longest=self._intervals.t2)
         self._until = self._timers.after(self._intervals.timeout, self._end)

@@ -236,13 +236,30 @@ def test_one_source_does_not_crowd_out_another() -> None:
 
 def test_a_flood_leaves_nothing_behind() -> None:
     house = House(settings=SipSettings(max_transactions=50))
-    house.application.act = lambda incoming: incoming.respond(486)
+    house.application.act = lambda incoming: (incoming.respond(180), incoming.respond(486))
     for number in range(200):
         house.hear(request(branch=f"z9hG4bK{number}", call_id=f"c{number}"))
     assert (house.core.layer.admission.alive, house.core.layer.admission.refused) == (50, 150)
     house.until(33)
     assert (house.core.layer.admission.alive, house.core.layer.admission.pending) == (0, 0)
     assert house.timers.due() is None
+
+
+@pytest.mark.parametrize("method", ["OPTIONS", "INVITE"])
+def test_a_flood_from_addresses_that_nobody_has_keeps_nobody_out(method: str) -> None:
+    """What is answered at once is forgotten at once when half the memory is taken."""
+    house = House(settings=SipSettings(max_transactions=50))
+    house.application.act = lambda incoming: incoming.respond(486 if incoming.method == "INVITE" else 200)
+    for number in range(200):
+        source = type(PEER)("udp", PEER.local, (f"203.0.113.{number}", 5060))
+        house.hear(request(method, branch=f"z9hG4bK{number}", call_id=f"c{number}"), source)
+    assert (house.core.layer.admission.alive, house.core.layer.admission.refused) == (25, 0)
+    assert len(house.application.incoming) == 200
+    house.application.act = lambda incoming: None
+    house.hear(request(branch="z9hG4bKhonest", call_id="honest"))
+    assert house.application.incoming[200].respond(200) is not None
+    house.until(33)
+    assert house.core.layer.admission.alive <= 1
 
 
 def test_sources_are_forgotten_with_what_they_asked() -> None:
