@@ -82,7 +82,7 @@ def run(
             steady_ns = time.time_ns()
         for burst in range(plan.slices):
             due = begin + tick * TICK_NS + burst * TICK_NS // plan.slices
-            late_ns[tick, burst] = _wait_until(due, loopback, inbox)
+            late_ns[tick, burst] = inbox.wait_until(due, loopback.fd)
             said_ns[tick, burst] = time.time_ns()
             outbox.send(loopback.fd, tick, edges[burst], edges[burst + 1] - edges[burst])
     _say("done")
@@ -92,15 +92,6 @@ def run(
         inbox.drain(loopback.fd)
         time.sleep(0.005)
     return said_ns, late_ns.ravel() / 1e6, (steady_ns, done_ns)
-
-
-def _wait_until(due: int, loopback: Loopback, inbox: Inbox) -> int:
-    """Drain the socket, then sleep until `due`; returns by how much it was missed."""
-    inbox.drain(loopback.fd)
-    rest = due - time.monotonic_ns()
-    if rest > 0:
-        time.sleep(rest / 1e9)
-    return time.monotonic_ns() - due
 
 
 def _say(line: str) -> None:

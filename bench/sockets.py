@@ -12,6 +12,7 @@ import contextlib
 import errno
 import os
 import socket
+import time
 from typing import Any, Final
 
 import cffi
@@ -222,6 +223,14 @@ class Inbox:
             self.count += got
             if got < space:
                 return
+
+    def wait_until(self, due: int, fd: int) -> int:
+        """Take in what waits, then sleep until `due` (monotonic, ns); returns by how much it was missed."""
+        self.drain(fd)
+        rest = due - time.monotonic_ns()
+        if rest > 0:
+            time.sleep(rest / 1e9)
+        return time.monotonic_ns() - due
 
     def arrival_ns(self) -> NDArray[np.int64]:
         """int64[count]: CLOCK_REALTIME when the kernel had each packet."""

@@ -62,7 +62,7 @@ def run(table: Timetable, loopback: Loopback, outbox: Outbox, inbox: Inbox, begi
     for tick in range(table.ticks):
         for burst in range(speech.SLICES):
             due = begin_ns + tick * TICK_NS + burst * TICK_NS // speech.SLICES
-            late_ns[tick, burst] = _wait_until(due, loopback, inbox)
+            late_ns[tick, burst] = inbox.wait_until(due, loopback.fd)
             first, end = edges[burst], edges[burst + 1]
             outbox.send_some(loopback.fd, tick, first + np.flatnonzero(talking[tick, first:end]))
     end_ns = time.monotonic_ns() + round(_TAIL_S * 1e9)
@@ -82,15 +82,6 @@ def _arrivals(inbox: Inbox) -> Arrivals:
         sequence=header[:, 2] << 8 | header[:, 3],
         at_ns=inbox.arrival_ns()[rows],
     )
-
-
-def _wait_until(due: int, loopback: Loopback, inbox: Inbox) -> int:
-    """Take in what waits, then sleep until `due`; returns by how much it was missed."""
-    inbox.drain(loopback.fd)
-    rest = due - time.monotonic_ns()
-    if rest > 0:
-        time.sleep(rest / 1e9)
-    return time.monotonic_ns() - due
 
 
 def _say(line: str) -> None:
