@@ -135,10 +135,11 @@ def _kms(options: argparse.Namespace) -> int:
 
 
 def _focus(options: argparse.Namespace) -> int:
-    from control.client import ControlError
+    from control.client import ControlError, Disconnected
     from control.focus import daemon, settings
     from control.keyfiles import KeyFileError
     from control.listen import ListenError
+    from control.sip.errors import SipError
 
     try:
         chosen = settings.change(
@@ -149,7 +150,10 @@ def _focus(options: argparse.Namespace) -> int:
             log={"level": options.log_level, "format": options.log_format},
         )
         return daemon.serve(chosen)
-    except (settings.SettingsError, ControlError, KeyFileError, ListenError, OSError) as error:
+    except Disconnected as error:
+        print(f"mrfp focus: {error}\nIs it running? Start one with `mrfp serve`, and then this.", file=sys.stderr)
+        return 1
+    except (settings.SettingsError, ControlError, KeyFileError, ListenError, SipError, OSError) as error:
         print(f"mrfp focus: {error}", file=sys.stderr)
         return 1
 

@@ -21,6 +21,7 @@ from bench.callers.table import lines
 from bench.phone import write_wav
 from control.kms import psks
 from control.sip.agent import SipSettings
+from control.sip.tls import TlsFilesUnfit
 from mixer.suites import SUITES
 
 RATE: Final = 8000
@@ -37,7 +38,11 @@ def main() -> int:
     except ValueError as error:
         print(error, file=sys.stderr)
         return 2
-    outcome = asyncio.run(play(plan))
+    try:
+        outcome = asyncio.run(play(plan))
+    except TlsFilesUnfit:
+        print("--transport tls needs --certificate and --key, PEM files that can be read", file=sys.stderr)
+        return 2
     if arguments.wav is not None:
         _save(outcome, arguments.wav)
     if arguments.json:

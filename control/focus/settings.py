@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Final, Literal, TypeAlias
 
@@ -213,6 +214,9 @@ class FocusSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
 
 def _check(settings: FocusSettings, source: str) -> None:
+    for place, address in (("[mixer] address", settings.mixer.address), ("[keys] kms", settings.keys.kms)):
+        if address and not re.fullmatch(r"unix:.+|tls://.+:\d+", address):
+            raise SettingsError(f"{source}: {place} is not an address: write unix:/path or tls://host:port")
     rooms = {"default_room": settings.default_room} | {f"room.{name}": one for name, one in settings.room.items()}
     for table, room in rooms.items():
         if room.keying == "group" and not settings.keys.kms:

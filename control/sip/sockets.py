@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import socket
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import Final, cast
 
@@ -39,11 +41,14 @@ class Sockets:
         settings = self._settings
         try:
             if settings.udp_port >= 0:
-                self.listening["udp"] = await self._udp.open(settings.host, settings.udp_port)
+                with _named("UDP", settings.host, settings.udp_port):
+                    self.listening["udp"] = await self._udp.open(settings.host, settings.udp_port)
             if settings.tcp_port >= 0:
-                self.listening["tcp"] = await self._streams.listen("tcp", settings.tcp_port)
+                with _named("TCP", settings.host, settings.tcp_port):
+                    self.listening["tcp"] = await self._streams.listen("tcp", settings.tcp_port)
             if settings.tls_port >= 0:
-                self.listening["tls"] = await self._streams.listen("tls", settings.tls_port)
+                with _named("TLS", settings.host, settings.tls_port):
+                    self.listening["tls"] = await self._streams.listen("tls", settings.tls_port)
         except BaseException:
             await self.close()
             raise
@@ -108,6 +113,19 @@ def source_towards(host: str) -> str:
             return str(probe.getsockname()[0])
         except OSError:
             return "::1" if family == socket.AF_INET6 else "127.0.0.1"
+
+
+@contextlib.contextmanager
+def _named(what: str, host: str, port: int) -> Iterator[None]:
+    """An address that cannot be bound is named, in the same words whatever the transport."""
+    try:
+        yield
+    except OSError as error:
+        # uvloop tells of UDP without a number; its cause has one. A name that is not known has a negative one.
+        cause = error if error.errno is not None else error.__cause__
+        number = cause.errno if isinstance(cause, OSError) else None
+        why = os.strerror(number) if number is not None and number > 0 else error.strerror or error
+        raise OSError(f"{what} {host}:{port} is not to be had ({why}); choose another host or port") from None
 
 
 class _Datagrams(asyncio.DatagramProtocol):

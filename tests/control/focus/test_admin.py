@@ -6,6 +6,7 @@ import asyncio
 import json
 import re
 import socket
+import sys
 import urllib.request
 from pathlib import Path
 
@@ -88,6 +89,26 @@ async def test_the_mixer_is_gone_for_a_call_out(tmp_path: Path, capsys: pytest.C
         assert await ctl(here, "call", bob.uri, "room") == 1
         assert "[mixer]" in capsys.readouterr().err
         assert not bob.calls
+
+
+def test_a_focus_that_cannot_start_says_why(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["focus", "--mixer", f"unix:{tmp_path / 'none.sock'}"]) == 1
+    said = capsys.readouterr().err
+    assert "no mixer answers" in said
+    assert "mrfp serve" in said
+
+
+async def test_tls_without_a_certificate_is_said_in_words(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "tls.toml").write_text("[sip]\nudp_port = -1\ntcp_port = -1\ntls_port = 0\n", encoding="utf-8")
+    async with house(tmp_path) as here:
+        mixer = f"unix:{here.home / 'control.sock'}"
+        words = ["focus", "--config", str(tmp_path / "tls.toml"), "--mixer", mixer]
+        started = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "control", *words, cwd=ROOT, stderr=asyncio.subprocess.PIPE
+        )
+        _, said = await started.communicate()
+    assert started.returncode == 1
+    assert said.decode().startswith("mrfp focus: TLS needs a certificate and a key")
 
 
 # -- REFER ------------------------------------------------------------------------------------

@@ -51,6 +51,8 @@ WRONG = {
     "[room.board]\nallowed = ['sip:ann@a']": ("room.board", "allowed", "callers"),
     "[default_room]\nkeying = 'group'": ("default_room", "KMS", "[keys] kms"),
     "[room.board]\nkeying = 'group'": ("room.board", "KMS"),
+    "[keys]\nkms = '/run/kms.sock'": ("[keys] kms", "unix:/path", "tls://host:port"),
+    "[mixer]\naddress = 'tls://mixer'": ("[mixer] address", "unix:/path", "tls://host:port"),
     "calls = ": ("focus.toml", "TOML"),
 }
 

@@ -253,6 +253,27 @@ async def test_tls_without_its_files(tmp_path: Path) -> None:
             await Agent(settings, Recorder()).open()
 
 
+@pytest.mark.parametrize("taken", [socket.SOCK_DGRAM, socket.SOCK_STREAM])
+async def test_a_port_that_is_taken(taken: socket.SocketKind) -> None:
+    with socket.socket(socket.AF_INET, taken) as other:
+        other.bind(("127.0.0.1", 0))
+        udp = taken == socket.SOCK_DGRAM
+        port = other.getsockname()[1]
+        chosen = SipSettings(udp_port=port, tcp_port=-1) if udp else SipSettings(udp_port=-1, tcp_port=port)
+        if not udp:
+            other.listen()
+        name = "UDP" if udp else "TCP"
+        with pytest.raises(OSError, match=rf"{name} 127.0.0.1:{port} .*\(Address already in use\); choose another"):
+            await Agent(chosen, Recorder()).open()
+
+
+@pytest.mark.parametrize(("udp", "tcp"), [(0, -1), (-1, 0)])
+@pytest.mark.parametrize("host", ["192.0.2.77", "nowhere.invalid"])
+async def test_a_host_that_is_not_ours(udp: int, tcp: int, host: str) -> None:
+    with pytest.raises(OSError, match=rf"{host}:0 is not to be had \([A-Z].*\); choose another"):
+        await Agent(SipSettings(host=host, udp_port=udp, tcp_port=tcp), Recorder()).open()
+
+
 async def test_plain_text_to_the_tls_port(tmp_path: Path) -> None:
     ours = Authority(tmp_path, "ours")
     async with agent(over_tls(ours, "localhost")) as focus:
