@@ -51,7 +51,7 @@ class Manual:
             yield from reference.of_method(method, self.examples[method.name], self.refusals[method.name])
         yield "## Values\n"
         top = {kind for method in self.api.methods.values() for kind in (method.params, method.reply)}
-        for kind in sorted(reference.structs_in(top) - top, key=lambda kind: kind.__name__):
+        for kind in sorted(reference.within(top), key=lambda kind: kind.__name__):
             yield f"### {kind.__name__}\n"
             yield docstrings.summary(kind) + "\n"
             yield from reference.of_fields(kind)

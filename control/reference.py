@@ -89,7 +89,7 @@ def _page() -> Iterator[str]:
     yield "## Values\n"
     top = {kind for method in METHODS.values() for kind in (method.params, method.reply)}
     top |= {*EVENTS.values(), Missed}
-    for kind in sorted(structs_in(top) - (top - {port.LegStatus}), key=lambda kind: kind.__name__):
+    for kind in sorted(within(top), key=lambda kind: kind.__name__):
         yield f"### {kind.__name__}\n"
         yield docstrings.summary(kind) + "\n"
         yield from of_fields(kind)
@@ -202,6 +202,12 @@ def structs_in(kinds: set[type[msgspec.Struct]]) -> set[type[msgspec.Struct]]:
     for kind in kinds:
         _walk(inspect.type_info(kind), found)
     return found
+
+
+def within(kinds: set[type[msgspec.Struct]]) -> set[type[msgspec.Struct]]:
+    """Every struct that is part of another: a field's type, which the page must tell of in a place of its own."""
+    parts = [structs_in({kind}) - {kind} for kind in structs_in(kinds)]
+    return set().union(*parts)
 
 
 def _secret_schema(kind: type) -> dict[str, Any]:

@@ -11,7 +11,8 @@ import re
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final, Generic, Literal, TypeVar, get_args, get_origin
+from types import UnionType
+from typing import Any, Final, Generic, Literal, TypeVar, Union, get_args, get_origin
 
 import msgspec
 
@@ -106,10 +107,20 @@ def _check_names(tables: dict[str, Any], source: str, kind: type[msgspec.Struct]
 
 
 def _check_options(section: str, options: object, source: str, kind: type[msgspec.Struct]) -> None:
-    known = list(kind.__struct_fields__)
-    for option in _table(section, options, source):
+    known = {field.name: field.type for field in msgspec.structs.fields(kind)}
+    for option, value in _table(section, options, source).items():
         if option not in known:
-            raise SettingsError(f"{source}: [{section}] has no option `{option}`{_hint(option, known)}")
+            raise SettingsError(f"{source}: [{section}] has no option `{option}`{_hint(option, list(known))}")
+        choices = _choices(known[option])
+        if choices and value not in choices:
+            raise SettingsError(f"{source}: [{section}] {option}: {value!r} is none of {', '.join(map(str, choices))}")
+
+
+def _choices(kind: Any) -> list[object]:
+    """The values that an option may have, if it is one of few."""
+    if get_origin(kind) in (Union, UnionType):
+        return [choice for part in get_args(kind) for choice in _choices(part)]
+    return list(get_args(kind)) if get_origin(kind) is Literal else []
 
 
 def _table(section: str, options: object, source: str) -> dict[str, Any]:

@@ -51,6 +51,8 @@ def main() -> int:
         _print(outcome)
     for problem in outcome.problems:
         print(f"UNTRUE: {problem}", file=sys.stderr)
+    if not (outcome.problems or arguments.json):
+        print("Everybody heard all who talked, and nobody itself.")
     return 1 if outcome.problems else 0
 
 
@@ -138,13 +140,14 @@ def _print(outcome: Outcome) -> None:
     print(f"\n{came.answered} of {came.dialled} calls were answered", end="")
     if outcome.churned.dialled:
         print(f"; {outcome.churned.answered} of {outcome.churned.dialled} came and went", end="")
-    print("." if outcome.control_reads is None else f".\n{_left(outcome.control_reads)}")
+    print("." if outcome.control_reads is None else f".\n{_left(outcome)}")
     for reason, times in (came.failures + outcome.churned.failures).items():
         print(f"  {times} x {reason}")
 
 
-def _left(control_reads: int) -> str:
-    return f"Who left could read {control_reads} packets of a neighbour's line while in the room."
+def _left(outcome: Outcome) -> str:
+    since = "" if outcome.problems else ", and none since"
+    return f"Who left could read {outcome.control_reads} packets of a neighbour's line while in the room{since}."
 
 
 def _as_json(outcome: Outcome) -> dict[str, object]:

@@ -73,9 +73,8 @@ async def _played(plan: Plan, players: Cast) -> Outcome:
     churning = asyncio.create_task(_coming_and_going(plan, players))
     await asyncio.sleep(max(plan.seconds, speech_s(players) + SETTLE_S))
     until_ns = time.monotonic_ns()
-    problems = (
-        unlike + _failures(players) + everybody_hears_everybody(players.good, since_ns, unheard=_unheard(players))
-    )
+    here = [caller for caller in players.good if caller.in_call]  # of the others it is said that they are not
+    problems = unlike + _failures(players) + everybody_hears_everybody(here, since_ns, unheard=_unheard(players))
     rows = [
         Row(caller.report(until_ns), hears(caller, players.good, since_ns)) for caller in players.all if caller.calls
     ]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import msgspec
 import numpy as np
@@ -17,6 +18,11 @@ from bench.calls.timetable import Course, Timetable
 from bench.continuity import continuity
 from bench.plan import TICK_NS
 
+BEGIN_NS: Final = 100_000_000
+"""So long after the answer media may begin, for to a caller that has proved nothing nothing is sent before its ACK.
+
+What is missing after that counts as lost."""
+
 
 class Heard(msgspec.Struct, frozen=True, kw_only=True):
     """All calls together."""
@@ -25,7 +31,7 @@ class Heard(msgspec.Struct, frozen=True, kw_only=True):
     """That were judged: up, and over by our BYE."""
     packets: int
     lost: int
-    """Missing, from the answer to the BYE."""
+    """Missing, from the first packet (at the latest `BEGIN_NS` after the answer) to the BYE."""
     deaf: int
     """Calls in which less than half was heard."""
     longest_gap_ms: float
@@ -69,9 +75,10 @@ def _one(course: Course, came: Arrivals, rows: NDArray[np.intp]) -> tuple[int, i
     """Packets, lost ones, whether it was nearly deaf, and the longest gap."""
     first, last = np.searchsorted(came.at_ns[rows], (course.up_ns, course.bye_ns))
     rows = rows[first:last]
-    window, expected = (course.up_ns, course.bye_ns), (course.bye_ns - course.up_ns) // TICK_NS
+    expected = (course.bye_ns - course.up_ns) // TICK_NS
     if not len(rows):
         return 0, expected, expected > 0, expected * TICK_NS / 1e6
+    window = min(course.up_ns + BEGIN_NS, int(came.at_ns[rows[0]])), course.bye_ns
     alone = np.zeros(len(rows), np.intp)
     had = continuity(alone, came.ssrc[rows], came.sequence[rows], came.at_ns[rows], legs=1, window_ns=window)
     return had.packets, had.lost, 2 * had.packets < expected, had.largest_gap_ms

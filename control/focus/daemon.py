@@ -130,9 +130,8 @@ def _keys(settings: FocusSettings, stack: AsyncExitStack) -> KeySource:
 async def _serve(settings: FocusSettings, stop: asyncio.Event) -> None:
     async with opened(settings) as running:
         life.spare_the_collector()
-        _log.info(
-            "serving", version=mixer.__version__, **{k: f"{h}:{n}" for k, (h, n) in running.agent.listening.items()}
-        )
+        listening = {kind: f"{host}:{number}" for kind, (host, number) in running.agent.listening.items()}
+        _log.info("serving", version=mixer.__version__, **listening, control=str(settings.control.path()))
         await life.stay(stop, "taking calls")
     _log.info("stopped")
 

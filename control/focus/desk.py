@@ -72,7 +72,7 @@ class FocusDesk:
             calls=len(self._switchboard.calls),
             joining=self._switchboard.joining,
             calls_made=self._switchboard.set_up,
-            refused={str(status): count for status, count in sorted(self._reception.refused.items())},
+            refused={str(status): count for status, count in sorted(self._reception.refusals.by_status.items())},
             subscriptions=len(self._watchers),
             faults=self._reception.faults + self._switchboard.agent.core.faults.total(),
         )

@@ -43,9 +43,11 @@ class Identity:
 class Challenge(Exception):
     """Who calls is to prove itself: 401 with these headers."""
 
-    def __init__(self, headers: list[tuple[str, str]]) -> None:
+    def __init__(self, headers: list[tuple[str, str]], failure: str = "") -> None:
         super().__init__("the caller must authenticate")
         self.headers = headers
+        self.failure = failure
+        """What was wrong with the proof that it has shown; empty if it has shown none, or an old one."""
 
 
 class Refused(Exception):
@@ -117,18 +119,21 @@ class Gate:
         try:
             user = self._digest.verify(incoming.request, now)
         except Unauthenticated as failure:
-            raise self._challenge(self._digest, incoming, now, stale=failure.stale) from None
+            raise self._challenge(self._digest, incoming, now, failure) from None
         if claimed.uri.partition(":")[2].partition("@")[0] not in (user, "anonymous"):
             raise Refused(403, "the From line is not of the user whose password this is")
         return Identity(f"sip:{user}@{self._domain}", claimed.display, "digest", claimed.anonymous)
 
-    def _challenge(self, digest: Digest, incoming: Incoming, now: float, *, stale: bool = False) -> Challenge:
+    def _challenge(
+        self, digest: Digest, incoming: Incoming, now: float, failure: Unauthenticated | None = None
+    ) -> Challenge:
         """Every algorithm, the best first (RFC 8760 section 2.3); one for phones that cannot bear the sight of two."""
         agent = (incoming.header("User-Agent") or "").lower()
+        stale = failure is not None and failure.stale
         fields = digest.challenge(now, stale=stale)
         if any(word.lower() in agent for word in self._trust.md5_only):
             fields = [field for field in fields if "algorithm=MD5" in field[1]]
-        return Challenge(fields)
+        return Challenge(fields, str(failure) if failure is not None and not stale else "")
 
 
 def bare(uri: str) -> str:

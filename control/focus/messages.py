@@ -91,7 +91,7 @@ class FocusStatus(_Message, frozen=True, kw_only=True):
     calls_made: int
     """That came up, ever."""
     refused: dict[str, int]
-    """Requests refused, by SIP status."""
+    """Requests refused, by SIP status; 401 are wrong passwords."""
     subscriptions: int
     faults: int
     """Errors of our own; they are in the log. Not one is right."""

@@ -20,6 +20,7 @@ from control.focus.entry import enter
 from control.focus.errands import Errands, Faults
 from control.focus.identity import Challenge, Gate, Identity, Refused
 from control.focus.referral import Referral
+from control.focus.refusals import Refusals
 from control.focus.rooms import Rooms
 from control.focus.settings import FocusSettings
 from control.focus.switchboard import Switchboard
@@ -52,8 +53,7 @@ class Reception:
         self._referral = Referral(settings, rooms, switchboard)
         self._errands = Errands(faults)
         self._faults = faults
-        self.refused: dict[int, int] = {}
-        """Requests refused, by status."""
+        self.refusals = Refusals()
         self._verbs: dict[str, Callable[[Incoming], Awaitable[None]]] = {
             "INVITE": self._invite,
             "BYE": self._bye,
@@ -104,12 +104,14 @@ class Reception:
                 raise Refused(405, "")
             await verb(incoming)
         except Challenge as challenge:
+            if challenge.failure:
+                self.refusals.note(incoming, 401, challenge.failure)
             incoming.respond(401, headers=challenge.headers)
         except Refused as refusal:
             self._refuse(incoming, refusal.status, refusal.reason)
         except Unacceptable as refusal:
             warning = f'{refusal.warning} {self._settings.domain} "{refusal.text}"'
-            self._refuse(incoming, 488, "Not Acceptable Here", ("Warning", warning))
+            self._refuse(incoming, 488, refusal.text, ("Warning", warning))
         except IntervalTooSmall as refusal:
             self._refuse(incoming, 422, "", *refusal.fields)
         except SdpError as error:
@@ -119,7 +121,7 @@ class Reception:
             self._refuse(incoming, 488 if error.refusal is Refusal.SSRC_CONFLICT else 503, _in_words(error))
 
     def _refuse(self, incoming: Incoming, status: int, reason: str, *headers: tuple[str, str]) -> None:
-        self.refused[status] = self.refused.get(status, 0) + 1
+        self.refusals.note(incoming, status, reason)
         if status == 503:
             headers = (*headers, ("Retry-After", str(self._settings.limits.retry_after_s)))
         incoming.respond(status, reason, headers=headers)

@@ -239,14 +239,20 @@ class Driver:
 
     async def _recover(self) -> None:
         """Reach the mixer again, whichever life of it, and begin anew with what it has. Goes on until it has."""
+        failure = ""
         while self._end is None:
             try:
                 await self._begin_anew(await self._venue.reach())
                 await self._venue.listen()
-                return
             except ControlError as error:
-                _log.warning("not_recovered", conference=self.conductor.conference, reason=str(error))
+                if str(error) != failure:  # it is tried twice a second: once is enough to be told
+                    failure = str(error)
+                    _log.warning("not_recovered", conference=self.conductor.conference, reason=failure)
                 await asyncio.sleep(RETRY_S)
+            else:
+                if failure:
+                    _log.info("recovered", conference=self.conductor.conference)
+                return
 
     async def _begin_anew(self, boot: str) -> None:
         shown = await self._venue.shown() if boot == self._boot else None

@@ -55,7 +55,13 @@ def test_what_is_untrue_is_the_exit_code(monkeypatch: pytest.MonkeyPatch, capsys
     assert said.err == "UNTRUE: anna hears itself\n"
     assert "0 of 1 calls were answered; 2 of 3 came and went." in said.out
     assert "could read 7 packets" in said.out
+    assert "Everybody heard" not in said.out
     assert "1 x 503" in said.out
+
+
+def test_all_is_well(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert told(monkeypatch, GOOD)[0] == 0
+    assert capsys.readouterr().out.endswith("Everybody heard all who talked, and nobody itself.\n")
 
 
 def test_json_and_recordings(

@@ -55,7 +55,7 @@ def test_everything_can_be_said(tmp_path: Path) -> None:
         ("mixer = 1", r"write \[mixer\]"),
         ("[mixer]\nport = 'a'", r"\[mixer\] port: Expected `int`, got `str`"),
         ("[mixer]\nport = 70000", r"\[mixer\] port: Expected `int` <= 65534"),
-        ("[log]\nlevel = 'loud'", r"\[log\] level: Invalid enum value 'loud'"),
+        ("[log]\nlevel = 'loud'", r"\[log\] level: 'loud' is none of debug, info, warning, error"),
         ("[control]\nallowed_uids = ['me']", r"\[control\] allowed_uids"),
         ("[control]\ntls_port = 7443", r"\[control\] tls_port needs `certificate`"),
         (

@@ -54,7 +54,7 @@ async def test_lies_are_refused_and_leave_nothing(tmp_path: Path) -> None:
             assert ("warning" in answer.headers) is (status == 488), what
             assert KEY not in str(answer), what
             await here.nothing_left()
-        assert here.focus.reception.refused == Counter(status for _, status in LIES.values())
+        assert here.focus.reception.refusals.by_status == Counter(status for _, status in LIES.values())
 
 
 async def test_the_truth_is_accepted(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from bench.callers.caller import CallRefused
 from control.sip.agent import Credentials
@@ -57,6 +58,8 @@ async def test_a_password_opens_the_door_and_says_who_it_is(tmp_path: Path) -> N
         assert (await refused(here, "staff")).status == 401
         assert (await refused(here, "staff", credentials=as_user("ann", "guess"))).status == 401
         assert (await refused(here, "staff", credentials=as_user("bob", "sesame"))).status == 401
+        # Who shows nothing is asked; who shows what is not true has guessed, and that is counted.
+        assert here.focus.reception.refusals.by_status == {401: 2}
 
 
 async def test_a_true_password_under_a_false_name(tmp_path: Path) -> None:
@@ -78,7 +81,11 @@ async def test_a_room_for_some(tmp_path: Path) -> None:
 async def test_a_pin(tmp_path: Path) -> None:
     async with house(tmp_path, '[room.secret]\npin = "4711"') as here:
         assert (await refused(here, "secret")).status == 403
-        assert (await refused(here, "secret;pin=0815")).status == 403
+        with capture_logs() as lines:
+            assert (await refused(here, "secret;pin=0815")).status == 403
+        (told,) = [line for line in lines if line["event"] == "refused"]
+        assert (told["status"], told["source"], told["room"]) == (403, "127.0.0.1", "secret")
+        assert "0815" not in str(told)
         async with phones(("ann", 440), ("bob", 700)) as (ann, bob):
             await ann.dial(here.uri("secret;pin=4711"))
             await bob.dial(here.uri("secret+4711"))

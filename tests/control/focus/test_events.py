@@ -143,6 +143,6 @@ async def test_a_roster_travels_over_tls_only(tmp_path: Path, transport: Transpo
         send = layer.send
         layer.send = lambda to, octets: to.remote == flow.remote or send(to, octets)  # the flow is made up
         layer.receive(eve.request("SUBSCRIBE", headers={"Event": "conference"}).encode(), flow)
-        await until(lambda: here.focus.reception.refused.get(403) or len(here.focus.watchers))
+        await until(lambda: here.focus.reception.refusals.by_status.get(403) or len(here.focus.watchers))
         assert len(here.focus.watchers) == allowed
         assert (await ann.ask("BYE")).status == 200

@@ -280,6 +280,6 @@ async def test_names_that_are_refused_leave_no_trace(tmp_path: Path) -> None:
         for number in range(20):
             async with peer(here, room=f"other{number}") as eve:
                 assert (await eve.ask("INVITE", offer())).status == 503
-        assert here.focus.reception.refused == {503: 20}
+        assert here.focus.reception.refusals.by_status == {503: 20}
         await ann.hang_up()
         await here.nothing_left()

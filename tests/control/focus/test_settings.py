@@ -43,6 +43,8 @@ WRONG = {
     "[limits]\nsession_s = 30": ("session_s", "90"),
     "[room.'a b']\n": ("room", "matching"),
     "[room.board]\nstyle = 'fast'": ("style", "fast"),
+    "[room.board]\nkeying = 'mine'": ("room.board", "keying", "mine", "auto, group, unique"),
+    "[room.board]\ncallers = 3": ("room.board", "callers", "none, digest, certificate"),
     "[media]\ncodecs = ['G729']": ("G729",),
     "[media]\nsuites = ['ROT13']": ("ROT13",),
     "[trust]\ncallers = 'face'": ("face",),
