@@ -10,6 +10,7 @@
     reception    a request comes in: who serves it
     switchboard  calls come up and go down, in order; `newcomer`, `ringing`, `clock` and `register` help it
     room         one conference: who is in it, and how keys reach them
+    refusals     who did not get in, and why: for the log and the metrics
     complaints   what becomes of a call that the mixer or the policy complains about
     following    which phones can take another key
     rooms        all of them: found, made on dialling, closed when empty
