@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from structlog.testing import capture_logs
 
 from control.focus.refusals import LINES_PER_S, Refusals
@@ -50,3 +51,10 @@ def test_a_flood_is_counted_and_does_not_fill_the_log() -> None:
     assert refusals.by_status == {503: 1001}
     assert lines[LINES_PER_S] == {"event": "more_refused", "log_level": "warning", "requests": 1000 - LINES_PER_S}
     assert len(lines) == LINES_PER_S + 2
+
+
+def test_what_is_no_room_is_told_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.control.focus.test_identity.URI", "tel:+4930123")
+    with capture_logs() as lines:
+        Refusals(Clock()).note(incoming(), 416, "dial sip: or sips:")
+    assert (lines[0]["status"], lines[0]["room"]) == (416, "")
