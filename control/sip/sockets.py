@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import socket
 from collections.abc import Iterator
@@ -122,8 +123,9 @@ def _named(what: str, host: str, port: int) -> Iterator[None]:
         yield
     except OSError as error:
         # uvloop tells of UDP without a number; its cause has one. A name that is not known has a negative one.
+        # Where asyncio of 3.13 has tried every address of a host there is neither: none of them is ours.
         cause = error if error.errno is not None else error.__cause__
-        number = cause.errno if isinstance(cause, OSError) else None
+        number = cause.errno if isinstance(cause, OSError) else errno.EADDRNOTAVAIL
         why = os.strerror(number) if number is not None and number > 0 else error.strerror or error
         raise OSError(f"{what} {host}:{port} is not to be had ({why}); choose another host or port") from None
 
