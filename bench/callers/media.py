@@ -41,7 +41,7 @@ class Media(asyncio.DatagramProtocol):
         """When each packet was sent."""
         self._begin_s = 0.0
         self._tick = 0
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.Handle | None = None
         self._transport: asyncio.DatagramTransport
 
     @classmethod
@@ -66,7 +66,7 @@ class Media(asyncio.DatagramProtocol):
         if self._timer is None:
             loop = asyncio.get_running_loop()
             self._begin_s, self._tick = loop.time(), 0
-            self._timer = loop.call_soon(self._say)  # type: ignore[assignment]
+            self._timer = loop.call_soon(self._say)
 
     def shake(self, take: Callable[[bytes], None]) -> None:
         """Hand datagrams of DTLS to `take`, those too that came before the answer did."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Final
@@ -27,7 +27,8 @@ class Rooms:
         self._opening = 0
         self._doors: dict[str, _Door] = {}
 
-    def __iter__(self):  # type: ignore[no-untyped-def]
+    def __iter__(self) -> Iterator[Room]:
+        """Those that are open now: one may close while they are gone through."""
         return iter(list(self._rooms.values()))
 
     def __len__(self) -> int:

@@ -19,7 +19,8 @@ from control.sip.errors import CallRefused, SipError, SipTimeout
 from control.sip.exchange import Exchange
 from control.sip.flows import Flow
 from control.sip.message import Envelope
-from control.sip.origin import Origin
+from control.sip.origin import Fields, Origin
+from control.sip.requests import Outgoing
 from control.sip.targets import contact_of, record_routes
 from control.sip.values import tokens
 
@@ -85,10 +86,14 @@ class OutgoingCall:
 
     def begin(self, flow: Flow) -> None:
         """The way is known: send the INVITE."""
-        if not self._answer.done():
-            make = lambda fields: (flow, self._origin.compose("INVITE", flow, fields, self._body))  # noqa: E731
-            self._exchange = Exchange(self._core, make, self, self._credentials)
-            self._exchange.ask()
+        if self._answer.done():
+            return
+
+        def make(fields: Fields) -> tuple[Flow, Outgoing]:
+            return flow, self._origin.compose("INVITE", flow, fields, self._body)
+
+        self._exchange = Exchange(self._core, make, self, self._credentials)
+        self._exchange.ask()
 
     def fail(self, error: SipError) -> None:
         """It comes to nothing."""

@@ -79,7 +79,10 @@ class Incoming:
         """
         headers = tuple(headers)
         if 101 <= status < 200 and "100rel" in tokens(self.all("Require")):
-            send = lambda more: self._send(status, reason, (*headers, *more), body, content_type)  # noqa: E731
+
+            def send(more: Iterable[tuple[str, str]]) -> Dialog | None:
+                return self._send(status, reason, (*headers, *more), body, content_type)
+
             if respond_reliably(self._core, self, status, send, lambda: None):
                 return self.dialog
         return self._send(status, reason, headers, body, content_type)
@@ -92,7 +95,9 @@ class Incoming:
             if not future.done():
                 future.set_result(None)
 
-        send = lambda more: self._send(status, "", (*headers, *more), body, "application/sdp")  # noqa: E731
+        def send(more: Iterable[tuple[str, str]]) -> Dialog | None:
+            return self._send(status, "", (*headers, *more), body, "application/sdp")
+
         if respond_reliably(self._core, self, status, send, done):
             await future
         else:
