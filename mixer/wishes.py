@@ -184,11 +184,13 @@ def _check_shape(key: Key, shape: tuple[str, int] | None, what: str) -> None:
 
 
 def _format(wish: LegAdd, conference: Conference) -> Format:
+    if wish.codec not in CODEC_INDEX:
+        raise PortError(Refusal.UNAVAILABLE, f"this mixer has no {wish.codec}")
     index = CODEC_INDEX[wish.codec]
     codec = CODECS[index]
-    clock = wish.rate or (conference.rate if conference.rate in codec.rates else codec.rates[0])
-    if clock not in codec.rates:
-        raise PortError(Refusal.INVALID, f"{codec.name} has a clock rate of {codec.rates[0]} Hz, not {clock}")
+    clock = wish.rate or (conference.rate if conference.rate in codec.clocks else codec.clocks[0])
+    if clock not in codec.clocks:
+        raise PortError(Refusal.INVALID, f"{codec.name} has a clock rate of {codec.clocks[0]} Hz, not {clock}")
     if clock * wish.ptime // 1000 * codec.width > MAX_PAYLOAD:
         raise PortError(
             Refusal.INVALID, f"{wish.ptime} ms of {codec.name}/{clock} is too long for a packet; use a shorter ptime"

@@ -60,6 +60,7 @@ from mixer.port.replies import (
     StreamPosition,
 )
 from mixer.port.values import (
+    Amr,
     CodecName,
     Cohort,
     Digest,
@@ -78,6 +79,7 @@ from mixer.port.values import (
     KeyDirection,
     Keying,
     Mki,
+    Opus,
     PayloadType,
     PortError,
     Ptime,
@@ -90,6 +92,7 @@ from mixer.port.values import (
 )
 
 __all__ = [
+    "Amr",
     "AuthFailures",
     "CodecName",
     "Cohort",
@@ -139,6 +142,7 @@ __all__ = [
     "LegStatus",
     "LegTimeout",
     "Mki",
+    "Opus",
     "Overrun",
     "PayloadType",
     "PortError",

@@ -10,6 +10,7 @@ from typing import Annotated, TypeAlias
 import msgspec
 
 from mixer.port.values import (
+    Amr,
     CodecName,
     Cohort,
     Direction,
@@ -22,6 +23,7 @@ from mixer.port.values import (
     Key,
     KeyDirection,
     Keying,
+    Opus,
     PayloadType,
     Ptime,
     Rate,
@@ -96,11 +98,22 @@ class LegAdd(Value, frozen=True, kw_only=True):
     """Unique in the whole mixer."""
     codec: CodecName = "PCMU"
     rate: Rate | None = None
-    """Clock rate of L16, Hz; the conference's rate if omitted. G.711 is 8000."""
+    """Clock rate of L16, Hz; the conference's rate if omitted. All others have one clock each."""
     payload_type: PayloadType | None = None
-    """RTP payload type both ways; the static one of RFC 3551 if omitted (L16: 96)."""
+    """RTP payload type both ways; the static one of RFC 3551 if omitted (L16 96, opus 111, AMR 112, AMR-WB 113)."""
+    opus: Opus | None = None
+    """With codec `opus`: how to encode for the leg, if not as usual."""
+    amr: Amr | None = None
+    """With codecs `AMR` and `AMR-WB`: how packets are written, if not as usual."""
+    comfort_noise: PayloadType | None = None
+    """Payload type of comfort noise (RFC 3389), usually 13: what the leg sends under it is taken for silence, and
+    when the conference is silent, the leg is sent it instead of encoded silence."""
+    dtmf: PayloadType | None = None
+    """Payload type of telephone events (RFC 4733), with the clock of the codec: keys pressed are told as `dtmf`."""
+    dtmf_out: PayloadType | None = None
+    """Payload type of the telephone events that the leg wants to be sent; `dtmf` if omitted."""
     ptime: Ptime = 20
-    """Milliseconds of audio in each packet sent to the leg. What it sends may be 10 to 60."""
+    """Milliseconds of audio in each packet sent to the leg. What it sends may be 2.5 to 120."""
     direction: Direction = "sendrecv"
     """Seen from the endpoint: `recvonly` only listens, `sendonly` only speaks."""
     gain_db: Gain = 0.0

@@ -26,12 +26,12 @@ Endpoint: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"^(\[[0-9a-fA-F:.]+\]
 Gain: TypeAlias = Annotated[float, msgspec.Meta(ge=-60.0, le=20.0)]
 
 KeyDirection: TypeAlias = Literal["tx", "rx"]
-Rate: TypeAlias = Literal[8000, 16000, 48000]
+Rate: TypeAlias = Literal[8000, 16000, 24000, 48000]
 Ptime: TypeAlias = Literal[10, 20, 30, 40, 60]
 Direction: TypeAlias = Literal["sendrecv", "sendonly", "recvonly", "inactive"]
 Keying: TypeAlias = Literal["unique", "group"]
 SwitchStyle: TypeAlias = Literal["ssrc", "mki"]
-CodecName: TypeAlias = Literal["PCMU", "PCMA", "L16"]
+CodecName: TypeAlias = Literal["PCMU", "PCMA", "L16", "G722", "opus", "AMR", "AMR-WB"]
 DtlsRole: TypeAlias = Literal["active", "passive"]
 HashName: TypeAlias = Literal["sha-256", "sha-384", "sha-512"]
 Digest: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"^[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){31,63}$(?!\n)")]
@@ -57,6 +57,8 @@ class Refusal(StrEnum):
     SSRC_CONFLICT = "ssrc_conflict"
     INVALID = "invalid"
     """Fields that exclude each other; the message says which."""
+    UNAVAILABLE = "unavailable"
+    """What it needs is not installed on the mixer's machine; the message says what."""
     LIMIT = "limit"
     DRAINING = "draining"
 
@@ -111,3 +113,38 @@ class Dtls(Value, frozen=True, kw_only=True):
     """What the mixer is. `passive` waits for the endpoint; `active` begins, and needs `remote`."""
     fingerprints: Annotated[tuple[Fingerprint, ...], msgspec.Meta(min_length=1, max_length=8)]
     """Of the endpoint's certificate, from signalling that is protected: any one of them must match."""
+
+
+class Opus(Value, frozen=True, kw_only=True):
+    """How to encode Opus for a leg (RFC 7587). Legs with equal settings share every encode."""
+
+    bitrate: Annotated[int, msgspec.Meta(ge=6000, le=510000)] = 32000
+    """Bits a second, on average."""
+    complexity: Annotated[int, msgspec.Meta(ge=0, le=10)] = 5
+    """What a packet may cost: 10 costs about four times what 0 does."""
+    fec: bool = True
+    """Repeat each packet, coarsely, in the next one, if the bitrate allows it (`useinbandfec`)."""
+    loss_percent: Annotated[int, msgspec.Meta(ge=0, le=100)] = 10
+    """The loss to be prepared for: how much of the bitrate goes into repeating."""
+    dtx: bool = False
+    """Send next to nothing while nobody speaks (`usedtx`)."""
+    cbr: bool = False
+    """Packets of equal length, which tell an eavesdropper nothing of what is said (`cbr`)."""
+    stereo: bool = False
+    """Two channels: each talker where its `position` is."""
+    max_rate: Rate = 48000
+    """Sampling rate beyond which the endpoint hears nothing (`maxplaybackrate`)."""
+
+
+class Amr(Value, frozen=True, kw_only=True):
+    """How AMR and AMR-WB are written to packets, both ways, and how to encode them for a leg (RFC 4867)."""
+
+    octet_aligned: bool = False
+    """`octet-align=1`; else bandwidth-efficient."""
+    modes: Annotated[tuple[Annotated[int, msgspec.Meta(ge=0, le=8)], ...], msgspec.Meta(max_length=9)] = ()
+    """The modes that may be sent (`mode-set`); all if empty. AMR has 0 to 7, AMR-WB 0 to 8."""
+    mode: Annotated[int, msgspec.Meta(ge=0, le=8)] | None = None
+    """The mode to begin with; the highest allowed if omitted. Requests in what legs send change it: all who share
+    the stream are sent the lowest mode that one of them asks for."""
+    dtx: bool = False
+    """Send comfort noise parameters (SID) while nobody speaks."""

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from mixer import g711
+from mixer.codecs import g711
 from tests import naive
 
 LAWS = {
