@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from mixer.codecs.base import EMPTY, HEAD, Codec, Coder, CodecError, Decoder, Encoder, Octets, Samples, Table
+from mixer.codecs.base import EMPTY, HEAD, Codec, CodecError, Coder, Decoder, Encoder, Octets, Samples, Table
 from mixer.codecs.tables import L16, PCMA, PCMU
 
 __all__ = [

@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mixer.codecs import CODEC_INDEX, CODECS, EMPTY, Codec
+from mixer.codecs import CODEC_INDEX, CODECS, EMPTY, Table
 from tests.mixer.phone import STATIC, decode, encode
 
 each = pytest.mark.parametrize("codec", CODECS, ids=lambda codec: codec.name)
 
 
 @each
-def test_decodes_as_the_phone_does(codec: Codec) -> None:
+def test_decodes_as_the_phone_does(codec: Table) -> None:
     octets = np.random.default_rng(1).integers(0, 256, (3, 160 * codec.width), np.uint8)
     samples = codec.decode(octets)
     assert samples.shape == (3, 160)
@@ -23,7 +23,7 @@ def test_decodes_as_the_phone_does(codec: Codec) -> None:
 
 
 @each
-def test_encodes_what_the_phone_reads(codec: Codec) -> None:
+def test_encodes_what_the_phone_reads(codec: Table) -> None:
     samples = np.random.default_rng(2).integers(-32767, 32768, (3, 160)).astype(np.int16)
     octets = codec.encode(samples)
     assert octets.shape == (3, 160 * codec.width)
@@ -34,12 +34,12 @@ def test_encodes_what_the_phone_reads(codec: Codec) -> None:
 
 
 @each
-def test_never_decodes_to_empty(codec: Codec) -> None:
+def test_never_decodes_to_empty(codec: Table) -> None:
     octets = np.arange(65536, dtype=">u2").view(np.uint8).reshape(1, -1)
     assert codec.decode(octets).min() > EMPTY
 
 
 @each
-def test_is_found_by_name(codec: Codec) -> None:
+def test_is_found_by_name(codec: Table) -> None:
     assert CODECS[CODEC_INDEX[codec.name]] is codec
     assert codec.payload_type == STATIC[codec.name]
