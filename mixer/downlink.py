@@ -21,6 +21,7 @@ from mixer.legs import Mode
 from mixer.mixing import Mix
 from mixer.plans import Plan
 from mixer.prototypes import Cast, Prototypes
+from mixer.spread import Spread
 from mixer.srtp import Pointers, SrtpError
 from mixer.state import State
 from mixer.wire import HEADER, header_view
@@ -66,11 +67,11 @@ class Counters:
 class Downlink:
     """Builds and encrypts everything that legs hear."""
 
-    def __init__(self, state: State, keying: Keying) -> None:
+    def __init__(self, state: State, keying: Keying, spread: Spread) -> None:
         self._state, self._keying = state, keying
         self._legs, self._streams, self._sessions = state.legs, state.streams, state.sessions
         self.counters = Counters()
-        self._prototypes = Prototypes(state)
+        self._prototypes = Prototypes(state, spread)
         rows = 4 * state.legs.rows
         self._octets = np.empty((rows, STRIDE), np.uint8)
         self._length = np.zeros(rows, np.int32)
@@ -96,7 +97,7 @@ class Downlink:
             elapsed_ms: time of the packets' first sample on the engine's clock.
         """
         cast = self._prototypes.cast(plan, mix)
-        octets, length = self._prototypes.write(plan, mix, cast)
+        octets, length = self._prototypes.write(plan, mix, cast, elapsed_ms)
         self.counters.encodes += int(np.count_nonzero(cast.heard))
         self.counters.common_encodes += int(np.count_nonzero(cast.heard[: cast.commons]))
         lap("encode")

@@ -24,6 +24,7 @@ from mixer.admission import Admission
 from mixer.batch import Batch, Fanout
 from mixer.certificate import Identity, self_signed
 from mixer.config import MixerConfig
+from mixer.decoding import Decoding
 from mixer.desk import Desk
 from mixer.downlink import Counters, Downlink, fanout_of
 from mixer.drops import Tally
@@ -36,6 +37,7 @@ from mixer.mixing import Mix
 from mixer.plans import Plan, make_plans
 from mixer.port import Command, Event, Reply
 from mixer.reports import Reports
+from mixer.spread import Spread, one_by_one
 from mixer.state import State
 from mixer.takeover import Takeover
 from mixer.uplink import Uplink
@@ -51,6 +53,7 @@ class Engine:
         lap: called with the name of each step when it is done, to time the steps.
         ledger: remembers every key ever sent under; of this life only if omitted.
         identity: the certificate for DTLS; one of its own if omitted.
+        spread: how calls of codecs are done; with threads, if the shell has some.
     """
 
     def __init__(
@@ -60,6 +63,7 @@ class Engine:
         lap: Callable[[str], None] | None = None,
         ledger: KeyLedger | None = None,
         identity: Identity | None = None,
+        spread: Spread = one_by_one,
     ) -> None:
         self.config = config
         self.identity = identity or self_signed()
@@ -69,9 +73,10 @@ class Engine:
         self._grace = Grace(self._state)
         self._admission = Admission(self._state, self._grace)
         self._uplink = Uplink(self._state, self._admission, self._grace)
+        self._decoding = Decoding(self._state, spread)
         self._voices = Voices(self._state)
         self._keying = Keying(self._state)
-        self._downlink = Downlink(self._state, self._keying)
+        self._downlink = Downlink(self._state, self._keying, spread)
         self._reports = Reports(self._state, self._admission, self._grace)
         takeover = Takeover(self._state, self._admission, self._grace)
         self.handshakes = Handshakes(self._state, Endpoint(self.identity), takeover)
@@ -109,6 +114,8 @@ class Engine:
         self._downlink.begin()
         self._admission.begin()
         self._grace.begin()
+        self._decoding.step()
+        self._lap("decode")
         voices = self._voices.take()
         self._lap("take")
         self._remember({rate: self._mix(rows, voice) for rate, (rows, voice) in voices.items()})

@@ -35,7 +35,7 @@ from mixer.routes import FIRST_LEG_PORT
 from mixer.secret import Secret
 from mixer.state import State
 from mixer.status import Status
-from mixer.streams import Format, first_index
+from mixer.streams import first_index
 from mixer.suites import SUITES
 from mixer.wishes import LegPlan
 
@@ -88,7 +88,7 @@ class LegDesk:
         if plan.mode >= Mode.GROUP_SSRC:
             conference.cohort_legs[wish.cohort].add(leg.row)
         self._begin_keys(leg, plan, wish.tx, conference)
-        self._join_stream(leg, conference, plan.form)
+        self._join_stream(leg, conference, plan)
         self._describe(leg, plan)
         self._open_uplink(leg, plan.uplink)
         if wish.uplink == "group":
@@ -125,6 +125,9 @@ class LegDesk:
         legs.mode[row], legs.cohort[row] = plan.mode, wish.cohort
         legs.bridged[row] = wish.bridged and plan.mode >= Mode.GROUP_SSRC
         legs.codec[row], legs.clock[row], legs.payload_type[row] = form.codec, form.clock, form.payload_type
+        legs.rate[row] = plan.rate
+        legs.noise_type[row] = form.noise_type
+        legs.event_type[row] = -1 if wish.dtmf is None else wish.dtmf
         legs.gain[row] = _factor(wish.gain_db)
         legs.muted[row] = wish.mute
         legs.level_in[row] = wish.level_in or 0
@@ -136,7 +139,7 @@ class LegDesk:
         legs.rtcp_apart[row] = wish.dtls is not None and not wish.rtcp_mux
         self._direct(leg, wish.direction)
         self._set_timeout(leg, wish.timeout_s)
-        self._state.playout(form.clock).open(row, wish.delay_min_ms, wish.delay_max_ms)
+        self._state.playout(plan.rate).open(row, wish.delay_min_ms, wish.delay_max_ms)
         self._state.reception.open(row)
 
     def _open_uplink(self, leg: Leg, key: Key | None) -> None:
@@ -169,10 +172,11 @@ class LegDesk:
         if mode >= Mode.GROUP_SSRC and self._streams.session[stream] < 0:
             self._keying.key_stream(stream)
 
-    def _join_stream(self, leg: Leg, conference: Conference, form: Format) -> None:
-        row = self._streams.find(form, leg.wish.cohort)
+    def _join_stream(self, leg: Leg, conference: Conference, plan: LegPlan) -> None:
+        row = self._streams.find(plan.form, leg.wish.cohort)
         if row < 0:
-            row = self._streams.open(form, leg.wish.cohort, self._state.registry.allocate(conference.row))
+            ssrc = self._state.registry.allocate(conference.row)
+            row = self._streams.open(plan.form, leg.wish.cohort, ssrc, plan.rate)
             conference.streams.add(row)
         self._streams.members[row] += 1
         self._legs.stream[leg.row] = row
@@ -267,7 +271,7 @@ class LegDesk:
         self._forget_keys(leg, conference)
         if leg.late_key:
             leg.late_key[1].wipe()
-        self._state.playout(int(legs.clock[row])).stop(row)
+        self._state.fall_silent(row)
         self._leave_stream(conference, int(legs.stream[row]))
         conference.legs.discard(row)
         conference.cohort_legs[leg.wish.cohort].discard(row)

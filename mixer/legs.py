@@ -115,7 +115,16 @@ class Legs:
     def _what_it_sends(self) -> None:
         self.codec = self._column(np.int64)
         self.clock = self._column(np.int64)
+        """Of its RTP timestamps, Hz."""
+        self.rate = self._column(np.int64)
+        """Of the samples in its playout buffer, Hz."""
         self.payload_type = self._column(np.int64)
+        self.noise_type = self._column(np.int64, -1)
+        """Payload type of comfort noise, -1 for none."""
+        self.event_type = self._column(np.int64, -1)
+        """Payload type of telephone events, -1 for none."""
+        self.corrupt = self._column(np.int64)
+        """Payloads that its decoder refused."""
         self.speaks = self._column(np.bool_)
         self.muted = self._column(np.bool_)
         self.gain = self._column(np.float32, 1)
@@ -128,9 +137,24 @@ class Legs:
         self.declared = self._column(np.bool_)
         self.ssrc = self._column(np.int64)
         """SSRC it sends with, 0 if not known yet."""
+        # Codecs with memory (`decoding`); timestamps in samples of `rate`, modulo 2^32.
+        self.stamp = self._column(np.int64)
+        """Its newest RTP timestamp, extended beyond 32 bits, in units of `clock`."""
+        self.awake = self._column(np.bool_)
+        """It spoke lately: what it sends is decoded."""
+        self.voiced = self._column(np.int64)
+        """Timestamp until which it stays awake."""
+        self.running = self._column(np.bool_)
+        """Its decoder stands at `decoded`."""
+        self.decoded = self._column(np.int64)
+        """Timestamp behind the last sample decoded."""
+        self.invented = self._column(np.int64)
+        """Samples concealed in a row up to there."""
         self.level_in = self._column(np.uint8)
         self.claimed_silent = self._column(np.bool_)
         """Its last packet said so (RFC 6464)."""
+        self.claim = self._column(np.int64, -1)
+        """Level of its last packet by its own account (RFC 6464), 127 for silence, -1 for none."""
         self.heard = self._column(np.int64)
         """Frame of its last authentic packet."""
         self.moves = self._column(np.int64)

@@ -123,27 +123,45 @@ class Playout:
         Returns:
             bool[n], False where the packet came too late to be heard.
         """
-        width = pcm.shape[1]
-        if not self.started[rows].all():
-            fresh = ~self.started[rows]
-            self._restart(rows[fresh], timestamp[fresh])
-        lead = self._lead(rows, timestamp)
-        early = lead > self._delay_max[rows] + width
-        late = lead < 0
-        if late.any() or early.any():
-            lead = self._settle(rows, timestamp, lead, width, late, early)
-            heard = np.asarray(lead + width > 0)
+        heard, lead = self.admit(rows, np.full(len(rows), pcm.shape[1]), timestamp)
+        if not heard.all():
             rows, pcm, lead = rows[heard], pcm[heard], lead[heard]
-        else:
-            heard = np.ones(len(rows), bool)
-        self._late_run[rows[lead >= 0]] = 0
-        self._low_water[rows] = np.minimum(self._low_water[rows], lead)
-        self._high_water[rows] = np.maximum(self._high_water[rows], lead)
-        self._horizon[rows] = np.maximum(self._horizon[rows], self.cursor[rows] + lead + width)
         self._write(rows, pcm, lead)
         return heard
 
-    def _lead(self, rows: Rows, timestamp: NDArray[np.int64]) -> NDArray[np.int64]:
+    def admit(self, rows: Rows, width: Rows, timestamp: NDArray[np.int64]) -> tuple[NDArray[np.bool_], Rows]:
+        """Settle the time of a packet for each of several legs; its samples may be written later.
+
+        Args:
+            rows: int64[n], legs, each at most once.
+            width: int64[n], samples in each packet.
+
+        Returns:
+            bool[n], False where the packet came too late to be heard; and int64[n], its lead.
+        """
+        if not self.started[rows].all():
+            fresh = ~self.started[rows]
+            self._restart(rows[fresh], timestamp[fresh])
+        lead = self.lead(rows, timestamp)
+        early = lead > self._delay_max[rows] + width
+        late = lead < 0
+        heard = np.ones(len(rows), bool)
+        if late.any() or early.any():
+            lead = self._settle(rows, timestamp, lead, width, late, early)
+            heard = np.asarray(lead + width > 0)
+        some, ahead = rows[heard], lead[heard]
+        self._late_run[some[ahead >= 0]] = 0
+        self._low_water[some] = np.minimum(self._low_water[some], ahead)
+        self._high_water[some] = np.maximum(self._high_water[some], ahead)
+        return heard, lead
+
+    def write(self, rows: Rows, pcm: Samples, timestamp: NDArray[np.int64]) -> None:
+        """Write samples for each of several legs where they belong now; what is past is left out."""
+        lead = self.lead(rows, timestamp)
+        wanted = (lead + pcm.shape[1] > 0) & (lead + pcm.shape[1] <= (self.slots - self.history) * self.samples)
+        self._write(rows[wanted], pcm[wanted], lead[wanted])
+
+    def lead(self, rows: Rows, timestamp: NDArray[np.int64]) -> NDArray[np.int64]:
         """Samples between what the next tick plays and a packet's first sample, signed."""
         return (timestamp - self.cursor[rows] + (1 << 31) & 0xFFFF_FFFF) - (1 << 31)
 
@@ -166,7 +184,7 @@ class Playout:
         rows: Rows,
         timestamp: NDArray[np.int64],
         lead: NDArray[np.int64],
-        width: int,
+        width: Rows,
         late: NDArray[np.bool_],
         early: NDArray[np.bool_],
     ) -> NDArray[np.int64]:
@@ -189,7 +207,7 @@ class Playout:
             self._leap(rows[leap], -(-(lead[leap] - self._delay_max[rows[leap]]) // self.samples))
         if restart.any():
             self._restart(rows[restart], timestamp[restart])
-        return self._lead(rows, timestamp)
+        return self.lead(rows, timestamp)
 
     def _grow(self, rows: Rows, samples: NDArray[np.int64]) -> None:
         """Move cursors back: what was concealed there will be overwritten by what came late."""
@@ -209,6 +227,7 @@ class Playout:
 
     def _write(self, rows: Rows, pcm: Samples, lead: NDArray[np.int64]) -> None:
         width = pcm.shape[1]
+        self._horizon[rows] = np.maximum(self._horizon[rows], self.cursor[rows] + lead + width)
         start = (self._slot[rows] * self.samples + lead) % self._flat_rows
         whole = (lead >= 0) & (start + width <= self._flat_rows)
         if whole.all():

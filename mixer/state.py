@@ -19,6 +19,7 @@ from mixer.registry import SsrcRegistry
 from mixer.routes import Routes
 from mixer.srtp import Sessions
 from mixer.streams import Streams
+from mixer.waiting import Waiting
 
 
 class State:
@@ -36,7 +37,8 @@ class State:
         self.sessions = Sessions()
         self.reception = Reception(config.max_legs)
         self.playouts: dict[int, Playout] = {}
-        """By clock rate, Hz; made when the first leg of that rate comes."""
+        """By sampling rate, Hz; made when the first leg of that rate comes."""
+        self.waiting = Waiting(config.max_legs)
         self.routes = Routes()
         self.registry = SsrcRegistry()
         self.events: deque[Event] = deque()
@@ -52,11 +54,17 @@ class State:
         """How many ticks so many milliseconds are."""
         return ms // self.config.tick_ms
 
-    def playout(self, clock: int) -> Playout:
-        """The playout buffers of a clock rate."""
-        if clock not in self.playouts:
-            self.playouts[clock] = Playout(self.legs.rows, clock, self.config.tick_ms)
-        return self.playouts[clock]
+    def playout(self, rate: int) -> Playout:
+        """The playout buffers of a sampling rate."""
+        if rate not in self.playouts:
+            self.playouts[rate] = Playout(self.legs.rows, rate, self.config.tick_ms)
+        return self.playouts[rate]
+
+    def fall_silent(self, row: int) -> None:
+        """What a leg said before has nothing to do with what it will say: it left, or has another SSRC."""
+        self.playouts[int(self.legs.rate[row])].stop(row)
+        self.waiting.forget(row)
+        self.legs.awake[row] = self.legs.running[row] = False
 
     def conference_of(self, leg: int) -> Conference:
         """The conference that a leg row is in."""

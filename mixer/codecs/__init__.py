@@ -27,9 +27,24 @@ __all__ = [
     "Octets",
     "Samples",
     "Table",
+    "available",
+    "find",
 ]
 
-CODECS: Final[tuple[Table, ...]] = (PCMU, PCMA, L16)
+CODECS: Final[tuple[Codec, ...]] = (PCMU, PCMA, L16)
 """The index in this table is the `codec` column of legs and streams."""
 
 CODEC_INDEX: Final = {codec.name: index for index, codec in enumerate(CODECS)}
+
+
+def find(name: str, *, octet_aligned: bool = False) -> Codec | None:
+    """The codec of that name, written in that way; None if there is none."""
+    alike = [
+        codec for codec in CODECS if codec.name == name and getattr(codec, "octet_aligned", False) == octet_aligned
+    ]
+    return alike[0] if alike else None
+
+
+def available() -> list[str]:
+    """Names of the codecs that can be used on this machine."""
+    return list(dict.fromkeys(codec.name for codec in CODECS if not (isinstance(codec, Coder) and codec.missing)))
