@@ -13,8 +13,8 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-PAST: Final = 144
-"""Samples of the past that any resampler needs (24 at 8 kHz, from 48 kHz)."""
+PAST: Final = 216
+"""Samples of the past that any resampler needs (36 at 8 kHz, from 48 kHz)."""
 
 SEQUENCE_SPAN: Final = 1 << 16
 
