@@ -15,8 +15,8 @@ import numpy as np
 
 from mixer.port import Amr, Opus
 
-PAST: Final = 144
-"""Samples of the past that any resampler needs (24 at 8 kHz, from 48 kHz)."""
+PAST: Final = 216
+"""Samples of the past that any resampler needs (36 at 8 kHz, from 48 kHz)."""
 
 SEQUENCE_SPAN: Final = 1 << 16
 
