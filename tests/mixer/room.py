@@ -22,8 +22,9 @@ from mixer.ledger import KeyLedger
 from mixer.port import Event, Key, LegAdded
 from mixer.secret import Secret
 from mixer.suites import SuiteName
+from tests import codecs
 from tests.mixer.net import MS, Datagram, Net
-from tests.mixer.phone import STATIC, Phone, Voice
+from tests.mixer.phone import Phone, Voice
 from tests.reference.srtp import SUITES, Context
 
 DEFAULT: Final[SuiteName] = "AES_CM_128_HMAC_SHA1_80"
@@ -185,10 +186,13 @@ class Room:
             fields: more of `LegAdd`.
         """
         place = self.halls[hall]
-        rate = clock or (8000 if codec != "L16" else place.rate)
+        rate = codecs.RATES.get(codec) or clock or place.rate
         self._places += 1
         address = f"192.0.2.{self._places % 250 + 1}:{4000 + 2 * self._places}"
-        who = Phone(name, address, self._random.randrange(1, 1 << 32), codec, rate, ptime, STATIC[codec], voice=voice)
+        who = Phone(
+            name, address, self._random.randrange(1, 1 << 32), codec, rate, ptime, codecs.TYPES[codec], voice=voice
+        )
+        who.clock = codecs.CLOCKS.get(codec, rate)
         fields |= {"codec": codec, "rate": clock, "ptime": ptime}
         if declare:
             fields["ssrc"] = who.ssrc
