@@ -71,12 +71,16 @@ _ENCODERS: Final = {"opus": "libopus", "G722": "g722"}
 _DECODERS: Final = {"opus": "opus", "G722": "g722"}
 
 
+def _context(name: str, mode: Any) -> Any:
+    return av.CodecContext.create(name, mode)
+
+
 class AvMouth:
     """An encoder of FFmpeg or libopus, one frame a packet."""
 
     def __init__(self, codec: str, ptime: int, options: dict[str, str]) -> None:
         self._rate = RATES[codec]
-        self._codec: Any = av.CodecContext.create(_ENCODERS[codec], "w")
+        self._codec = _context(_ENCODERS[codec], "w")
         self._codec.sample_rate, self._codec.layout, self._codec.format = self._rate, "mono", "s16"
         self._codec.time_base = Fraction(1, self._rate)
         if codec == "opus":
@@ -95,7 +99,7 @@ class AvEar:
     """A decoder of FFmpeg's own."""
 
     def __init__(self, codec: str) -> None:
-        self._codec: Any = av.CodecContext.create(_DECODERS[codec], "r")
+        self._codec = _context(_DECODERS[codec], "r")
         self._codec.sample_rate, self._codec.layout = RATES[codec], "mono"
 
     def decode(self, payload: bytes) -> Samples:

@@ -189,9 +189,8 @@ class Room:
         rate = codecs.RATES.get(codec) or clock or place.rate
         self._places += 1
         address = f"192.0.2.{self._places % 250 + 1}:{4000 + 2 * self._places}"
-        who = Phone(
-            name, address, self._random.randrange(1, 1 << 32), codec, rate, ptime, codecs.TYPES[codec], voice=voice
-        )
+        ssrc, kind = self._random.randrange(1, 1 << 32), codecs.TYPES[codec]
+        who = Phone(name, address, ssrc, codec, rate, ptime, kind, voice=voice)
         who.clock = codecs.CLOCKS.get(codec, rate)
         fields |= {"codec": codec, "rate": clock, "ptime": ptime}
         if declare:
