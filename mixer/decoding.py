@@ -72,8 +72,8 @@ class Decoding:
     def __init__(self, state: State, spread: Spread) -> None:
         self._state, self._spread = state, spread
         self._legs, self._waiting = state.legs, state.waiting
-        self._decoders: dict[int, tuple[Decoder, object]] = {}
-        """By leg row, with the leg that it was made for."""
+        self._decoders: dict[int, tuple[Decoder, object, int]] = {}
+        """By leg row, with the leg that it was made for, and the rate."""
         self.decodes = 0
         """Calls of decoders, cumulative."""
 
@@ -168,12 +168,12 @@ class Decoding:
     def _decoder(self, row: int, rate: int) -> Decoder:
         leg = self._legs.at(row)
         known = self._decoders.get(row)
-        if known is not None and known[1] is leg:
+        if known is not None and known[1] is leg and known[2] == rate:
             return known[0]
         codec = CODECS[int(self._legs.codec[row])]
         assert isinstance(codec, Coder)
         decoder = codec.decoder(rate)
-        self._decoders[row] = decoder, leg
+        self._decoders[row] = decoder, leg, rate
         return decoder
 
     def _write(self, playout: Playout, rows: Rows, steps: list[Step], sounds: list[Samples | None]) -> None:

@@ -42,6 +42,7 @@ from mixer.port import (
     Refusal,
     Reply,
 )
+from mixer.rates import Rates
 from mixer.reports import Packet, Reports
 from mixer.state import State
 from mixer.status import Status
@@ -58,6 +59,7 @@ class Desk:
         keying: Keying,
         downlink: Downlink,
         reports: Reports,
+        rates: Rates,
         handshakes: Handshakes,
         ledger: KeyLedger,
     ) -> None:
@@ -68,7 +70,7 @@ class Desk:
         ledgers = Ledgers(sent=ledger, received=KeyLedger())
         self._keys = KeyDesk(state, grace, keying, ledgers)
         self._legs = LegDesk(
-            state, admission, grace, keying, downlink, reports, handshakes, self._status, self._keys, ledgers
+            state, admission, grace, keying, downlink, reports, rates, handshakes, self._status, self._keys, ledgers
         )
         self._methods: dict[type[Command], Callable[[Any], Reply]] = {
             ConferenceCreate: self._create,

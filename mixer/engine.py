@@ -36,6 +36,7 @@ from mixer.ledger import KeyLedger
 from mixer.mixing import Mix
 from mixer.plans import Plan, make_plans
 from mixer.port import Command, Event, Reply
+from mixer.rates import Rates
 from mixer.reports import Reports
 from mixer.spread import Spread, one_by_one
 from mixer.state import State
@@ -77,6 +78,7 @@ class Engine:
         self._voices = Voices(self._state)
         self._keying = Keying(self._state)
         self._downlink = Downlink(self._state, self._keying, spread)
+        self._rates = Rates(self._state)
         self._reports = Reports(self._state, self._admission, self._grace)
         takeover = Takeover(self._state, self._admission, self._grace)
         self.handshakes = Handshakes(self._state, Endpoint(self.identity), takeover)
@@ -87,6 +89,7 @@ class Engine:
             self._keying,
             self._downlink,
             self._reports,
+            self._rates,
             self.handshakes,
             KeyLedger() if ledger is None else ledger,
         )
@@ -125,6 +128,7 @@ class Engine:
         self._state.frame += 1
         packets = self.handshakes.step() + self._desk.goodbyes() + self._reports.due()
         self._watch.look()
+        self._rates.look()
         self._lap("rtcp")
         return [*fanouts, fanout_of(packets)] if packets else fanouts
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import msgspec
 import numpy as np
@@ -30,6 +31,7 @@ from mixer.port import (
     StreamPosition,
     Talking,
 )
+from mixer.rates import Rates
 from mixer.reports import Packet, Reports
 from mixer.routes import FIRST_LEG_PORT
 from mixer.secret import Secret
@@ -51,6 +53,7 @@ class LegDesk:
         keying: Keying,
         downlink: Downlink,
         reports: Reports,
+        rates: Rates,
         handshakes: Handshakes,
         status: Status,
         keys: KeyDesk,
@@ -59,6 +62,7 @@ class LegDesk:
         self._state, self._admission, self._grace, self._keying = state, admission, grace, keying
         self._downlink, self._reports, self._handshakes, self._keys = downlink, reports, handshakes, keys
         self._legs, self._sessions, self._streams = state.legs, state.sessions, state.streams
+        self._rates = rates
         self._status = status
         self._ledgers = ledgers
         self.goodbyes: list[Packet] = []
@@ -84,6 +88,7 @@ class LegDesk:
         leg = self._legs.add(wishes.without_keys(wish), conference.row, plan.suite, self._state.frame)
         if wish.tx:
             self._record(leg, wish.tx)
+        plan = replace(plan, rate=self._rates.begin(conference, plan.form))
         conference.legs.add(leg.row)
         if plan.mode >= Mode.GROUP_SSRC:
             conference.cohort_legs[wish.cohort].add(leg.row)

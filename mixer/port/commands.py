@@ -5,7 +5,7 @@ Knows: what is asked. Must never know: what is answered, or how it is done.
 
 from __future__ import annotations
 
-from typing import Annotated, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 import msgspec
 
@@ -40,8 +40,9 @@ class ConferenceCreate(Value, frozen=True, kw_only=True):
     """Create a conference. Legs hear the sum of its loudest talkers, without themselves."""
 
     conference: Identifier
-    rate: Rate = 8000
-    """Sampling rate of the mix, Hz. Legs with another clock rate are resampled."""
+    rate: Rate | Literal["auto"] = "auto"
+    """Sampling rate of the mix, Hz. `auto`: the lowest at which none of its legs loses anything, from 8000 (G.711) to
+    48000 (Opus); changed in pauses as legs come and go. Legs with another rate are resampled."""
     keying: Keying = "unique"
     """How legs are keyed unless they say otherwise."""
     style: SwitchStyle = "ssrc"
