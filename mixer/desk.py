@@ -15,6 +15,7 @@ from mixer.grace import Grace
 from mixer.handshakes import Handshakes
 from mixer.keydesk import KeyDesk
 from mixer.keying import Keying
+from mixer.keypads import Keypads
 from mixer.ledger import KeyLedger, Ledgers
 from mixer.legdesk import LegDesk
 from mixer.legs import Leg, Mode
@@ -61,6 +62,7 @@ class Desk:
         reports: Reports,
         rates: Rates,
         handshakes: Handshakes,
+        keypads: Keypads,
         ledger: KeyLedger,
     ) -> None:
         self._state = state
@@ -70,7 +72,18 @@ class Desk:
         ledgers = Ledgers(sent=ledger, received=KeyLedger())
         self._keys = KeyDesk(state, grace, keying, ledgers)
         self._legs = LegDesk(
-            state, admission, grace, keying, downlink, reports, rates, handshakes, self._status, self._keys, ledgers
+            state,
+            admission,
+            grace,
+            keying,
+            downlink,
+            reports,
+            rates,
+            handshakes,
+            keypads,
+            self._status,
+            self._keys,
+            ledgers,
         )
         self._methods: dict[type[Command], Callable[[Any], Reply]] = {
             ConferenceCreate: self._create,

@@ -32,6 +32,7 @@ from mixer.dtls import Endpoint
 from mixer.grace import Grace
 from mixer.handshakes import Handshakes
 from mixer.keying import Keying
+from mixer.keypads import Keypads
 from mixer.ledger import KeyLedger
 from mixer.mixing import Mix
 from mixer.plans import Plan, make_plans
@@ -73,7 +74,8 @@ class Engine:
         self._state = State(config)
         self._grace = Grace(self._state)
         self._admission = Admission(self._state, self._grace)
-        self._uplink = Uplink(self._state, self._admission, self._grace)
+        self._keypads = Keypads(self._state)
+        self._uplink = Uplink(self._state, self._admission, self._grace, self._keypads)
         self._decoding = Decoding(self._state, spread)
         self._voices = Voices(self._state)
         self._keying = Keying(self._state)
@@ -91,6 +93,7 @@ class Engine:
             self._reports,
             self._rates,
             self.handshakes,
+            self._keypads,
             KeyLedger() if ledger is None else ledger,
         )
         self._watch = Watch(self._state, self._desk.remove)
@@ -128,6 +131,7 @@ class Engine:
         self._state.frame += 1
         packets = self.handshakes.step() + self._desk.goodbyes() + self._reports.due()
         self._watch.look()
+        self._keypads.step()
         self._rates.look()
         self._lap("rtcp")
         return [*fanouts, fanout_of(packets)] if packets else fanouts

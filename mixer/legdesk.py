@@ -17,6 +17,7 @@ from mixer.grace import Grace
 from mixer.handshakes import Handshakes
 from mixer.keydesk import KeyDesk
 from mixer.keying import Keying
+from mixer.keypads import Keypads
 from mixer.ledger import Ledgers
 from mixer.legs import Leg, Mode
 from mixer.plans import alone
@@ -55,6 +56,7 @@ class LegDesk:
         reports: Reports,
         rates: Rates,
         handshakes: Handshakes,
+        keypads: Keypads,
         status: Status,
         keys: KeyDesk,
         ledgers: Ledgers,
@@ -62,7 +64,7 @@ class LegDesk:
         self._state, self._admission, self._grace, self._keying = state, admission, grace, keying
         self._downlink, self._reports, self._handshakes, self._keys = downlink, reports, handshakes, keys
         self._legs, self._sessions, self._streams = state.legs, state.sessions, state.streams
-        self._rates = rates
+        self._rates, self._keypads = rates, keypads
         self._status = status
         self._ledgers = ledgers
         self.goodbyes: list[Packet] = []
@@ -263,6 +265,7 @@ class LegDesk:
             self.goodbyes += [(octets, to.copy(), port) for octets, to, port in farewell]
         if legs.talking[row]:
             self._state.events.append(Talking(conference=conference.name, leg=leg.name, talking=False))
+        self._keypads.forget(row)
         self._admission.forget(row)
         self._handshakes.forget(leg)
         for session in (

@@ -34,10 +34,10 @@ LONGEST_MS: Final = 120
 class Placing:
     """Takes what was decrypted, for all legs."""
 
-    def __init__(self, state: State, admission: Admission) -> None:
+    def __init__(self, state: State, admission: Admission, keypads: Keypads) -> None:
         self._state, self._admission = state, admission
         self._legs, self._reception, self._waiting = state.legs, state.reception, state.waiting
-        self._keypads = Keypads(state)
+        self._keypads = keypads
 
     def place(self, batch: Batch, rows: Rows, leg: Rows, header: NDArray[np.int64], fate: Fates) -> None:
         """Account authentic packets and take their payloads; fills `fate`. Packets of one leg lie side by side."""
@@ -122,11 +122,12 @@ class Placing:
         """What is not audio: comfort noise says that nobody speaks, which the missing audio says as well."""
         noise = payload_type == self._legs.noise_type[who]
         fate[rows[noise]] = Drop.ACCEPTED
-        for k in np.flatnonzero(payload_type == self._legs.event_type[who]).tolist():
-            row = int(rows[k])
-            payload = batch.octets[row, header[row] : end[row]].tobytes()
-            taken = self._keypads.hear(int(who[k]), int(timestamp[k]), payload)
-            fate[row] = Drop.ACCEPTED if taken else Drop.BAD_PAYLOAD
+        events = np.flatnonzero(payload_type == self._legs.event_type[who])
+        if len(events):
+            at = rows[events]
+            head = _heads(batch, at * STRIDE + header[at])
+            taken = self._keypads.hear(who[events], timestamp[events], head, (end - header)[at])
+            fate[at] = np.where(taken, Drop.ACCEPTED, Drop.BAD_PAYLOAD)
 
     # -- without memory -----------------------------------------------------------------------
 
@@ -158,7 +159,7 @@ class Placing:
         rate: int,
     ) -> Fates:
         """Settle the time of packets and let them wait until they are due; their fates."""
-        head = wire.windows(batch.octets, HEAD)[np.minimum(start, batch.octets.size - HEAD)]
+        head = _heads(batch, start)
         clock = codec.clocks[0]
         width, speaks = codec.peek(head, size)
         fates = np.where((width > 0) & (width * 1000 <= LONGEST_MS * clock), Drop.ACCEPTED, Drop.BAD_PAYLOAD)
@@ -189,6 +190,11 @@ SILENCE: Final = 127
 """RFC 6464: the level that says so."""
 
 _HAS_MEMORY: Final = np.array([isinstance(codec, Coder) for codec in CODECS])
+
+
+def _heads(batch: Batch, start: Rows) -> NDArray[np.uint8]:
+    """How payloads begin, uint8[n, HEAD]; no packet is so full of headers that its payload begins beyond that."""
+    return wire.windows(batch.octets, HEAD)[np.minimum(start, batch.octets.size - HEAD)]
 
 
 def rank(who: Rows) -> Rows | None:

@@ -26,6 +26,7 @@ from mixer import __version__
 from mixer.batch import Batch, Fanout
 from mixer.certificate import Identity, load
 from mixer.config import MixerConfig
+from mixer.crew import Crew
 from mixer.engine import Engine
 from mixer.ledger import KeyLedger, LedgerError
 from mixer.ledgerfile import default_path, open_ledger
@@ -78,7 +79,14 @@ class Service:
         self.config = config
         self.stages = Stages(time.perf_counter_ns)
         self.lateness = Lateness()
-        self.engine = Engine(config, lap=self.stages.lap, ledger=_ledger(config.ledger), identity=_identity(config))
+        self._crew = Crew(config.codec_threads)
+        self.engine = Engine(
+            config,
+            lap=self.stages.lap,
+            ledger=_ledger(config.ledger),
+            identity=_identity(config),
+            spread=self._crew,
+        )
         self._receiver = Receiver(Batch())
         self._ports: Ports | None = None
         self._subscribers: list[Callable[[Event], None]] = []
@@ -119,6 +127,7 @@ class Service:
         self._timer = None
         self.ports.close()
         self.engine.close()
+        self._crew.close()
         gc.enable()
 
     async def drain(self) -> None:

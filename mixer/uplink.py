@@ -23,6 +23,7 @@ from mixer.admission import Admission
 from mixer.batch import Batch
 from mixer.drops import Drop
 from mixer.grace import Grace
+from mixer.keypads import Keypads
 from mixer.srtp import Pointers
 from mixer.state import State
 
@@ -36,9 +37,9 @@ BURST: Final = 32
 class Uplink:
     """Receives for all legs."""
 
-    def __init__(self, state: State, admission: Admission, grace: Grace) -> None:
+    def __init__(self, state: State, admission: Admission, grace: Grace, keypads: Keypads) -> None:
         self._state, self._admission, self._grace = state, admission, grace
-        self._placing = placing.Placing(state, admission)
+        self._placing = placing.Placing(state, admission, keypads)
         self._legs, self._sessions = state.legs, state.sessions
         self._pointers: WeakKeyDictionary[Batch, Pointers] = WeakKeyDictionary()
 

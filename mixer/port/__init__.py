@@ -35,6 +35,7 @@ from mixer.port.commands import (
 )
 from mixer.port.events import (
     AuthFailures,
+    Dtmf,
     Event,
     KeyExpired,
     KeyExpiring,
@@ -110,6 +111,7 @@ __all__ = [
     "Done",
     "Dtls",
     "DtlsRole",
+    "Dtmf",
     "Endpoint",
     "Epoch",
     "Event",

@@ -21,6 +21,16 @@ class Talking(Event, tag="talking", frozen=True, kw_only=True):
     talking: bool
 
 
+class Dtmf(Event, tag="dtmf", frozen=True, kw_only=True):
+    """A leg pressed a key, and let it go (RFC 4733). Told once for each press, whatever packets were lost."""
+
+    conference: str
+    leg: str
+    key: str
+    """`0` to `9`, `*`, `#`, `A` to `D`, or `flash`."""
+    duration_ms: int
+
+
 class LegLatched(Event, tag="leg_latched", frozen=True, kw_only=True):
     """An authenticated packet showed where a leg is, or that it moved."""
 

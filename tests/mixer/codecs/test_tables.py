@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mixer.codecs import CODEC_INDEX, CODECS, EMPTY, Table
+from mixer.codecs import CODECS, EMPTY, Table, find
 from tests.codecs import TYPES, Plain
 
 each = pytest.mark.parametrize("codec", [c for c in CODECS if isinstance(c, Table)], ids=lambda codec: codec.name)
@@ -41,5 +41,5 @@ def test_never_decodes_to_empty(codec: Table) -> None:
 
 @each
 def test_is_found_by_name(codec: Table) -> None:
-    assert CODECS[CODEC_INDEX[codec.name]] is codec
+    assert find(codec.name) is codec
     assert codec.payload_type == TYPES[codec.name]
