@@ -102,7 +102,8 @@ class G722Decoder:
     def _mend(self, samples: Samples, *, missing: bool) -> Samples:
         gaps = np.full((1, len(samples)), missing)
         lost = np.array([self._lost], np.int64)
-        return np.maximum(conceal.mend(self._past[None], samples[None], gaps, lost, RATE)[0], EMPTY + 1)
+        mended: Samples = conceal.mend(self._past[None], samples[None], gaps, lost, RATE)[0]
+        return np.maximum(mended, EMPTY + 1)
 
     def _remember(self, samples: Samples) -> None:
         self._past = np.concatenate((self._past, samples))[-len(self._past) :]
