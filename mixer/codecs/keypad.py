@@ -96,8 +96,8 @@ class KeyPad:
         elif ahead > 0:
             strokes = [*self._up(row), Stroke(row, KEYS[event])]
             press = self._last[row] = _Press(event, timestamp, clock, frame)
-        if not press or not press.down or timestamp != press.timestamp or event != press.event:
-            return strokes  # of an event that is over, or an earlier segment, or another at the same time
+        if not press or timestamp != press.timestamp or event != press.event:
+            return []  # of an earlier event or segment, or another at the same time
         press.heard = frame
         press.duration = max(press.duration, duration)
         return strokes + self._up(row) if end else strokes

@@ -199,19 +199,18 @@ def lossy(packets: list[Samples], lost: range) -> Samples:
     return np.concatenate(heard)
 
 
-def test_a_lost_packet_of_a_tone_is_filled_without_a_click() -> None:
+def test_lost_packets_of_a_tone_are_filled_without_a_click() -> None:
     """A click would be a step between samples: no step is larger than those of the tone, by a small margin."""
-    packets = tone(400)
-    heard = lossy(packets, range(20, 21)).astype(int)
-    gap = slice(20 * FRAME, 21 * FRAME)
-    steps = np.abs(np.diff(heard))
-    assert steps[gap.start - 50 : gap.stop + 50].max() < 1.5 * steps[: gap.start][FRAME:].max()
+    packets = tone(437)
+    heard = lossy(packets, range(20, 22)).astype(int)
+    gap = slice(20 * FRAME, 22 * FRAME)
+    usual = np.abs(np.diff(heard[FRAME : gap.start])).max()
+    assert np.abs(np.diff(heard[FRAME:])).max() < 1.5 * usual
     filled = heard[gap.start : gap.start + 160]  # before it begins to fade
     true = decoded(encoded(PrimedEncoder(), packets))[gap.start : gap.start + 160]
-    assert np.corrcoef(filled, true)[0, 1] > 0.99
-    control = heard.copy()
-    control[gap] = 0
-    assert np.abs(np.diff(control))[gap.start - 50 : gap.stop + 50].max() > 2 * steps[: gap.start][FRAME:].max()
+    assert np.corrcoef(filled, true)[0, 1] > 0.98
+    heard[gap] = 0
+    assert np.abs(np.diff(heard[FRAME:])).max() > 3 * usual
 
 
 def test_a_long_loss_fades_to_silence_and_the_tone_comes_back() -> None:

@@ -130,20 +130,29 @@ def test_timestamps_wrap_within_a_key_and_between_keys() -> None:
     assert told([*sent[0], *sent[1]]) == strokes_of([(8, 3200), (8, 800)])
 
 
-def long_press(packets: int, most: int) -> list[Report]:
+def test_a_timestamp_may_be_given_beyond_its_32_bits() -> None:
+    """So that the offset of a block can just be added."""
+    pad = KeyPad(TICK_MS)
+    assert pad.hear(0, 2**32 + 90, 1, 160, 1, end=False, clock=CLOCK) == [Stroke(0, "1")]
+    assert pad.hear(0, 90, 1, 320, 2, end=True, clock=CLOCK) == [Stroke(0, "1", 40)]
+
+
+def long_press(packets: int, most: int, start: int = 0) -> list[Report]:
     """A key that is down longer than a block can tell (section 2.5.1.3): a new segment every `most` units."""
     sent = []
     for packet in range(1, packets + 1):
         segment = (packet * UNIT - 1) // most
-        sent.append(Report(packet, segment * most, 4, packet * UNIT - segment * most, packet == packets))
-        if packet * UNIT // most > segment and packet < packets:
-            sent[-1] = Report(packet, segment * most, 4, most)
+        timestamp = (start + segment * most) % 2**32
+        full = packet * UNIT // most > segment and packet < packets
+        duration = most if full else packet * UNIT - segment * most
+        sent.append(Report(packet, timestamp, 4, duration, packet == packets))
     return sent + sent[-1:] * 2
 
 
 @pytest.mark.parametrize("most", [0xFFFF, 0xFFFF // UNIT * UNIT], ids=["whole field", "whole packets"])
-def test_a_key_held_for_half_a_minute_is_one_press(most: int) -> None:
-    sent = long_press(1500, most)
+@pytest.mark.parametrize("start", [0, 2**32 - 100_000], ids=["", "wraps"])
+def test_a_key_held_for_half_a_minute_is_one_press(most: int, start: int) -> None:
+    sent = long_press(1500, most, start)
     assert len({packet.timestamp for packet in sent}) > 3
     assert told(sent) == strokes_of([(4, 1500 * UNIT)])
 
