@@ -147,7 +147,8 @@ class AmrEncoder:
 
     def take_over(self, other: AmrEncoder) -> None:
         """The state of the library can't be copied, so a fresh one encodes what the other encoded last. What the
-        receiver's decoder remembers is then what this one thinks it does, but for rounding."""
+        receiver's decoder remembers is then nearly what this one takes it to remember: without this, the first frames
+        would be as loud as a click; with it, the worst case, a steady tone, has a ripple some 20 dB below."""
         self._mode = self._highest(other._mode)
         self._speech = libamr.SpeechEncoder(self._codec.speech_encoder, self._dtx)
         self._heard.clear()

@@ -86,7 +86,7 @@ class _Functions(NamedTuple):
 def missing(*parts: Part) -> str:
     """What has to be installed for these parts, in words; empty if all are there."""
     packages = sorted({part.package for part in parts if _functions(part) is None})
-    return f"install {' and '.join(packages)}, the packages of Debian and Ubuntu by that name" if packages else ""
+    return f"a library is missing: apt-get install {' '.join(packages)}" if packages else ""
 
 
 class SpeechDecoder:
