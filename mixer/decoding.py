@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixer.codecs import CODECS, CodecError, Coder, Decoder, Samples
+from mixer.counters import Counters
 from mixer.playout import Playout
 from mixer.spread import Spread
 from mixer.state import State
@@ -30,8 +31,8 @@ HANG_MS: Final = 200
 """A leg stays awake so long after its last packet with speech."""
 INVENT_MS: Final = 100
 """A decoder invents no more than this in a row."""
-WARM_UP: Final = 3
-"""Packets before the first that a decoder is warmed up with."""
+WARM_UP: Final = 20
+"""Packets before the first that a decoder is warmed up with: after three, G.722 is still 10 dB too quiet for 25 ms."""
 RESERVE: Final = 2
 """So many times as many legs as a conference mixes are decoded, if more claim to speak."""
 ROUNDS: Final = 16
@@ -69,13 +70,11 @@ def perform(step: Step) -> Samples | None:
 class Decoding:
     """Decodes for all legs."""
 
-    def __init__(self, state: State, spread: Spread) -> None:
-        self._state, self._spread = state, spread
+    def __init__(self, state: State, spread: Spread, counters: Counters) -> None:
+        self._state, self._spread, self._counters = state, spread, counters
         self._legs, self._waiting = state.legs, state.waiting
         self._decoders: dict[int, tuple[Decoder, object, int]] = {}
         """By leg row, with the leg that it was made for, and the rate."""
-        self.decodes = 0
-        """Calls of decoders, cumulative."""
 
     def step(self) -> None:
         """Bring every leg that can matter up to the end of the next tick."""
@@ -115,7 +114,7 @@ class Decoding:
                 return
             rows, steps = self._plan(playout, rows)
             sounds = self._spread(perform, steps)
-            self.decodes += len(steps)
+            self._counters.decodes += len(steps)
             self._write(playout, rows, steps, sounds)
 
     def _plan(self, playout: Playout, rows: Rows) -> tuple[Rows, list[Step]]:

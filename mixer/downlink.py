@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixer.batch import SOCKADDR, STRIDE, Fanout
+from mixer.counters import Counters
 from mixer.keying import Keying
 from mixer.legs import Mode
 from mixer.mixing import Mix
@@ -51,26 +52,13 @@ class Written:
     index: Rows
 
 
-@dataclass(slots=True)
-class Counters:
-    """What was done, cumulative."""
-
-    encodes: int = 0
-    encrypts: int = 0
-    common_encodes: int = 0
-    """Encodes done once for all listeners of a stream."""
-    common_encrypts: int = 0
-    """Encrypts done once for all listeners of a stream."""
-    packets_sent: int = 0
-
-
 class Downlink:
     """Builds and encrypts everything that legs hear."""
 
-    def __init__(self, state: State, keying: Keying, spread: Spread) -> None:
+    def __init__(self, state: State, keying: Keying, spread: Spread, counters: Counters) -> None:
         self._state, self._keying = state, keying
         self._legs, self._streams, self._sessions = state.legs, state.streams, state.sessions
-        self.counters = Counters()
+        self.counters = counters
         self._prototypes = Prototypes(state, spread)
         rows = 4 * state.legs.rows
         self._octets = np.empty((rows, STRIDE), np.uint8)

@@ -24,9 +24,10 @@ from mixer.admission import Admission
 from mixer.batch import Batch, Fanout
 from mixer.certificate import Identity, self_signed
 from mixer.config import MixerConfig
+from mixer.counters import Counters
 from mixer.decoding import Decoding
 from mixer.desk import Desk
-from mixer.downlink import Counters, Downlink, fanout_of
+from mixer.downlink import Downlink, fanout_of
 from mixer.drops import Tally
 from mixer.dtls import Endpoint
 from mixer.grace import Grace
@@ -70,16 +71,17 @@ class Engine:
         self.config = config
         self.identity = identity or self_signed()
         self.tally = Tally()
+        self.counters = Counters()
         self._lap = lap or (lambda step: None)
         self._state = State(config)
         self._grace = Grace(self._state)
         self._admission = Admission(self._state, self._grace)
         self._keypads = Keypads(self._state)
         self._uplink = Uplink(self._state, self._admission, self._grace, self._keypads)
-        self._decoding = Decoding(self._state, spread)
+        self._decoding = Decoding(self._state, spread, self.counters)
         self._voices = Voices(self._state)
         self._keying = Keying(self._state)
-        self._downlink = Downlink(self._state, self._keying, spread)
+        self._downlink = Downlink(self._state, self._keying, spread, self.counters)
         self._rates = Rates(self._state)
         self._reports = Reports(self._state, self._admission, self._grace)
         takeover = Takeover(self._state, self._admission, self._grace)
@@ -221,11 +223,6 @@ class Engine:
     def frame(self) -> int:
         """The number of the next tick."""
         return self._state.frame
-
-    @property
-    def counters(self) -> Counters:
-        """What was encoded, encrypted and sent, cumulative."""
-        return self._downlink.counters
 
     @property
     def draining(self) -> bool:

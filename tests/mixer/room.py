@@ -21,6 +21,7 @@ from mixer.engine import Engine
 from mixer.ledger import KeyLedger
 from mixer.port import Event, Key, LegAdded
 from mixer.secret import Secret
+from mixer.spread import Spread, one_by_one
 from mixer.suites import SuiteName
 from tests import codecs
 from tests.mixer.net import MS, Datagram, Net
@@ -85,10 +86,12 @@ class Room:
         net: Net | None = None,
         ears: Net | None = None,
         ledger: KeyLedger | None = None,
+        spread: Spread = one_by_one,
         **config: Any,
     ):
         """`net`: from phones to the mixer; `ears`: from the mixer to phones, at once and whole if omitted."""
-        self.engine = Engine(MixerConfig(tick_ms=tick_ms, max_legs=max_legs, **config), ledger=ledger)  # type: ignore[arg-type]
+        options = MixerConfig(tick_ms=tick_ms, max_legs=max_legs, **config)  # type: ignore[arg-type]
+        self.engine = Engine(options, ledger=ledger, spread=spread)
         self.ears = ears
         self._ledger = ledger
         self._past_ns = 0
@@ -142,14 +145,14 @@ class Room:
         *,
         suite: SuiteName = DEFAULT,
         mki_width: int | None = None,
-        rate: int = 8000,
+        rate: int | str = 8000,
         uplink: bool = False,
         first_key: bool = True,
         **fields: Any,
     ) -> Hall:
         """Create a conference whose legs are keyed in that mode."""
         width = (2 if mode == "mki" else 0) if mki_width is None else mki_width
-        hall = self.halls[name] = Hall(name, mode, suite, width, rate)
+        hall = self.halls[name] = Hall(name, mode, suite, width, 8000 if rate == "auto" else int(rate))
         if mode != "unique":
             fields |= {"keying": "group", "style": mode}
             if first_key:
