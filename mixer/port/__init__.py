@@ -35,6 +35,7 @@ from mixer.port.commands import (
 )
 from mixer.port.events import (
     AuthFailures,
+    DominantSpeaker,
     Event,
     KeyExpired,
     KeyExpiring,
@@ -107,6 +108,7 @@ __all__ = [
     "ConferenceStatus",
     "Digest",
     "Direction",
+    "DominantSpeaker",
     "Done",
     "Dtls",
     "DtlsRole",
