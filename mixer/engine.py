@@ -17,7 +17,6 @@ from collections import deque
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mixer import mixing, window
 from mixer.admission import Admission
@@ -35,6 +34,7 @@ from mixer.handshakes import Handshakes
 from mixer.keying import Keying
 from mixer.keypads import Keypads
 from mixer.ledger import KeyLedger
+from mixer.limiter import Limiter
 from mixer.mixing import Mix
 from mixer.plans import Plan, make_plans
 from mixer.port import Command, Event, Reply
@@ -43,8 +43,9 @@ from mixer.reports import Reports
 from mixer.spread import Spread, one_by_one
 from mixer.state import State
 from mixer.takeover import Takeover
+from mixer.talkers import Seating, Talkers
 from mixer.uplink import Uplink
-from mixer.voices import Voices
+from mixer.voices import Rows, Voice, Voices
 from mixer.watch import Watch
 
 
@@ -80,6 +81,7 @@ class Engine:
         self._uplink = Uplink(self._state, self._admission, self._grace, self._keypads)
         self._decoding = Decoding(self._state, spread, self.counters)
         self._voices = Voices(self._state)
+        self._talkers = Talkers(self._state)
         self._keying = Keying(self._state)
         self._downlink = Downlink(self._state, self._keying, spread, self.counters)
         self._rates = Rates(self._state)
@@ -100,6 +102,8 @@ class Engine:
         )
         self._watch = Watch(self._state, self._desk.remove)
         self._plans: list[Plan] = []
+        self._limiters: dict[int, Limiter] = {}
+        """By rate."""
         self._mixes: dict[int, deque[Mix]] = {}
         """The mixes of the last ticks, by rate: a packet may be longer than a tick."""
 
@@ -126,7 +130,7 @@ class Engine:
         self._lap("decode")
         voices = self._voices.take()
         self._lap("take")
-        self._remember({rate: self._mix(rows, voice) for rate, (rows, voice) in voices.items()})
+        self._remember(self._mix(voices))
         self._lap("mix")
         self._keying.expire()
         fanouts = self._serve()
@@ -138,18 +142,25 @@ class Engine:
         self._lap("rtcp")
         return [*fanouts, fanout_of(packets)] if packets else fanouts
 
-    def _mix(self, rows: NDArray[np.int64], voice: NDArray[np.float32]) -> Mix:
-        """Choose the talkers of each conference and mix them."""
-        legs, limit = self._state.legs, self._state.conferences.max_talkers
-        rms = mixing.loudness(voice)
-        legs.loudness[rows] = np.maximum(rms, mixing.RELEASE * legs.loudness[rows])
-        candidates = np.flatnonzero((legs.loudness[rows] > mixing.GATE) & ~legs.claimed_silent[rows])
-        conference = legs.conference[rows[candidates]]
-        chosen = mixing.loudest(conference, legs.loudness[rows[candidates]], limit[conference])
-        talker = candidates[chosen]
-        mix = mixing.mix(rows[talker], conference[chosen], voice[talker])
-        self._watch.note_talkers(mix, rows, rms)
-        return mix
+    def _mix(self, voices: dict[int, tuple[Rows, Voice]]) -> dict[int, Mix]:
+        """Choose the talkers of all conferences, and mix them: one mix for each rate."""
+        for rows, voice in voices.values():
+            rms = mixing.loudness(voice)
+            self._talkers.hear(rows, rms)
+            self._watch.note_levels(rows, rms)
+        seating = self._talkers.choose()
+        self._watch.note_talkers(seating)
+        rate = self._state.conferences.rate[seating.conference]
+        return {hertz: self._sum(hertz, seating.part(rate == hertz), voice) for hertz, (_, voice) in voices.items()}
+
+    def _sum(self, rate: int, seating: Seating, voices: Voice) -> Mix:
+        """Mix those who sit in the conferences of one rate."""
+        legs, voice = self._state.legs, voices[seating.at]
+        mixing.fade(voice, seating.enters, seating.leaves, self.config.tick_ms)
+        if rate not in self._limiters:
+            self._limiters[rate] = Limiter(len(self._state.conferences.rate), self.config.tick_ms)
+        position = legs.position[seating.leg] if self._state.stereo(rate) else None
+        return mixing.mix(seating.leg, seating.conference, voice, self._limiters[rate], position)
 
     def _remember(self, mixes: dict[int, Mix]) -> None:
         """Keep as many ticks as the longest packet spans; of a rate that no conference has any more, nothing."""

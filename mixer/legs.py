@@ -180,6 +180,8 @@ class Legs:
         self.mode = self._column(np.int64)
         self.cohort = self._column(np.int64)
         self.listens = self._column(np.bool_)
+        self.stereo = self._column(np.bool_)
+        """It hears two channels."""
         self.stream = self._column(np.int64)
         """Row of the common stream of its format."""
         self.bridged = self._column(np.bool_)
@@ -204,13 +206,29 @@ class Legs:
         self.timed_out = self._column(np.bool_)
 
     def _how_it_sounds(self) -> None:
-        self.loudness = self._column(np.float32)
         self.level = self._column(np.int64, 127)
         self.sounded = self._column(np.int64)
         """Frame in which `level` was measured."""
         self.talking = self._column(np.bool_)
         self.talked = self._column(np.int64)
-        """Frame in which it was last mixed."""
+        """Frame in which it was last heard in the mix."""
+        self.position = self._column(np.float32)
+        """Where it is for stereo listeners, -1 left to 1 right."""
+        # `talkers` says what these are.
+        self.loudness = self._column(np.float32)
+        self.presence = self._column(np.float32)
+        self.floor_before = self._column(np.float32, -1)
+        self.floor_since = self._column(np.float32, -1)
+        """The least it has said in the last whole second, and since. Negative: not known yet."""
+        self.sounds = self._column(np.bool_)
+        """It was above the gate in the last tick."""
+        self.voiced = self._column(np.int64)
+        """Frame in which it last was."""
+        self.seated = self._column(np.bool_)
+        self.score = self._column(np.float32)
+        # `dominance` says what these are.
+        self.dominance = self._column(np.float32)
+        self.dominant = self._column(np.bool_)
 
     def _column(self, kind: type[Kind], start: int = 0, *, width: int = 0) -> NDArray[Kind]:
         """One fact of every leg; each new leg begins with `start`."""

@@ -9,6 +9,8 @@ from __future__ import annotations
 import secrets
 from collections import deque
 
+import numpy as np
+
 from mixer.conferences import Conference, Conferences
 from mixer.config import MixerConfig
 from mixer.legs import Legs
@@ -69,3 +71,8 @@ class State:
     def conference_of(self, leg: int) -> Conference:
         """The conference that a leg row is in."""
         return self.conferences.at(int(self.legs.conference[leg]))
+
+    def stereo(self, rate: int) -> bool:
+        """True if somebody hears a conference of that rate in stereo."""
+        ears = np.flatnonzero(self.legs.stereo[: self.legs.top] & self.legs.used[: self.legs.top])
+        return bool((self.conferences.rate[self.legs.conference[ears]] == rate).any())

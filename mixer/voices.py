@@ -32,7 +32,8 @@ class Voices:
         parts: dict[int, list[tuple[Rows, Voice]]] = {rate: [] for rate in state.conferences.rates()}
         for playout in state.playouts.values():
             rows, frames = playout.take()
-            heard = state.legs.speaks[rows] & ~state.legs.muted[rows]
+            # Who was just muted is heard once more, to be faded out.
+            heard = (state.legs.speaks[rows] & ~state.legs.muted[rows]) | state.legs.seated[rows]
             if not heard.all():
                 rows, frames = rows[heard], frames[heard]
             rates = state.conferences.rate[state.legs.conference[rows]]

@@ -35,6 +35,7 @@ from mixer.port.commands import (
 )
 from mixer.port.events import (
     AuthFailures,
+    DominantSpeaker,
     Dtmf,
     Event,
     KeyExpired,
@@ -108,6 +109,7 @@ __all__ = [
     "ConferenceStatus",
     "Digest",
     "Direction",
+    "DominantSpeaker",
     "Done",
     "Dtls",
     "DtlsRole",
