@@ -84,7 +84,7 @@ class Decoding:
             return
         for rate, playout in self._state.playouts.items():
             rows = awake[legs.rate[awake] == rate]
-            over = playout.lead(rows, legs.voiced[rows]) <= 0
+            over = playout.lead(rows, legs.dozes[rows]) <= 0
             legs.awake[rows[over]] = legs.running[rows[over]] = False
             rows = rows[~over & playout.started[rows]]
             self._fill(playout, rows[self._matter(rows)])

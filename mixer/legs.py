@@ -142,7 +142,7 @@ class Legs:
         """Its newest RTP timestamp, extended beyond 32 bits, in units of `clock`."""
         self.awake = self._column(np.bool_)
         """It spoke lately: what it sends is decoded."""
-        self.voiced = self._column(np.int64)
+        self.dozes = self._column(np.int64)
         """Timestamp until which it stays awake."""
         self.running = self._column(np.bool_)
         """Its decoder stands at `decoded`."""

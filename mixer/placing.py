@@ -175,7 +175,7 @@ class Placing:
             fates[good[~heard]] = Drop.LATE
             awake = good[speaks[good]]
             self._legs.awake[who[awake]] = True
-            self._legs.voiced[who[awake]] = stamp[awake] + width[awake] + HANG_MS * rate // 1000 & 0xFFFF_FFFF
+            self._legs.dozes[who[awake]] = stamp[awake] + width[awake] + HANG_MS * rate // 1000 & 0xFFFF_FFFF
         return fates.astype(np.uint8)
 
     def _stamp(self, who: Rows, timestamp: Rows) -> Rows:
