@@ -20,10 +20,9 @@ from mixer.codecs.base import EMPTY, CodecError, Samples
 LONGEST: Final = 1200
 """Octets of a packet that an encoder may make: with all headers it fits the least MTU of IPv6."""
 
-VOIP: Final = 2048
 AUDIO: Final = 2049
 LOW_DELAY: Final = 2051
-"""Applications, of which the last is CELT alone."""
+"""Applications: the whole codec, and CELT alone."""
 
 BITRATE: Final = 4002
 MAX_BANDWIDTH: Final = 4004

@@ -2,7 +2,7 @@
 
 Decodes straight to the rate of the mix, always to one channel. How it encodes was measured, at libopus 1.6.1:
 
-* Application AUDIO, not VOIP: speech is as good (PESQ within 0.05), and without VOIP's high-pass what is heard is
+* Application AUDIO, not VOIP: speech is as good (PESQ within 0.1), and without VOIP's high-pass what is heard is
   nearer to what was said (speech 17 to 24 dB over its error, instead of 12).
 * Below complexity 7 libopus does not listen to what it encodes, so it is told that it will be speech. Else it takes
   CELT alone, at 32 kbit/s half a MOS worse. From 7 on it decides by itself, and music and tones are the better for it.

@@ -1,7 +1,7 @@
 """What Opus packets say of themselves, many at once and without decoding them (RFC 6716 section 3).
 
 How long a packet lasts stands in its first octets. That nobody speaks is claimed only of what says so: packets of
-discontinuous transmission, and those whose own voice activity is nil and whose gain is low (`silkhead`).
+discontinuous transmission, and those of a muted microphone (`silkhead`).
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def voiced(head: Octets, length: Numbers, duration: Numbers) -> Flags:
     # One frame, one channel, not CELT alone: else the flags would have to be searched for.
     told = np.flatnonzero(voiced & (duration > 0) & (first < 0x80) & (first & 7 == 0))
     if len(told):
-        voiced[told] = ~silkhead.quiet(head[told], length[told], duration[told])
+        voiced[told] = ~silkhead.quiet(head[told], length[told])
     return voiced
 
 

@@ -1,8 +1,9 @@
-"""How a SILK frame begins: whether its encoder heard a voice in it, and how loud it can be, without decoding it.
+"""How a SILK frame begins: whether its encoder heard a voice in it, and whether it is silence, without decoding it.
 
 RFC 6716 section 4.2.3: the first bits are a voice activity flag for each 20 ms, and one that says whether the packet
 before is repeated. If all are 0, the next symbols are the type of the frame (4.2.7.3) and its gain (4.2.7.4). Flags
-alone do not do: an encoder takes loud steady noise, and the first milliseconds of a word, for no voice.
+alone do not do: an encoder takes steady noise, a steady tone and the first milliseconds of a word for no voice,
+whatever their level. With the least gains there is no room for more than -50 dBov, and next to nothing of noise.
 """
 
 from __future__ import annotations
@@ -16,13 +17,11 @@ from mixer.codecs.base import Octets
 
 Numbers = NDArray[np.int64]
 
-QUIET: Final = -53.0
-"""Estimated dBov below which a frame without voice counts as silence."""
+LEAST_GAIN: Final = 1
+"""Index of the highest gain that counts as silence: 3 dB over one unit of 16 bits as the step of the quantiser."""
 
 _FRAMES: Final = np.array([*[1, 1, 2, 3] * 3, 1, 1, 1, 1], np.int64)
 """Frames of 20 ms or less with a flag of their own, by the configuration of the packet."""
-_RATE: Final = np.repeat(np.array([8000, 12000, 16000, 16000], np.int64), 4)
-"""Hz at which SILK works, by the configuration."""
 _TYPE: Final = np.array([230, 0], np.int64)
 _GAIN_HIGH: Final = np.array([224, 112, 44, 15, 3, 2, 1, 0], np.int64)
 _GAIN_LOW: Final = np.arange(224, -1, -32, dtype=np.int64)
@@ -33,18 +32,18 @@ _TOP: Final = 1 << 31
 _BOTTOM: Final = 1 << 23
 
 
-def quiet(head: Octets, length: Numbers, duration: Numbers) -> NDArray[np.bool_]:
-    """Whether nobody is heard in packets: no voice by the sender's own word, nothing repeated, and a low level.
+def quiet(head: Octets, length: Numbers) -> NDArray[np.bool_]:
+    """Whether packets are silent: no voice by the sender's own word, nothing repeated, and no gain: bool[n].
 
     Args:
         head: uint8[n, 16], how they begin: one frame each of SILK or hybrid, one channel, two octets or more.
-        length, duration: int64[n], octets, and units of 48 kHz.
+        length: int64[n], octets.
     """
-    config = (head[:, 0] >> 3).astype(np.int64)
-    silent: NDArray[np.bool_] = head[:, 1] >> (7 - _FRAMES[config]) == 0
+    frames = _FRAMES[head[:, 0] >> 3]
+    silent: NDArray[np.bool_] = head[:, 1] >> (7 - frames) == 0
     rows = np.flatnonzero(silent)
     if len(rows):
-        silent[rows] = _level(head[rows], length[rows], duration[rows], config[rows]) < QUIET
+        silent[rows] = _gain(head[rows], length[rows], frames[rows]) <= LEAST_GAIN
     return silent
 
 
@@ -57,14 +56,6 @@ def repeats(first: int, octet: int) -> bool:
     if first & 4:  # two channels, each with its flags
         flags |= octet >> 6 - 2 * frames
     return bool(flags & 1)
-
-
-def _level(head: Octets, length: Numbers, duration: Numbers, config: Numbers) -> NDArray[np.float64]:
-    """An estimate of the level, in dBov: the gain is the step of the quantiser, and each bit that is spent on a sample
-    doubles what can be said in steps."""
-    gain = 1.97 + 1.369 * _gain(head, length, _FRAMES[config])  # dB over one unit of 16 bits
-    bits = 8 * (length - 1) / (duration * _RATE[config] / 48000)
-    return np.asarray(gain - 90.3 + 6.02 * bits)
 
 
 def _gain(head: Octets, length: Numbers, frames: Numbers) -> Numbers:
