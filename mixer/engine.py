@@ -34,10 +34,12 @@ from mixer.keying import Keying
 from mixer.ledger import KeyLedger
 from mixer.mixing import Mix
 from mixer.plans import Plan, make_plans
-from mixer.port import Command, Event, Reply
+from mixer.port import Command, Event, PlayStart, RecordStart, Reply
+from mixer.prompts import Prompts
 from mixer.reports import Reports
 from mixer.state import State
 from mixer.takeover import Takeover
+from mixer.taps import Tap, Taps
 from mixer.uplink import Uplink
 from mixer.voices import Voices
 from mixer.watch import Watch
@@ -75,6 +77,7 @@ class Engine:
         self._reports = Reports(self._state, self._admission, self._grace)
         takeover = Takeover(self._state, self._admission, self._grace)
         self.handshakes = Handshakes(self._state, Endpoint(self.identity), takeover)
+        self._prompts, self._taps = Prompts(self._state), Taps(self._state)
         self._desk = Desk(
             self._state,
             self._admission,
@@ -84,6 +87,8 @@ class Engine:
             self._reports,
             self.handshakes,
             KeyLedger() if ledger is None else ledger,
+            self._prompts,
+            self._taps,
         )
         self._watch = Watch(self._state, self._desk.remove)
         self._plans: list[Plan] = []
@@ -111,7 +116,9 @@ class Engine:
         self._grace.begin()
         voices = self._voices.take()
         self._lap("take")
-        self._remember({rate: self._mix(rows, voice) for rate, (rows, voice) in voices.items()})
+        mixes = self._prompts.onto({rate: self._mix(rows, voice) for rate, (rows, voice) in voices.items()})
+        self._taps.note(voices, mixes)
+        self._remember(mixes)
         self._lap("mix")
         self._keying.expire()
         fanouts = self._serve()
@@ -164,6 +171,29 @@ class Engine:
             PortError: with the reason.
         """
         return self._desk.apply(command)
+
+    def play(self, command: PlayStart, samples: NDArray[np.int16]) -> Reply:
+        """Put the command to play a file in force.
+
+        Args:
+            samples: int16[n], mono at `sounds.RATE`, what is in the file. Kept, not copied.
+
+        Raises:
+            PortError: it was refused, and nothing has changed.
+        """
+        return self._desk.play(command, samples)
+
+    def recordable(self, command: RecordStart) -> tuple[str, int]:
+        """Whether a recording can be started: the name of its conference, and the rate of its mix now, Hz.
+
+        Raises:
+            PortError: it would be refused.
+        """
+        return self._taps.check(command)
+
+    def taps(self) -> list[Tap]:
+        """What the last tick has for each recording; once."""
+        return self._taps.take()
 
     def events(self) -> list[Event]:
         """What happened since the last call."""
@@ -229,6 +259,15 @@ class Engine:
         """Legs that were bridged, and are still."""
         legs, top = self._state.legs, self._state.legs.top
         return int(np.count_nonzero(legs.bridged[:top] & legs.used[:top]))
+
+    @property
+    def plays_count(self) -> int:
+        """Prompts that control started."""
+        return len(self._prompts)
+
+    @property
+    def records_count(self) -> int:
+        return len(self._taps)
 
     @property
     def group_keys_count(self) -> int:

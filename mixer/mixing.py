@@ -31,12 +31,14 @@ class Mix:
     """One tick of all conferences of one rate.
 
     Attributes:
-        conference: int64[c], ascending, the conferences in which somebody talks.
+        conference: int64[c], ascending, the conferences in which somebody talks or something is played.
         common: int16[c, samples], the sum of a conference's talkers.
         start: int64[c], where each conference's talkers begin in the columns below.
         talker: int64[t], legs, by conference and then loudest first.
         minus: int16[t, samples], the common mix without that talker.
         level: int64[t], RFC 6465 levels of the talkers, 0 to 127 in -dBov.
+        count: int64[c], how many of a conference's rows in these columns are talkers. Rows behind them are legs that
+            do not talk and yet hear something of their own (`overlay`).
     """
 
     conference: Rows
@@ -45,6 +47,7 @@ class Mix:
     talker: Rows
     minus: Samples
     level: NDArray[np.int64]
+    count: Rows
 
 
 def loudness(voice: Voice) -> NDArray[np.float32]:
@@ -89,7 +92,8 @@ def mix(talker: Rows, conference: Rows, voice: Voice) -> Mix:
     start = np.flatnonzero(first)
     total = np.add.reduceat(voice, start, axis=0) if len(start) else voice[:0]
     minus = total[np.cumsum(first) - 1] - voice
-    return Mix(conference[start], limit(total), start, talker, limit(minus), dbov(loudness(voice)))
+    count = np.diff(start, append=len(talker))
+    return Mix(conference[start], limit(total), start, talker, limit(minus), dbov(loudness(voice)), count)
 
 
 def limit(samples: Voice) -> Samples:

@@ -15,7 +15,7 @@ import contextlib
 import gc
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -40,12 +40,17 @@ from mixer.port import (
     LegAdded,
     LegRemove,
     Overrun,
+    PlayStart,
     PortError,
+    RecordStart,
+    RecordStop,
     Refusal,
     Reply,
+    Tone,
 )
 from mixer.ports import Ports
 from mixer.stages import Lateness, Stages
+from mixer.studio import Studio
 from mixer.timer import Timer
 from mixer.udp import Receiver
 
@@ -79,6 +84,7 @@ class Service:
         self.stages = Stages(time.perf_counter_ns)
         self.lateness = Lateness()
         self.engine = Engine(config, lap=self.stages.lap, ledger=_ledger(config.ledger), identity=_identity(config))
+        self.studio = Studio(config, self.engine)
         self._receiver = Receiver(Batch())
         self._ports: Ports | None = None
         self._subscribers: list[Callable[[Event], None]] = []
@@ -118,6 +124,7 @@ class Service:
         self._timer.close()
         self._timer = None
         self.ports.close()
+        self._tell(await self.studio.close())
         self.engine.close()
         gc.enable()
 
@@ -205,6 +212,7 @@ class Service:
             self.stages.begin()
             self._send(self.engine.tick())
             self.stages.lap("send")
+            self._tell(self.studio.after_tick())
         self._tell(self.engine.events())
         if self.engine.frame % (1000 // self.config.tick_ms) == 0:
             self._keep_house()
@@ -214,6 +222,7 @@ class Service:
         self._origin_ns += ticks * self._tick_ns
         self.engine.set_wall_clock(time.time() + (self._origin_ns - time.monotonic_ns()) / 1e9)
         self.lateness.skipped += ticks
+        self.studio.recorder.skip(ticks * self.config.tick_ms)
         self._tell([Overrun(ticks=ticks)])
 
     def _send(self, fanouts: list[Fanout]) -> None:
@@ -240,6 +249,12 @@ class Service:
             await self._empty(command.conference)
         if isinstance(command, ConferenceShow):
             return await self._show(command)
+        if isinstance(command, PlayStart) and command.file is not None:
+            return await self.studio.play(command)
+        if isinstance(command, RecordStart):
+            return await self.studio.record(command)
+        if isinstance(command, RecordStop):
+            return self.studio.stop_recording(command)
         reply = self.engine.apply(command)
         if isinstance(reply, LegAdded):
             reply = msgspec.structs.replace(reply, port=self.port)
@@ -291,7 +306,7 @@ class Service:
 
         return unsubscribe
 
-    def _tell(self, events: list[Event]) -> None:
+    def _tell(self, events: Sequence[Event]) -> None:
         for event in events:
             for callback in self._subscribers[:]:
                 callback(event)
@@ -309,6 +324,9 @@ class Service:
             "conferences": engine.conferences_count,
             "bridged": engine.bridged_count,
             "group_keys": engine.group_keys_count,
+            "plays": engine.plays_count,
+            "records": engine.records_count,
+            "record_lost_ms": self.studio.recorder.lost_ms,
             "port": self.port,
             "received": engine.tally.received,
             "accepted": engine.tally.accepted,
@@ -357,6 +375,7 @@ def _rehearse(config: MixerConfig) -> None:
     engine.apply(ConferenceCreate(conference="rehearsal"))
     for leg in ("a", "b"):
         engine.apply(LegAdd(conference="rehearsal", leg=leg, clear=True, remote="127.0.0.1:9"))
+    engine.apply(PlayStart(play="rehearsal", conference="rehearsal", tones=(Tone(hz=440.0, ms=60),)))
     for _ in range(3):
         engine.tick()
     engine.drain()

@@ -47,9 +47,15 @@ def compose(mixes: Sequence[Mix], tick_ms: int, frame: int, begin_ms: int, ptime
 
 def _join(spanned: list[Mix | None], present: list[Mix]) -> Mix:
     conference = np.unique(np.concatenate([mix.conference for mix in present]))
-    talker, where = np.unique(np.concatenate([mix.talker for mix in present]), return_index=True)
+    everybody = np.concatenate([mix.talker for mix in present])
+    talks = np.concatenate([_talk(mix) for mix in present])
+    # Who talks in one of the ticks is a talker of the packet, at the level of that tick.
+    order = np.argsort(~talks, kind="stable")
+    talker, where = np.unique(everybody[order], return_index=True)
+    where = order[where]
     home = np.concatenate([_homes(mix) for mix in present])[where]
     level = np.concatenate([mix.level for mix in present])[where]
+    talks = talks[where]
     width = present[0].common.shape[1]
     common = np.zeros((len(conference), len(spanned), width), np.int16)
     minus = np.zeros((len(talker), len(spanned), width), np.int16)
@@ -59,7 +65,7 @@ def _join(spanned: list[Mix | None], present: list[Mix]) -> Mix:
         common[np.searchsorted(conference, mix.conference), piece] = mix.common
         minus[:, piece] = common[np.searchsorted(conference, home), piece]
         minus[np.searchsorted(talker, mix.talker), piece] = mix.minus
-    order = np.lexsort((level, home))
+    order = np.lexsort((level, ~talks, home))
     return Mix(
         conference,
         common.reshape(len(conference), len(spanned) * width),
@@ -67,10 +73,22 @@ def _join(spanned: list[Mix | None], present: list[Mix]) -> Mix:
         talker[order],
         minus[order].reshape(len(talker), len(spanned) * width),
         level[order],
+        np.bincount(np.searchsorted(conference, home[talks]), minlength=len(conference)),
     )
 
 
 def _homes(mix: Mix) -> NDArray[np.int64]:
     """The conference of each talker."""
-    counts = np.diff(mix.start, append=len(mix.talker))
-    return np.repeat(mix.conference, counts)
+    return np.repeat(mix.conference, _widths(mix))
+
+
+def _talk(mix: Mix) -> NDArray[np.bool_]:
+    """Which rows are those of talkers."""
+    place = np.arange(len(mix.talker)) - np.repeat(mix.start, _widths(mix))
+    result: NDArray[np.bool_] = place < np.repeat(mix.count, _widths(mix))
+    return result
+
+
+def _widths(mix: Mix) -> NDArray[np.int64]:
+    """How many rows each conference has."""
+    return np.diff(mix.start, append=len(mix.talker))

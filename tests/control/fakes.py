@@ -117,6 +117,14 @@ class FakeMixer:
                 status = _leg_status(self._leg(command.leg))
                 del self.legs[command.leg]
                 return status
+            case port.ConferenceLevels():
+                self._known(command.conference)
+                return port.Levels(levels=dict.fromkeys(self.legs, -23))
+            case port.PlayStart() | port.RecordStart():
+                self._known(command.conference or "")
+                return port.Done()
+            case port.PlayStop() | port.RecordStop():
+                return port.Done()
             case _:
                 self._known(command.conference)
                 if isinstance(command, port.KeyPrepare):
