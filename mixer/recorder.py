@@ -63,13 +63,18 @@ def free_at(directory: str) -> Callable[[], int]:
 
 
 class Recorder:
-    """Writes recordings. All methods are for the loop; what runs in the thread has `_in_thread` in its name."""
+    """Writes recordings.
 
-    def __init__(self, room: Room) -> None:
-        self._room = room
+    Args:
+        room: how much it may write.
+        threaded: have a thread that calls `work`; else somebody else must.
+    """
+
+    def __init__(self, room: Room, *, threaded: bool = True) -> None:
+        self._room, self._threaded = room, threaded
         self._by_name: dict[str, Recording] = {}
         self._open: deque[Recording] = deque()
-        """Those the thread looks after."""
+        """Those that `work` looks after."""
         self._finished: deque[tuple[Recording, RecordReason]] = deque()
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
@@ -88,8 +93,9 @@ class Recorder:
         """Write to a file that was opened."""
         self._by_name[recording.wish.record] = recording
         self._open.append(recording)
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._run_in_thread, name="recorder", daemon=True)
+        if self._threaded and self._thread is None:
+            # A daemon: a disk that hangs must not keep the process alive.
+            self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
             self._thread.start()
 
     def feed(self, taps: Iterable[Tap], tick_ms: int) -> None:
@@ -149,42 +155,47 @@ class Recorder:
 
     # -- the thread ---------------------------------------------------------------------------
 
-    def _run_in_thread(self) -> None:
+    def _run(self) -> None:
         while not (self._stopping and not self._open):
             self._wake.wait()
             self._wake.clear()
-            for _ in range(len(self._open)):
-                recording = self._open.popleft()
-                reason = self._advance_in_thread(recording)
-                if reason is None:
-                    self._open.append(recording)
-                else:
-                    self._finished.append((recording, reason))
+            self.work()
 
-    def _advance_in_thread(self, recording: Recording) -> RecordReason | None:
+    def work(self) -> None:
+        """Write all that waits, and complete the files of what has ended. May take as long as the disk does."""
+        for _ in range(len(self._open)):
+            recording = self._open.popleft()
+            reason = self._advance(recording)
+            if reason is None:
+                self._open.append(recording)
+            else:
+                self._finished.append((recording, reason))
+
+    def _advance(self, recording: Recording) -> RecordReason | None:
         """Write what waits. Returns why the recording is over, if it is, with its file closed."""
         wanted = recording.reason  # before the last piece is taken, which came before it was set
-        reason: RecordReason | None
         try:
-            while recording.waiting:
-                recording.put(recording.waiting.popleft())
-                reason = self._room.exhausted(recording)
-                if reason:
-                    break
-            else:
-                reason = wanted
+            reason = self._write(recording) or wanted
             if reason:
                 recording.file.close()
             return reason
         except OSError as error:
             full = error.errno in (errno.ENOSPC, errno.EDQUOT)
             log.error("a recording ended early", record=recording.wish.record, reason=str(error))
-            return self._give_up_in_thread(recording, "full" if full else "failed")
+            return self._give_up(recording, "full" if full else "failed")
         except Exception:
             log.exception("fault in the recorder", record=recording.wish.record)
-            return self._give_up_in_thread(recording, "failed")
+            return self._give_up(recording, "failed")
 
-    def _give_up_in_thread(self, recording: Recording, reason: RecordReason) -> RecordReason:
+    def _write(self, recording: Recording) -> RecordReason | None:
+        """Write what waits. Returns why no more may be written. Raises `OSError`."""
+        while recording.waiting:
+            for _ in recording.put(recording.waiting.popleft()):
+                if reason := self._room.exhausted(recording):
+                    return reason
+        return None
+
+    def _give_up(self, recording: Recording, reason: RecordReason) -> RecordReason:
         try:
             recording.file.close()
         except OSError as error:

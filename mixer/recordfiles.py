@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 WAV_HEADER: Final = 44
-WAV_MOST: Final = 0xFFFF_FFFF - WAV_HEADER
-"""Octets of samples that a RIFF header can tell of."""
+WAV_MOST: Final = (1 << 32) - (1 << 20)
+"""Octets of a file whose header can tell of all of them; a last second always fits behind it."""
 BIT_RATE: Final = 32_000
 """Of Opus: good speech, 14 MB an hour."""
 
@@ -62,7 +62,11 @@ class WavFile:
         self.octets = 0
         self._file = os.fdopen(descriptor, "wb", buffering=0)
         form = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, 1, rate, 2 * rate, 2, 16)
-        self._put(b"RIFF" + struct.pack("<I", WAV_HEADER - 8) + b"WAVE" + form + b"data" + struct.pack("<I", 0))
+        try:
+            self._put(b"RIFF" + struct.pack("<I", WAV_HEADER - 8) + b"WAVE" + form + b"data" + struct.pack("<I", 0))
+        except OSError:
+            self._file.close()
+            raise
 
     def write(self, samples: Samples) -> None:
         """See `RecordFile`."""
@@ -103,7 +107,7 @@ class OpusFile:
             self._stream = self._container.add_stream("libopus", rate=rate, layout="mono")
             self._stream.bit_rate = BIT_RATE
             self._container.start_encoding()
-        except av.FFmpegError as error:
+        except (av.FFmpegError, OSError) as error:
             self._file.close()
             raise _os_error(error) from None
 
@@ -122,8 +126,10 @@ class OpusFile:
     def close(self) -> None:
         """See `RecordFile`."""
         try:
-            self._mux(None)
-            self._container.close()
+            try:
+                self._mux(None)
+            finally:
+                self._container.close()
         except av.FFmpegError as error:
             raise _os_error(error) from None
         finally:
@@ -137,5 +143,5 @@ class OpusFile:
             raise _os_error(error) from None
 
 
-def _os_error(error: av.FFmpegError) -> OSError:
-    return OSError(error.errno, error.strerror)
+def _os_error(error: av.FFmpegError | OSError) -> OSError:
+    return error if isinstance(error, OSError) else OSError(error.errno, error.strerror)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -81,16 +82,19 @@ class Recording:
     def __post_init__(self) -> None:
         self._converter = Converter(self.rate, self.rate)
 
-    def put(self, piece: Piece) -> None:
-        """Write a piece. Raises `OSError`."""
+    def put(self, piece: Piece) -> Iterator[None]:
+        """Write a piece, with a break after each second or less, in which it may be looked whether more may be written.
+        Raises `OSError`."""
         silence = piece.silence_ms * self.rate // 1000
-        while silence > 0:  # a second at a time: a machine that slept has hours of it
+        while silence > 0:  # a machine that slept has hours of it
             self._write(np.zeros(min(silence, self.rate), np.int16))
             silence -= self.rate
+            yield
         if len(piece.samples):
             if piece.rate != self._converter.source:  # the conference mixes at another rate than before
                 self._converter = Converter(piece.rate, self.rate)
             self._write(self._converter.convert(piece.samples))
+            yield
 
     def _write(self, samples: Samples) -> None:
         self.file.write(samples)
