@@ -139,7 +139,9 @@ class Recorder:
             self._end(recording, "gone")
         self._stopping = True
         self._wake.set()
-        if self._thread is not None:
+        if self._thread is None:
+            self.work()
+        else:
             self._thread.join(FAREWELL_S)
 
     def _end(self, recording: Recording, reason: RecordReason) -> None:

@@ -28,7 +28,7 @@ class Studio:
         self._prompts = PromptFiles(Folder(config.prompts, "[mixer] prompts"))
         self._recordings = Folder(config.recordings, "[mixer] recordings")
         self._room = Room(config.record_max_mb << 20, config.record_min_free_mb << 20, free_at(config.recordings))
-        self.recorder = recorder or Recorder(self._room)
+        self.recorder = Recorder(self._room) if recorder is None else recorder
 
     async def play(self, wish: PlayStart) -> Reply:
         """Read the file of a wish, and play it. Raises `PortError`."""
