@@ -38,6 +38,10 @@ Plain = (
     | port.KeyRetire
     | port.KeyAbort
     | port.KeyBridge
+    | port.PlayStart
+    | port.PlayStop
+    | port.RecordStart
+    | port.RecordStop
     | messages.NodeDrain
     | messages.EventsSubscribe
     | messages.EventsUnsubscribe
@@ -102,6 +106,8 @@ class MixerClient(Client):
     async def call(self, command: port.LegAdd) -> port.LegAdded: ...
     @overload
     async def call(self, command: port.LegRemove) -> port.LegStatus: ...
+    @overload
+    async def call(self, command: port.ConferenceLevels) -> port.Levels: ...
     @overload
     async def call(self, command: messages.NodeInfo) -> messages.NodeStatus: ...
     @overload

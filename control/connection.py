@@ -160,7 +160,7 @@ def _subject(params: msgspec.Struct) -> dict[str, object]:
     """The names in a command, for the log. Nothing else of it: the rest may be keys."""
     return {
         name: getattr(params, name)
-        for name in ("conference", "leg", "member", "cohort", "epoch")
+        for name in ("conference", "leg", "member", "cohort", "epoch", "play", "record", "file")
         if hasattr(params, name)
     }
 

@@ -97,7 +97,7 @@ def _add_field(leaf: argparse.ArgumentParser, field: inspect.Field, text: str | 
         leaf.add_argument(field.name, help=text, **_value(shape))
         return
     option = "--" + field.name.replace("_", "-")
-    if field.default is not None and not isinstance(shape, inspect.BoolType):
+    if field.default not in (None, ()) and not isinstance(shape, inspect.BoolType):
         text = f"{text} (default: {field.default})"
     if isinstance(shape, inspect.BoolType):
         leaf.add_argument(option, action=argparse.BooleanOptionalAction, help=text, default=None)
@@ -160,6 +160,8 @@ def _value(shape: inspect.Type) -> dict[str, Any]:
         return {"type": float, "metavar": "X"}
     if isinstance(shape, inspect.BoolType):
         return {"type": _on_or_off, "metavar": "on|off"}
+    if isinstance(shape, inspect.VarTupleType) and isinstance(shape.item_type, inspect.StructType):
+        return {"type": _json, "nargs": "+", "metavar": "JSON"}
     if isinstance(shape, inspect.VarTupleType):
         return {"nargs": "+", "metavar": "NAME"}
     if isinstance(shape, inspect.StructType):
@@ -185,6 +187,8 @@ _GROUPS: Final = {
     "conference": "Conferences",
     "leg": "Legs: the endpoints of a conference",
     "key": "Keys of a running conference",
+    "play": "Files and tones, played to a conference or to some legs",
+    "record": "Recordings of a conference or of one leg",
     "focus": "The conference focus (`mrfp focus`)",
     "room": "Rooms of the focus",
     "call": "Calls of the focus",

@@ -52,6 +52,11 @@ REFUSAL_CODES: Final[dict[Refusal, int]] = {
     Refusal.INVALID: 1012,
     Refusal.LIMIT: 1013,
     Refusal.DRAINING: 1014,
+    Refusal.UNKNOWN_PLAY: 1016,
+    Refusal.DUPLICATE_PLAY: 1017,
+    Refusal.UNKNOWN_RECORD: 1018,
+    Refusal.DUPLICATE_RECORD: 1019,
+    Refusal.BAD_FILE: 1020,
 }
 
 

@@ -44,6 +44,8 @@ class NodeCollector(Collector):
         yield GaugeMetricFamily("mrfp_conferences", "Conferences.", status.conferences)
         yield GaugeMetricFamily("mrfp_bridged_legs", "Group-keyed legs on keys of their own.", status.bridged)
         yield GaugeMetricFamily("mrfp_group_keys", "Cohorts with an active group key.", status.group_keys)
+        yield GaugeMetricFamily("mrfp_plays", "Prompts that play.", status.plays)
+        yield GaugeMetricFamily("mrfp_records", "Recordings that run.", status.records)
         yield GaugeMetricFamily("mrfp_draining", "1 while no new legs are taken.", int(status.draining))
         yield GaugeMetricFamily("mrfp_receive_buffer_bytes", "Socket receive buffer granted.", status.granted_rcvbuf)
         for name, text, value in (
@@ -60,6 +62,7 @@ class NodeCollector(Collector):
             ("mrfp_packets_unsent", "Packets that the kernel did not take.", status.unsent),
             ("mrfp_dtls_handshakes", "DTLS handshakes that gave a leg its keys.", status.handshakes),
             ("mrfp_dtls_handshakes_failed", "DTLS handshakes that did not.", status.handshakes_failed),
+            ("mrfp_record_lost_seconds", "Silence in recordings instead of sound.", status.record_lost_ms / 1000),
             ("mrfp_faults", "Errors of our own in the media path.", status.faults),
             ("mrfp_control_faults", "Control requests that ended in an error of our own.", self._faults()),
         ):

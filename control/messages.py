@@ -24,6 +24,8 @@ EventName: TypeAlias = Literal[
     "key_switched",
     "key_expiring",
     "key_expired",
+    "play_done",
+    "record_done",
     "overrun",
 ]
 
@@ -88,6 +90,12 @@ class NodeStatus(_Message, frozen=True, kw_only=True):
     """Legs of group keying that hear under keys of their own (`key.bridge`)."""
     group_keys: int = 0
     """Cohorts with an active group key: so many encrypts a tick serve all other group-keyed listeners."""
+    plays: int = 0
+    """Prompts that play now."""
+    records: int = 0
+    """Recordings that run now."""
+    record_lost_ms: int = 0
+    """Silence in all recordings in place of what the disk was too slow for, or of skipped ticks."""
     port: int
     """The shared media port (UDP)."""
     draining: bool = False

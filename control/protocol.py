@@ -59,6 +59,7 @@ METHODS: Final[dict[str, Method]] = {
         Method("conference.destroy", port.ConferenceDestroy, port.Done),
         Method("conference.show", port.ConferenceShow, port.ConferenceStatus, query=True),
         Method("conference.list", port.ConferenceList, port.ConferenceNames, query=True),
+        Method("conference.levels", port.ConferenceLevels, port.Levels, query=True),
         Method("leg.add", port.LegAdd, port.LegAdded),
         Method("leg.modify", port.LegModify, port.Done),
         Method("leg.remove", port.LegRemove, port.LegStatus),
@@ -67,6 +68,10 @@ METHODS: Final[dict[str, Method]] = {
         Method("key.retire", port.KeyRetire, port.Done),
         Method("key.abort", port.KeyAbort, port.Done),
         Method("key.bridge", port.KeyBridge, port.Done),
+        Method("play.start", port.PlayStart, port.Done),
+        Method("play.stop", port.PlayStop, port.Done),
+        Method("record.start", port.RecordStart, port.Done),
+        Method("record.stop", port.RecordStop, port.Done),
         Method("events.subscribe", messages.EventsSubscribe, port.Done),
         Method("events.unsubscribe", messages.EventsUnsubscribe, port.Done),
     )

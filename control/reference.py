@@ -275,6 +275,11 @@ _EXAMPLES: Final[dict[str, dict[str, Any]]] = {
     "key.prepare": {"conference": "room", "key": _KEY | {"epoch": 2}},
     "key.activate": {"conference": "room", "epoch": 2},
     "key.abort": {"conference": "room", "epoch": 2},
+    "conference.levels": {"conference": "room"},
+    "play.start": {"play": "welcome", "conference": "room", "file": "welcome.wav", "duck_db": 12.0},
+    "play.stop": {"play": "welcome"},
+    "record.start": {"record": "minutes", "conference": "room", "file": "minutes.mka", "format": "opus"},
+    "record.stop": {"record": "minutes"},
     "events.subscribe": {"events": ["talking", "key_expiring"], "conference": "room"},
 }
 _REFUSALS: Final[dict[str, tuple[str, ...]]] = {
@@ -308,6 +313,19 @@ _REFUSALS: Final[dict[str, tuple[str, ...]]] = {
     "key.prepare": ("unknown_conference", "bad_key", "key_reused", "bad_epoch", "bad_boot", "invalid", "draining"),
     "key.activate": ("unknown_conference", "unknown_epoch"),
     "key.abort": ("unknown_conference", "unknown_epoch"),
+    "conference.levels": ("unknown_conference",),
+    "play.start": (
+        "unknown_conference",
+        "unknown_leg",
+        "duplicate_play",
+        "key_missing",
+        "bad_file",
+        "invalid",
+        "limit",
+    ),
+    "play.stop": ("unknown_play",),
+    "record.start": ("unknown_conference", "unknown_leg", "duplicate_record", "bad_file", "invalid", "limit"),
+    "record.stop": ("unknown_record",),
 }
 _REFUSAL_TEXTS: Final = {
     "UNKNOWN_CONFERENCE": "There is no conference of that name.",
@@ -324,4 +342,9 @@ _REFUSAL_TEXTS: Final = {
     "INVALID": "Fields that exclude each other; the message says which.",
     "LIMIT": "The mixer is full.",
     "DRAINING": "The mixer takes nothing new.",
+    "UNKNOWN_PLAY": "Nothing of that name is playing.",
+    "DUPLICATE_PLAY": "Something of that name is playing.",
+    "UNKNOWN_RECORD": "Nothing of that name is being recorded.",
+    "DUPLICATE_RECORD": "Something of that name is being recorded, or its file is not complete yet.",
+    "BAD_FILE": "Not there, not audio, there already, or not in the directory for it; the message says which.",
 }

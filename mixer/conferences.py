@@ -38,6 +38,8 @@ class Conference:
     """Style `mki`: suite and MKI length of all keys that share a stream, fixed by the first."""
     own_mkis: Counter[str] = field(default_factory=Counter)
     """Style `mki`: MKIs of legs' own keys beside the group's."""
+    join_tone: bool = False
+    leave_tone: bool = False
     parting: bool = False
     """It is being emptied, its common streams with it."""
     legs: set[int] = field(default_factory=set)
@@ -121,6 +123,13 @@ class Conferences:
     def following(self) -> Iterable[Conference]:
         """Conferences whose rate follows their members."""
         return self._following.values()
+
+    def holds(self, conference: Conference) -> bool:
+        """True until that conference is removed, also if another one has its name then."""
+        return self._by_row.get(conference.row) is conference
+
+    def has_row(self, row: int) -> bool:
+        return row in self._by_row
 
     def rates(self) -> set[int]:
         """Rates at which conferences mix, Hz."""

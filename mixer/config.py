@@ -51,3 +51,13 @@ class MixerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """PEM file of its private key, EC or RSA, without a passphrase."""
     dtls_timeout_s: Annotated[float, msgspec.Meta(gt=0.0, le=120.0)] = 10.0
     """How long a DTLS handshake may take, and how long a leg waits for one before `leg_insecure`."""
+    prompts: str = ""
+    """Directory of the files that `play.start` may play; empty for none. Links in it are not followed."""
+    recordings: str = ""
+    """Directory that `record.start` makes its files in; empty for none. Links in it are not followed."""
+    max_records: Annotated[int, msgspec.Meta(ge=1, le=1024)] = 32
+    """Recordings that may run at a time. One in Opus costs about one percent of a core."""
+    record_max_mb: Annotated[int, msgspec.Meta(ge=1, le=1 << 20)] = 1024
+    """A recording that has become so large ends. WAV ends at 4 GB in any case."""
+    record_min_free_mb: Annotated[int, msgspec.Meta(ge=0, le=1 << 30)] = 256
+    """Recordings end when their file system has less free than this."""

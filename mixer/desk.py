@@ -9,6 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
 from mixer.admission import Admission
 from mixer.downlink import Downlink
 from mixer.grace import Grace
@@ -23,6 +27,7 @@ from mixer.port import (
     Command,
     ConferenceCreate,
     ConferenceDestroy,
+    ConferenceLevels,
     ConferenceList,
     ConferenceModify,
     ConferenceNames,
@@ -39,14 +44,21 @@ from mixer.port import (
     LegModify,
     LegRemove,
     LegStatus,
+    Levels,
+    PlayStart,
+    PlayStop,
     PortError,
+    RecordStart,
+    RecordStop,
     Refusal,
     Reply,
 )
+from mixer.prompts import JOIN, LEAVE, Prompts
 from mixer.rates import Rates
 from mixer.reports import Packet, Reports
 from mixer.state import State
 from mixer.status import Status
+from mixer.taps import Taps
 
 
 class Desk:
@@ -64,8 +76,11 @@ class Desk:
         handshakes: Handshakes,
         keypads: Keypads,
         ledger: KeyLedger,
+        prompts: Prompts,
+        taps: Taps,
     ) -> None:
         self._state = state
+        self._prompts, self._taps = prompts, taps
         self._conferences = state.conferences
         self._status = Status(state, keying)
         self._keying = keying
@@ -99,6 +114,11 @@ class Desk:
             KeyRetire: self._keys.retire,
             KeyAbort: self._keys.abort,
             KeyBridge: self._keys.bridge,
+            ConferenceLevels: self._levels,
+            PlayStart: self.play,
+            PlayStop: self._stop_play,
+            RecordStart: self._record,
+            RecordStop: self._stop_record,
         }
         self.draining = False
 
@@ -117,6 +137,9 @@ class Desk:
 
     def remove(self, leg: Leg) -> LegStatus:
         """Remove a leg."""
+        conference = self._state.conference_of(leg.row)
+        if conference.leave_tone:
+            self._prompts.chime(conference, LEAVE)
         return self._legs.remove(leg)
 
     def part(self, conference: str) -> None:
@@ -150,6 +173,7 @@ class Desk:
             self._conferences.remove(conference, self._state.frame)
             raise
         self._conferences.max_talkers[conference.row] = wish.max_talkers
+        conference.join_tone, conference.leave_tone = wish.join_tone, wish.leave_tone
         return Done()
 
     def _modify(self, wish: ConferenceModify) -> Done:
@@ -158,6 +182,10 @@ class Desk:
             conference.keying = wish.keying
         if wish.max_talkers:
             self._conferences.max_talkers[conference.row] = wish.max_talkers
+        if wish.join_tone is not None:
+            conference.join_tone = wish.join_tone
+        if wish.leave_tone is not None:
+            conference.leave_tone = wish.leave_tone
         return Done()
 
     def _destroy(self, wish: ConferenceDestroy) -> Done:
@@ -171,7 +199,15 @@ class Desk:
         return Done()
 
     def _show(self, wish: ConferenceShow) -> ConferenceStatus:
-        return self._status.conference(self._conferences.named(wish.conference), wish.first, wish.limit)
+        conference = self._conferences.named(wish.conference)
+        shown = self._status.conference(conference, wish.first, wish.limit)
+        plays, records = self._prompts.names_in(conference), self._taps.names_in(conference)
+        return msgspec.structs.replace(shown, plays=plays, records=records)
+
+    def _levels(self, wish: ConferenceLevels) -> Levels:
+        legs, rows = self._state.legs, sorted(self._conferences.named(wish.conference).legs)
+        level = (-legs.level[np.array(rows, np.int64)]).tolist()
+        return Levels(levels={legs.at(row).name: loud for row, loud in zip(rows, level, strict=True)})
 
     def _list(self, wish: ConferenceList) -> ConferenceNames:
         return ConferenceNames(conferences=self._conferences.names())
@@ -186,7 +222,11 @@ class Desk:
 
     def _add_leg(self, wish: LegAdd) -> LegAdded:
         self._check_open(wish.boot)
-        return self._legs.add(wish)
+        added = self._legs.add(wish)
+        conference = self._conferences.named(wish.conference)
+        if conference.join_tone:
+            self._prompts.chime(conference, JOIN)
+        return added
 
     def _modify_leg(self, wish: LegModify) -> Done:
         self._legs.modify(wish)
@@ -196,7 +236,26 @@ class Desk:
         leg = self._state.legs.named(wish.leg)
         conference, cohort = self._state.conference_of(leg.row), int(self._state.legs.cohort[leg.row])
         bridge = wish.bridge and self._state.legs.mode[leg.row] >= Mode.GROUP_SSRC
-        status = self._legs.remove(leg)
+        status = self.remove(leg)
         if bridge:
             self._keying.bridge(self._keying.legs_of(conference, cohort), True)
         return status
+
+    # -- services -----------------------------------------------------------------------------
+
+    def play(self, wish: PlayStart, samples: NDArray[np.int16] | None = None) -> Done:
+        """Start a prompt; `samples`, int16[n] at `sounds.RATE`, are those of its file. Raises `PortError`."""
+        self._prompts.start(wish, samples)
+        return Done()
+
+    def _stop_play(self, wish: PlayStop) -> Done:
+        self._prompts.stop(wish.play)
+        return Done()
+
+    def _record(self, wish: RecordStart) -> Done:
+        self._taps.start(wish)
+        return Done()
+
+    def _stop_record(self, wish: RecordStop) -> Done:
+        self._taps.stop(wish.record)
+        return Done()

@@ -17,6 +17,7 @@ from collections import deque
 from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mixer import mixing, window
 from mixer.admission import Admission
@@ -37,13 +38,15 @@ from mixer.ledger import KeyLedger
 from mixer.limiter import Limiter
 from mixer.mixing import Mix
 from mixer.plans import Plan, make_plans
-from mixer.port import Command, Event, Reply
+from mixer.port import Command, Event, PlayStart, RecordStart, Reply
+from mixer.prompts import Prompts
 from mixer.rates import Rates
 from mixer.reports import Reports
 from mixer.spread import Spread, one_by_one
 from mixer.state import State
 from mixer.takeover import Takeover
 from mixer.talkers import Seating, Talkers
+from mixer.taps import Tap, Taps
 from mixer.uplink import Uplink
 from mixer.voices import Rows, Voice, Voices
 from mixer.watch import Watch
@@ -88,6 +91,7 @@ class Engine:
         self._reports = Reports(self._state, self._admission, self._grace)
         takeover = Takeover(self._state, self._admission, self._grace)
         self.handshakes = Handshakes(self._state, Endpoint(self.identity), takeover)
+        self._prompts, self._taps = Prompts(self._state), Taps(self._state)
         self._desk = Desk(
             self._state,
             self._admission,
@@ -99,6 +103,8 @@ class Engine:
             self.handshakes,
             self._keypads,
             KeyLedger() if ledger is None else ledger,
+            self._prompts,
+            self._taps,
         )
         self._watch = Watch(self._state, self._desk.remove)
         self._plans: list[Plan] = []
@@ -130,7 +136,9 @@ class Engine:
         self._lap("decode")
         voices = self._voices.take()
         self._lap("take")
-        self._remember(self._mix(voices))
+        mixes = self._prompts.onto(self._mix(voices))
+        self._taps.note(voices, mixes)
+        self._remember(mixes)
         self._lap("mix")
         self._keying.expire()
         fanouts = self._serve()
@@ -193,6 +201,29 @@ class Engine:
         """
         return self._desk.apply(command)
 
+    def play(self, command: PlayStart, samples: NDArray[np.int16]) -> Reply:
+        """Put the command to play a file in force.
+
+        Args:
+            samples: int16[n], mono at `sounds.RATE`, what is in the file. Kept, not copied.
+
+        Raises:
+            PortError: it was refused, and nothing has changed.
+        """
+        return self._desk.play(command, samples)
+
+    def recordable(self, command: RecordStart) -> tuple[str, int]:
+        """Whether a recording can be started: the name of its conference, and the rate of its mix now, Hz.
+
+        Raises:
+            PortError: it would be refused.
+        """
+        return self._taps.check(command)
+
+    def taps(self) -> list[Tap]:
+        """What the last tick has for each recording; once."""
+        return self._taps.take()
+
     def events(self) -> list[Event]:
         """What happened since the last call."""
         happened = list(self._state.events)
@@ -252,6 +283,15 @@ class Engine:
         """Legs that were bridged, and are still."""
         legs, top = self._state.legs, self._state.legs.top
         return int(np.count_nonzero(legs.bridged[:top] & legs.used[:top]))
+
+    @property
+    def plays_count(self) -> int:
+        """Prompts that control started."""
+        return len(self._prompts)
+
+    @property
+    def records_count(self) -> int:
+        return len(self._taps)
 
     @property
     def group_keys_count(self) -> int:

@@ -274,6 +274,10 @@ class Legs:
     def at(self, row: int) -> Leg:
         return self._by_row[row]
 
+    def holds(self, leg: Leg) -> bool:
+        """True until that leg is removed, also if another one has its name then."""
+        return self._by_row.get(leg.row) is leg
+
     def __contains__(self, name: str) -> bool:
         return name in self._by_name
 

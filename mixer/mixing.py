@@ -36,12 +36,14 @@ class Mix:
     """One tick of all conferences of one rate.
 
     Attributes:
-        conference: int64[c], ascending, the conferences in which somebody talks.
+        conference: int64[c], ascending, the conferences in which somebody talks or something is played.
         common: int16[c, samples], the sum of a conference's talkers.
         start: int64[c], where each conference's talkers begin in the columns below.
         talker: int64[t], legs, by conference and then loudest first.
         minus: int16[t, samples], the common mix without that talker.
         level: int64[t], RFC 6465 levels of the talkers, 0 to 127 in -dBov.
+        count: int64[c], how many of a conference's rows in these columns are talkers. Rows behind them are legs that
+            do not talk and yet hear something of their own (`overlay`).
         side: int16[c, samples], half the difference of left and right; None if nobody hears stereo.
         minus_side: int16[t, samples], the same without that talker.
     """
@@ -52,6 +54,7 @@ class Mix:
     talker: Rows
     minus: Samples
     level: NDArray[np.int64]
+    count: Rows
     side: Samples | None = None
     minus_side: Samples | None = None
 
@@ -95,7 +98,8 @@ def mix(talker: Rows, conference: Rows, voice: Voice, limiter: Limiter, position
     home = np.concatenate([np.arange(len(start)), place])
     limited, limited_side = limiter.limit(conference[start], home, _sums(voice, start, place), side)
     common, minus = np.split(limited, [len(start)])
-    result = Mix(conference[start], common, start, talker, minus, dbov(loudness(voice)))
+    count = np.diff(start, append=len(talker))
+    result = Mix(conference[start], common, start, talker, minus, dbov(loudness(voice)), count)
     if limited_side is not None:
         result.side, result.minus_side = np.split(limited_side, [len(start)])
     return result

@@ -41,7 +41,7 @@ class Cast:
         commons: how many of the prototypes are common.
         of: int64[n], the prototype of each leg.
         first, count: int64[q], where its conference's talkers begin in the mix, and how many.
-        itself: int64[q], position of the talker left out, or -1.
+        itself: int64[q], position of the talker left out, or -1: nobody is, as for a leg that only has a prompt.
         heard: bool[q], somebody hears it; a common mix that nobody does is only resampled.
     """
 
@@ -87,7 +87,8 @@ class Prototypes:
         audio = np.concatenate([common[slot[: len(needed)]], mix.minus[at[minus]]])
         bounds = np.concatenate([mix.start, [len(mix.talker)]])
         first = np.where(slot >= 0, bounds[slot], 0)
-        count = np.where(slot >= 0, bounds[slot + 1] - first, 0)
+        count = np.append(mix.count, 0)[slot]
+        itself = np.concatenate([np.full(len(needed), -1), at[minus]])
         return Cast(
             minus=minus,
             stream=np.concatenate([needed, plan.sound[minus]]),
@@ -96,7 +97,7 @@ class Prototypes:
             of=np.where(minus, len(needed) + np.cumsum(minus) - 1, np.searchsorted(needed, plan.sound)),
             first=first,
             count=count,
-            itself=np.concatenate([np.full(len(needed), -1), at[minus]]),
+            itself=np.where(itself < first + count, itself, -1),
             heard=np.concatenate([np.isin(needed, plan.sound[~minus]), np.ones(np.count_nonzero(minus), bool)]),
         )
 

@@ -15,7 +15,7 @@ import contextlib
 import gc
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -41,12 +41,17 @@ from mixer.port import (
     LegAdded,
     LegRemove,
     Overrun,
+    PlayStart,
     PortError,
+    RecordStart,
+    RecordStop,
     Refusal,
     Reply,
+    Tone,
 )
 from mixer.ports import Ports
 from mixer.stages import Lateness, Stages
+from mixer.studio import Studio
 from mixer.timer import Timer
 from mixer.udp import Receiver
 
@@ -87,6 +92,7 @@ class Service:
             identity=_identity(config),
             spread=self._crew,
         )
+        self.studio = Studio(config, self.engine)
         self._receiver = Receiver(Batch())
         self._ports: Ports | None = None
         self._subscribers: list[Callable[[Event], None]] = []
@@ -126,6 +132,7 @@ class Service:
         self._timer.close()
         self._timer = None
         self.ports.close()
+        self._tell(await self.studio.close())
         self.engine.close()
         self._crew.close()
         gc.enable()
@@ -214,6 +221,7 @@ class Service:
             self.stages.begin()
             self._send(self.engine.tick())
             self.stages.lap("send")
+            self._tell(self.studio.after_tick())
         self._tell(self.engine.events())
         if self.engine.frame % (1000 // self.config.tick_ms) == 0:
             self._keep_house()
@@ -223,6 +231,7 @@ class Service:
         self._origin_ns += ticks * self._tick_ns
         self.engine.set_wall_clock(time.time() + (self._origin_ns - time.monotonic_ns()) / 1e9)
         self.lateness.skipped += ticks
+        self.studio.recorder.skip(ticks * self.config.tick_ms)
         self._tell([Overrun(ticks=ticks)])
 
     def _send(self, fanouts: list[Fanout]) -> None:
@@ -249,6 +258,12 @@ class Service:
             await self._empty(command.conference)
         if isinstance(command, ConferenceShow):
             return await self._show(command)
+        if isinstance(command, PlayStart) and command.file is not None:
+            return await self.studio.play(command)
+        if isinstance(command, RecordStart):
+            return await self.studio.record(command)
+        if isinstance(command, RecordStop):
+            return self.studio.stop_recording(command)
         reply = self.engine.apply(command)
         if isinstance(reply, LegAdded):
             reply = msgspec.structs.replace(reply, port=self.port)
@@ -300,7 +315,7 @@ class Service:
 
         return unsubscribe
 
-    def _tell(self, events: list[Event]) -> None:
+    def _tell(self, events: Sequence[Event]) -> None:
         for event in events:
             for callback in self._subscribers[:]:
                 callback(event)
@@ -318,6 +333,9 @@ class Service:
             "conferences": engine.conferences_count,
             "bridged": engine.bridged_count,
             "group_keys": engine.group_keys_count,
+            "plays": engine.plays_count,
+            "records": engine.records_count,
+            "record_lost_ms": self.studio.recorder.lost_ms,
             "port": self.port,
             "received": engine.tally.received,
             "accepted": engine.tally.accepted,
@@ -366,6 +384,7 @@ def _rehearse(config: MixerConfig) -> None:
     engine.apply(ConferenceCreate(conference="rehearsal"))
     for leg in ("a", "b"):
         engine.apply(LegAdd(conference="rehearsal", leg=leg, clear=True, remote="127.0.0.1:9"))
+    engine.apply(PlayStart(play="rehearsal", conference="rehearsal", tones=(Tone(hz=440.0, ms=60),)))
     for _ in range(3):
         engine.tick()
     engine.drain()

@@ -53,16 +53,24 @@ def compose(mixes: Sequence[Mix], tick_ms: int, frame: int, begin_ms: int, ptime
 
 def _join(spanned: list[Mix | None], present: list[Mix]) -> Mix:
     conference = np.unique(np.concatenate([mix.conference for mix in present]))
-    talker, where = np.unique(np.concatenate([mix.talker for mix in present]), return_index=True)
+    everybody = np.concatenate([mix.talker for mix in present])
+    talks = np.concatenate([_talk(mix) for mix in present])
+    # Who talks in one of the ticks is a talker of the packet, at the level of that tick.
+    order = np.argsort(~talks, kind="stable")
+    talker, where = np.unique(everybody[order], return_index=True)
+    where = order[where]
     home = np.concatenate([_homes(mix) for mix in present])[where]
     level = np.concatenate([mix.level for mix in present])[where]
-    order = np.lexsort((level, home))
+    talks = talks[where]
+    order = np.lexsort((level, ~talks, home))
 
     def lay(pieces: list[Piece | None]) -> Piece:
         return _lay(spanned, pieces, conference, talker, home, order)
 
     common, minus = lay([None if mix is None else (mix.common, mix.minus) for mix in spanned])
-    joined = Mix(conference, common, np.searchsorted(home[order], conference), talker[order], minus, level[order])
+    start = np.searchsorted(home[order], conference)
+    count = np.bincount(np.searchsorted(conference, home[talks]), minlength=len(conference))
+    joined = Mix(conference, common, start, talker[order], minus, level[order], count)
     if any(mix.side is not None for mix in present):
         joined.side, joined.minus_side = lay([None if mix is None else _side(mix) for mix in spanned])
     return joined
@@ -91,5 +99,16 @@ def _side(mix: Mix) -> Piece | None:
 
 def _homes(mix: Mix) -> Rows:
     """The conference of each talker."""
-    counts = np.diff(mix.start, append=len(mix.talker))
-    return np.repeat(mix.conference, counts)
+    return np.repeat(mix.conference, _widths(mix))
+
+
+def _talk(mix: Mix) -> NDArray[np.bool_]:
+    """Which rows are those of talkers."""
+    place = np.arange(len(mix.talker)) - np.repeat(mix.start, _widths(mix))
+    result: NDArray[np.bool_] = place < np.repeat(mix.count, _widths(mix))
+    return result
+
+
+def _widths(mix: Mix) -> NDArray[np.int64]:
+    """How many rows each conference has."""
+    return np.diff(mix.start, append=len(mix.talker))

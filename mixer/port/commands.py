@@ -18,6 +18,7 @@ from mixer.port.values import (
     Endpoint,
     Epoch,
     ExtensionId,
+    FileName,
     Gain,
     Identifier,
     Key,
@@ -27,8 +28,10 @@ from mixer.port.values import (
     PayloadType,
     Ptime,
     Rate,
+    RecordFormat,
     Ssrc,
     SwitchStyle,
+    Tone,
     Value,
 )
 
@@ -54,6 +57,10 @@ class ConferenceCreate(Value, frozen=True, kw_only=True):
     """A group key for what legs send; legs that use it must declare their SSRC."""
     max_talkers: Annotated[int, msgspec.Meta(ge=1, le=15)] = 8
     """How many of the loudest legs are mixed at a time."""
+    join_tone: bool = False
+    """Play two rising notes to all whenever a leg is added."""
+    leave_tone: bool = False
+    """Play two falling notes to all whenever a leg is removed."""
     boot: str | None = None
     """If given, the `boot_id` of the mixer life this is meant for."""
 
@@ -65,6 +72,8 @@ class ConferenceModify(Value, frozen=True, kw_only=True):
     keying: Keying | None = None
     """For legs added from now on."""
     max_talkers: Annotated[int, msgspec.Meta(ge=1, le=15)] | None = None
+    join_tone: bool | None = None
+    leave_tone: bool | None = None
 
 
 class ConferenceDestroy(Value, frozen=True, kw_only=True):
@@ -85,6 +94,12 @@ class ConferenceShow(Value, frozen=True, kw_only=True):
 
 class ConferenceList(Value, frozen=True, kw_only=True):
     """Ask for the conferences of this mixer."""
+
+
+class ConferenceLevels(Value, frozen=True, kw_only=True):
+    """Ask how loud each leg of a conference is right now. Cheaper than `conference.show`."""
+
+    conference: Identifier
 
 
 # ---------------------------------------------------------------------------------------------
@@ -244,6 +259,63 @@ class KeyBridge(Value, frozen=True, kw_only=True):
     """True to bridge, false to send under the group key again."""
 
 
+# ---------------------------------------------------------------------------------------------
+# Services
+
+
+class PlayStart(Value, frozen=True, kw_only=True):
+    """Play a file or tones to all of a conference, talkers too, or to some of its legs alone. A file is read first:
+    the reply comes once it plays. All of a conference share one encode for each format; legs that hear a prompt alone
+    cost one each."""
+
+    play: Identifier
+    """Chosen by the controller; free again when `play_done` was told."""
+    conference: Identifier | None = None
+    """Play it to all of this conference."""
+    legs: Annotated[tuple[Identifier, ...], msgspec.Meta(max_length=64)] = ()
+    """Or to these legs of one conference alone. In a group-keyed conference of style `ssrc` what they hear is under
+    the group key, and so no secret from the other members."""
+    file: FileName | None = None
+    """An audio file, by its path below the directory `[mixer] prompts`."""
+    tones: Annotated[tuple[Tone, ...], msgspec.Meta(max_length=64)] = ()
+    """Or tones, one after another; 20 ms or more in all."""
+    times: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] = 1
+    """How often; 0 for ever, until it is stopped."""
+    gain_db: Gain = 0.0
+    duck_db: Annotated[float, msgspec.Meta(ge=0.0, le=60.0)] = 0.0
+    """Lower the conference by so much for those who hear the prompt."""
+    exclusive: bool = False
+    """The prompt instead of the conference."""
+
+
+class PlayStop(Value, frozen=True, kw_only=True):
+    """Stop what plays. It fades out within a tick."""
+
+    play: Identifier
+
+
+class RecordStart(Value, frozen=True, kw_only=True):
+    """Record all of a conference as its listeners hear it, prompts too, or what one leg says. A recording is never
+    louder, longer or more complete than what is mixed: it never holds up a tick, and what the disk is too slow for
+    becomes silence (`lost_ms`)."""
+
+    record: Identifier
+    """Chosen by the controller; free again when `record_done` was told."""
+    conference: Identifier | None = None
+    leg: Identifier | None = None
+    """Instead of a conference."""
+    file: FileName
+    """The file to make, by its path below the directory `[mixer] recordings`. One that is there is never touched."""
+    format: RecordFormat = "wav"
+    """`wav`: 16 bit PCM. `opus`: Opus in Matroska (.mka). Either can be played while it grows, and after a crash."""
+
+
+class RecordStop(Value, frozen=True, kw_only=True):
+    """End a recording. `record_done` tells when the file is complete."""
+
+    record: Identifier
+
+
 Command: TypeAlias = (
     ConferenceCreate
     | ConferenceModify
@@ -258,4 +330,9 @@ Command: TypeAlias = (
     | KeyRetire
     | KeyAbort
     | KeyBridge
+    | ConferenceLevels
+    | PlayStart
+    | PlayStop
+    | RecordStart
+    | RecordStop
 )

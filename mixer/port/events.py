@@ -6,7 +6,7 @@ Knows: what has happened, as values. Must never know: who listens.
 from __future__ import annotations
 
 from mixer.port.replies import StreamPosition
-from mixer.port.values import KeyDirection, Value
+from mixer.port.values import KeyDirection, PlayReason, RecordReason, Value
 
 
 class Event(Value, tag_field="event", frozen=True, kw_only=True):
@@ -143,6 +143,30 @@ class KeyExpired(Event, tag="key_expired", frozen=True, kw_only=True):
     epoch: int
     silenced: int
     """Legs without a key of their own."""
+
+
+class PlayDone(Event, tag="play_done", frozen=True, kw_only=True):
+    """Something plays no more."""
+
+    conference: str
+    play: str
+    reason: PlayReason
+    """`ended` by itself, `stopped`, or `gone`: nobody is left to hear it."""
+
+
+class RecordDone(Event, tag="record_done", frozen=True, kw_only=True):
+    """A recording is over, and its file complete."""
+
+    conference: str
+    record: str
+    file: str
+    reason: RecordReason
+    """`stopped`, `limit` (`record_max_mb`, or what a WAV file can hold), `full` (no space left, or
+    `record_min_free_mb`), `failed` (the log says how), or `gone`: the conference or the leg is no more."""
+    seconds: float
+    octets: int
+    lost_ms: int
+    """Silence in place of what the disk was too slow for."""
 
 
 class Overrun(Event, tag="overrun", frozen=True, kw_only=True):

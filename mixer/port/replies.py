@@ -122,6 +122,17 @@ class ConferenceStatus(Value, frozen=True, kw_only=True):
     legs_count: int
     """All its legs, shown or not."""
     legs: list[LegStatus]
+    plays: tuple[str, ...] = ()
+    """What plays in it, to all or to some."""
+    records: tuple[str, ...] = ()
+    """Recordings of it, and of its legs."""
+
+
+class Levels(Value, frozen=True, kw_only=True):
+    """How loud the legs of a conference are, in the last tick, after their gain."""
+
+    levels: dict[str, int]
+    """By leg, dBov: 0 (loudest) to -127 (silence)."""
 
 
 class ConferenceNames(Value, frozen=True, kw_only=True):
@@ -130,4 +141,4 @@ class ConferenceNames(Value, frozen=True, kw_only=True):
     conferences: list[str]
 
 
-Reply: TypeAlias = Done | LegAdded | LegStatus | ConferenceStatus | ConferenceNames
+Reply: TypeAlias = Done | LegAdded | LegStatus | ConferenceStatus | ConferenceNames | Levels

@@ -24,6 +24,7 @@ ExtensionId: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=14)]
 KekName: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._-]{0,32}$(?!\n)")]
 Endpoint: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"^(\[[0-9a-fA-F:.]+\]|[0-9.]+):[0-9]{1,5}$(?!\n)")]
 Gain: TypeAlias = Annotated[float, msgspec.Meta(ge=-60.0, le=20.0)]
+FileName: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 
 KeyDirection: TypeAlias = Literal["tx", "rx"]
 Rate: TypeAlias = Literal[8000, 16000, 24000, 48000]
@@ -32,6 +33,9 @@ Direction: TypeAlias = Literal["sendrecv", "sendonly", "recvonly", "inactive"]
 Keying: TypeAlias = Literal["unique", "group"]
 SwitchStyle: TypeAlias = Literal["ssrc", "mki"]
 CodecName: TypeAlias = Literal["PCMU", "PCMA", "L16", "G722", "opus", "AMR", "AMR-WB"]
+RecordFormat: TypeAlias = Literal["wav", "opus"]
+PlayReason: TypeAlias = Literal["ended", "stopped", "gone"]
+RecordReason: TypeAlias = Literal["stopped", "limit", "full", "failed", "gone"]
 DtlsRole: TypeAlias = Literal["active", "passive"]
 HashName: TypeAlias = Literal["sha-256", "sha-384", "sha-512"]
 Digest: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"^[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){31,63}$(?!\n)")]
@@ -57,6 +61,12 @@ class Refusal(StrEnum):
     SSRC_CONFLICT = "ssrc_conflict"
     INVALID = "invalid"
     """Fields that exclude each other; the message says which."""
+    UNKNOWN_PLAY = "unknown_play"
+    DUPLICATE_PLAY = "duplicate_play"
+    UNKNOWN_RECORD = "unknown_record"
+    DUPLICATE_RECORD = "duplicate_record"
+    BAD_FILE = "bad_file"
+    """Not there, not audio, there already, or not in the directory for it; the message says which."""
     UNAVAILABLE = "unavailable"
     """What it needs is not installed on the mixer's machine; the message says what."""
     LIMIT = "limit"
@@ -120,8 +130,8 @@ class Opus(Value, frozen=True, kw_only=True):
 
     bitrate: Annotated[int, msgspec.Meta(ge=6000, le=510000)] = 32000
     """Bits a second, on average."""
-    complexity: Annotated[int, msgspec.Meta(ge=0, le=10)] = 5
-    """What a packet may cost: 10 costs about four times what 0 does."""
+    complexity: Annotated[int, msgspec.Meta(ge=0, le=10)] = 10
+    """What a packet may cost: 10 costs about four times what 0 does, and sounds best."""
     fec: bool = True
     """Repeat each packet, coarsely, in the next one, if the bitrate allows it (`useinbandfec`)."""
     loss_percent: Annotated[int, msgspec.Meta(ge=0, le=100)] = 10
@@ -148,3 +158,13 @@ class Amr(Value, frozen=True, kw_only=True):
     the stream are sent the lowest mode that one of them asks for."""
     dtx: bool = False
     """Send comfort noise parameters (SID) while nobody speaks."""
+
+
+class Tone(Value, frozen=True, kw_only=True):
+    """A sine, or a pause."""
+
+    hz: Annotated[float, msgspec.Meta(ge=0.0, le=20000.0)] = 0.0
+    """Frequency; 0 is a pause. Above half the rate of a mix nothing is left of it."""
+    ms: Annotated[int, msgspec.Meta(ge=1, le=3_600_000)]
+    level_dbov: Annotated[float, msgspec.Meta(ge=-90.0, le=-3.0)] = -20.0
+    """RMS below that of the loudest square wave; -3 is a sine at full scale."""

@@ -118,10 +118,18 @@ class FakeMixer:
                 del self.legs[command.leg]
                 return status
             case _:
-                self._known(command.conference)
-                if isinstance(command, port.KeyPrepare):
-                    _check(command.key)
-                return port.Done()
+                return self._serve(command)
+
+    def _serve(self, command: port.Command) -> port.Reply:
+        """What needs no books."""
+        conference = getattr(command, "conference", None)
+        if conference is not None:
+            self._known(conference)
+        if isinstance(command, port.ConferenceLevels):
+            return port.Levels(levels=dict.fromkeys(self.legs, -23))
+        if isinstance(command, port.KeyPrepare):
+            _check(command.key)
+        return port.Done()
 
     def _create(self, command: port.ConferenceCreate) -> port.Done:
         if command.conference in self.conferences:

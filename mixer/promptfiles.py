@@ -1,0 +1,120 @@
+"""Prompt files: from a name to samples, in a thread of their own, so that no tick waits for a disk or a decoder.
+
+What was read is kept, the latest first, while it fits. Files are hostile: their kind must be on a list (no
+playlist that leads to other files), and what they unpack to is bounded, whatever they say of themselves.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections import OrderedDict
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from mixer.folder import Folder
+from mixer.sounds import RATE
+
+LONGEST_S: Final = 600
+"""Of one file."""
+LARGEST: Final = 256 << 20
+"""Octets of one file."""
+KEPT: Final = 64 << 20
+"""Octets of samples that are kept: one file of the longest, or many."""
+KINDS: Final = "wav,w64,aiff,au,flac,mp3,ogg,matroska,webm,mov,mp4,m4a,caf,amr,aac"
+"""Demuxers of FFmpeg. None of them opens another file."""
+
+Samples = NDArray[np.int16]
+Identity = tuple[int, int, int, int]
+"""Device, inode, time of the last change (ns) and octets of a file."""
+
+
+class PromptFileError(Exception):
+    """A file cannot be played; the message says why."""
+
+
+class PromptFiles:
+    """Reads what is to be played."""
+
+    def __init__(self, folder: Folder) -> None:
+        self._folder = folder
+        self._reader = ThreadPoolExecutor(1, "prompts")
+        self._kept: OrderedDict[Identity, Samples] = OrderedDict()
+        """Touched by the reading thread only."""
+
+    async def load(self, name: str) -> Samples:
+        """All of a file: int16[n], mono at `sounds.RATE`, not to be written to.
+
+        Raises:
+            FolderError: there is no such file that may be read.
+            PromptFileError: it is not audio, or too long.
+        """
+        return await asyncio.get_running_loop().run_in_executor(self._reader, self.read, name)
+
+    def read(self, name: str) -> Samples:
+        """The same at once. Raises as `load` does."""
+        found = self._folder.open(name)
+        try:
+            facts = os.fstat(found)
+            identity = (facts.st_dev, facts.st_ino, facts.st_mtime_ns, facts.st_size)
+            if identity in self._kept:
+                self._kept.move_to_end(identity)
+                return self._kept[identity]
+            if facts.st_size > LARGEST:
+                raise PromptFileError(f"{name!r} is larger than {LARGEST >> 20} MB")
+            samples = _decode(name, found)
+        finally:
+            os.close(found)
+        self._keep(identity, samples)
+        return samples
+
+    def close(self) -> None:
+        """Read nothing more."""
+        self._reader.shutdown(wait=False, cancel_futures=True)
+
+    def _keep(self, identity: Identity, samples: Samples) -> None:
+        self._kept[identity] = samples
+        while sum(kept.nbytes for kept in self._kept.values()) > KEPT:
+            self._kept.popitem(last=False)
+
+
+def _decode(name: str, descriptor: int) -> Samples:
+    """The first audio stream of a file. Raises `PromptFileError`."""
+    try:
+        with (
+            os.fdopen(descriptor, "rb", closefd=False) as file,
+            av.open(file, "r", metadata_errors="ignore", options={"format_whitelist": KINDS}) as container,
+        ):
+            return _samples(name, container)
+    except (av.FFmpegError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise PromptFileError(f"{name!r} is not audio that can be played: {reason}") from None
+
+
+def _samples(name: str, container: av.container.InputContainer) -> Samples:
+    if not container.streams.audio:
+        raise PromptFileError(f"there is no sound in {name!r}")
+    to_mono = av.AudioResampler(format="s16", layout="mono", rate=RATE)
+    pieces: list[Samples] = []
+    length = 0
+    for frame in container.decode(audio=0):
+        for resampled in to_mono.resample(frame):
+            pieces.append(resampled.to_ndarray()[0])
+            length += len(pieces[-1])
+        if length > LONGEST_S * RATE:
+            raise PromptFileError(f"{name!r} is longer than {LONGEST_S} s")
+    pieces += [resampled.to_ndarray()[0] for resampled in to_mono.resample(None)]
+    if not length:
+        raise PromptFileError(f"there is no sound in {name!r}")
+    # Piece by piece: one copy of everything would keep the interpreter from the tick.
+    samples = np.empty(sum(map(len, pieces)), np.int16)
+    at = 0
+    for piece in pieces:
+        samples[at : at + len(piece)] = piece
+        at += len(piece)
+    samples.flags.writeable = False
+    return samples
