@@ -23,7 +23,8 @@ from typing import Any, get_args
 
 import msgspec
 
-from bench.plan import Plan, PlanError
+from bench.coder import Quiet
+from bench.plan import LEVEL_ID, Plan, PlanError
 from bench.processes import (
     GENERATOR_CORE,
     MEASURED_CORE,
@@ -45,6 +46,8 @@ _OTHERS = 0.25
 
 _UNHEARD = 0.02
 """Share of lost packets from which the CPU used says nothing: a mixer that skips ticks looks cheap."""
+
+_WITH_DTX = ("opus", "AMR", "AMR-WB")
 
 _CHUNK = 256
 """Legs added without waiting for a reply."""
@@ -71,6 +74,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     auth_failures: int
     rss_mib: float
     stages_us: dict[str, float]
+    quiet: str = "silence"
 
 
 async def measure(plan: Plan) -> tuple[Result, Verdict]:
@@ -152,6 +156,7 @@ async def _mixer(plan: Plan, load: Child, mixer: Daemon, floor_us: float) -> tup
         auth_failures=verdict.auth_failures + end.drops.get("auth_failed", 0),
         rss_mib=round(mixer.child.rss_kib() / 1024, 1),
         stages_us={stage: round(us, 1) for stage, us in after.stages_us.items()},
+        quiet=plan.quiet,
     )
     return result, verdict
 
@@ -171,24 +176,32 @@ def _warn_if_busy(cores: float) -> None:
 def _conference(plan: Plan, number: int) -> port.ConferenceCreate:
     return port.ConferenceCreate(
         conference=f"conference-{number}",
-        rate=plan.rate,  # type: ignore[arg-type]
+        rate=plan.mix_rate,  # type: ignore[arg-type]
         keying=plan.keying,
         style=plan.style,
         key=_key(plan, plan.group_key(number), "group") if plan.keying == "group" else None,
         uplink_key=(
             _key(plan, plan.group_uplink_key(number), "group uplink", plan.roc) if plan.uplink == "group" else None
         ),
-        max_talkers=max(8, plan.talkers),
+        max_talkers=_most_talkers(plan),
     )
 
 
+def _most_talkers(plan: Plan) -> int:
+    """Who is mixed: room for some more than those who talk, unless everybody is heard; then the loudest, who talk."""
+    return max(1 if plan.quiet == "sound" else 8, plan.talkers)
+
+
 def _leg(plan: Plan, leg: int, conference: int, heard_at: int) -> port.LegAdd:
-    own = plan.keying == "unique" or plan.style == "mki"
+    own = not plan.clear and (plan.keying == "unique" or plan.style == "mki")
     return port.LegAdd(
         conference=f"conference-{conference}",
         leg=f"leg-{leg}",
         codec=plan.codec,  # type: ignore[arg-type]
-        rx=_key(plan, plan.rx_key(leg), "rx", plan.roc) if plan.uplink == "unique" else None,
+        opus=port.Opus(bitrate=plan.bitrate, complexity=plan.complexity) if plan.codec == "opus" else None,
+        level_in=LEVEL_ID if plan.quiet == "level127" else None,
+        clear=plan.clear,
+        rx=_key(plan, plan.rx_key(leg), "rx", plan.roc) if plan.uplink == "unique" and not plan.clear else None,
         tx=_key(plan, plan.tx_key(leg), "tx") if own else None,
         uplink=plan.uplink,
         ssrc=plan.ssrc(leg),
@@ -247,7 +260,7 @@ def describe(result: Result, verdict: Verdict) -> str:
     """A run in words."""
     r, v = result, verdict
     return (
-        f"{r.legs} legs in {r.conferences} conferences, {r.keying} keys, {r.codec}, {r.suite}\n"
+        f"{r.legs} legs in {r.conferences} conferences, {r.keying} keys, {r.codec} ({r.quiet}), {r.suite}\n"
         f"  CPU          {r.cpu_us_per_leg_tick} us a leg and tick, {r.ratio_to_floor} times the kernel's "
         f"{r.floor_us_per_leg_tick}: {r.legs_per_core} legs a core\n"
         f"  each tick    {r.encodes_per_tick} encodes, {r.encrypts_per_tick} encrypts\n"
@@ -274,10 +287,22 @@ def parser(description: str) -> argparse.ArgumentParser:
     p.add_argument("--conferences", type=int, default=1)
     p.add_argument("--keying", choices=("group", "unique"), default="group", help="of what the legs hear")
     p.add_argument("--uplink", choices=("group", "unique"), default="unique", help="of what the legs say")
-    p.add_argument("--codec", choices=("PCMU", "PCMA", "L16"), default="PCMU")
-    p.add_argument("--rate", type=int, choices=(8000, 16000, 48000), default=8000, help="of L16, Hz")
+    p.add_argument("--codec", choices=get_args(port.CodecName), default="PCMU")
+    p.add_argument(
+        "--rate",
+        type=int,
+        choices=(0, 8000, 16000, 48000),
+        default=0,
+        help="of the mix and of L16, Hz; 0: as the codec",
+    )
+    p.add_argument("--bitrate", type=int, default=32000, help="of Opus, both ways")
+    p.add_argument("--complexity", type=int, default=5, help="of the Opus that legs hear")
     p.add_argument("--suite", choices=get_args(SuiteName), default="AES_CM_128_HMAC_SHA1_80")
     p.add_argument("--talkers", type=int, default=3, help="in each conference")
+    p.add_argument(
+        "--quiet", choices=get_args(Quiet), help="what the others send; if omitted dtx, or silence in codecs without"
+    )
+    p.add_argument("--clear", action="store_true", help="plain RTP, with --keying unique")
     p.add_argument("--mki", type=int, default=0, help="octets of MKI, 0 to 4")
     p.add_argument("--roc", type=int, default=0, help="rollover counter at which the legs join")
     p.add_argument("--seconds", type=float, default=5.0, help="measured, after the warm-up")
@@ -294,8 +319,10 @@ def plan_of(options: argparse.Namespace, **changes: Any) -> Plan:
     Raises:
         PlanError: if the options contradict each other.
     """
-    fields = {name: value for name, value in vars(options).items() if name in Plan.__struct_fields__}
-    plan = Plan(**(fields | changes), seed=secrets.token_hex(16))
+    fields = {name: value for name, value in vars(options).items() if name in Plan.__struct_fields__} | changes
+    if fields.get("quiet") is None:
+        fields["quiet"] = "dtx" if fields.get("codec") in _WITH_DTX else "silence"
+    plan = Plan(**fields, seed=secrets.token_hex(16))
     plan.check()
     return plan
 
