@@ -93,7 +93,7 @@ def lossy(name: str, bitrate: int = 32000) -> Lossy:
         options = {"application": "voip", "frame_duration": "20"}
         encode = _encoder("libopus", 48000, bitrate, options)
         most = max(240, bitrate // 100)
-        return Lossy(name, 48000, 48000, 111, most, -6.0, -6.0, ("silence", "dtx", "level127", "sound"), encode, "opus")
+        return Lossy(name, 48000, 48000, 111, most, -4.5, -6.0, ("silence", "dtx", "level127", "sound"), encode, "opus")
     if name == "G722":
         encode = _encoder("g722", 16000)
         quiets: tuple[Quiet, ...] = ("silence", "level127", "sound")
