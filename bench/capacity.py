@@ -24,7 +24,8 @@ from typing import Any, get_args
 import msgspec
 
 from bench.coder import Quiet
-from bench.plan import LEVEL_ID, Plan, PlanError
+from bench.plan import Plan, PlanError
+from bench.populate import populate
 from bench.processes import (
     GENERATOR_CORE,
     MEASURED_CORE,
@@ -38,7 +39,6 @@ from bench.processes import (
 from bench.verdict import Spread, Verdict
 from control.client import ControlError
 from mixer import port
-from mixer.secret import Secret
 from mixer.suites import SuiteName
 
 _OTHERS = 0.25
@@ -48,9 +48,6 @@ _UNHEARD = 0.02
 """Share of lost packets from which the CPU used says nothing: a mixer that skips ticks looks cheap."""
 
 _WITH_DTX = ("opus", "AMR", "AMR-WB")
-
-_CHUNK = 256
-"""Legs added without waiting for a reply."""
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,16 +87,6 @@ async def measure(plan: Plan) -> tuple[Result, Verdict]:
         async with daemon(legs=max(plan.legs, 64)) as mixer:
             await populate(mixer, plan, heard_at)
             return await _mixer(plan, load, mixer, floor_us)
-
-
-async def populate(mixer: Daemon, plan: Plan, heard_at: int) -> None:
-    """Create the plan's conferences and legs; their packets go to `heard_at` at each leg's address."""
-    for number in range(plan.conferences):
-        await mixer.client.call(_conference(plan, number))
-    conference = plan.conference()
-    commands = [_leg(plan, leg, int(conference[leg]), heard_at) for leg in range(plan.legs)]
-    for first in range(0, plan.legs, _CHUNK):
-        await asyncio.gather(*(mixer.client.call(command) for command in commands[first : first + _CHUNK]))
 
 
 async def _floor(plan: Plan, load: Child) -> float:
@@ -171,46 +158,6 @@ def _warn_if_busy(cores: float) -> None:
             f"other programs used {cores:.2f} cores while this was measured: the numbers are too high",
             file=sys.stderr,
         )
-
-
-def _conference(plan: Plan, number: int) -> port.ConferenceCreate:
-    return port.ConferenceCreate(
-        conference=f"conference-{number}",
-        rate=plan.mix_rate,  # type: ignore[arg-type]
-        keying=plan.keying,
-        style=plan.style,
-        key=_key(plan, plan.group_key(number), "group") if plan.keying == "group" else None,
-        uplink_key=(
-            _key(plan, plan.group_uplink_key(number), "group uplink", plan.roc) if plan.uplink == "group" else None
-        ),
-        max_talkers=_most_talkers(plan),
-    )
-
-
-def _most_talkers(plan: Plan) -> int:
-    """Who is mixed: room for some more than those who talk, unless everybody is heard; then the loudest, who talk."""
-    return max(1 if plan.quiet == "sound" else 8, plan.talkers)
-
-
-def _leg(plan: Plan, leg: int, conference: int, heard_at: int) -> port.LegAdd:
-    own = not plan.clear and (plan.keying == "unique" or plan.style == "mki")
-    return port.LegAdd(
-        conference=f"conference-{conference}",
-        leg=f"leg-{leg}",
-        codec=plan.codec,  # type: ignore[arg-type]
-        opus=port.Opus(bitrate=plan.bitrate, complexity=plan.complexity) if plan.codec == "opus" else None,
-        level_in=LEVEL_ID if plan.quiet == "level127" else None,
-        clear=plan.clear,
-        rx=_key(plan, plan.rx_key(leg), "rx", plan.roc) if plan.uplink == "unique" and not plan.clear else None,
-        tx=_key(plan, plan.tx_key(leg), "tx") if own else None,
-        uplink=plan.uplink,
-        ssrc=plan.ssrc(leg),
-        remote=f"{plan.address(leg)}:{heard_at}",
-    )
-
-
-def _key(plan: Plan, secret: bytes, kind: Any, roc: int = 0) -> port.Key:
-    return port.Key(suite=plan.suite, secret=Secret(secret), mki=plan.mki_of(kind).hex(), roc=roc)
 
 
 def median(results: list[Result]) -> Result:

@@ -7,10 +7,10 @@ from typing import Final
 
 import msgspec
 
-from bench.capacity import populate
 from bench.peers import janus
 from bench.peers.results import Row
 from bench.plan import Plan
+from bench.populate import populate
 from bench.processes import GENERATOR_CORE, MEASURED_CORE, Child, child, daemon, machine_cpu_ns
 from bench.verdict import Verdict
 
