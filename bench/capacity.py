@@ -2,6 +2,7 @@
 
     python -m bench.capacity --legs 2000 --conferences 1 --keying group --codec PCMU \\
         --suite AES_CM_128_HMAC_SHA1_80 --talkers 3 --seconds 5 --json
+    python -m bench.capacity --legs 1000 --codec opus --quiet level127
 
 The generator plays the same packets at the floor (`bench.floor`) and at the daemon (`mrfp serve`), each
 alone on one core, and what comes back is judged. CPU is the process's own user and system time over the

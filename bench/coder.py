@@ -68,6 +68,9 @@ class Coder(Protocol):
     def packets(self, sound: Samples) -> list[bytes]:
         """Payloads of 20 ms each, one after the other."""
 
+    def background(self, sound: Samples) -> list[bytes]:
+        """The same of a leg that does not talk."""
+
     def sound(self, payloads: Sequence[Octets]) -> Samples:
         """float32[payloads * rate / 50]: what a listener hears of payloads in this order."""
 
@@ -109,6 +112,9 @@ class TableCoder:
     def packets(self, sound: Samples) -> list[bytes]:
         octets = self.table.encode(sound).tobytes()
         return [octets[at : at + self.largest] for at in range(0, len(octets) - self.largest + 1, self.largest)]
+
+    def background(self, sound: Samples) -> list[bytes]:
+        return self.packets(sound)
 
     def sound(self, payloads: Sequence[Octets]) -> Samples:
         return self.table.decode(np.concatenate(payloads)) if payloads else np.zeros(0, np.float32)

@@ -13,6 +13,9 @@ from bench.plan import LEVEL_ID, LEVEL_OCTETS, Plan
 _COUNT: Final = 150
 """Packets of a sequence that is sent over and over."""
 
+_LEAD: Final = 50
+"""Packets before it that are not sent: a codec with memory has settled when the sequence begins, as when it ends."""
+
 _FAINT: Final = 3e-4
 """RMS of what level 127 is said of, full scale 1: -70 dB."""
 
@@ -30,8 +33,8 @@ def payloads(plan: Plan) -> list[bytes]:
         return coder.pauses()
     loudness = {"silence": 0.0, "level127": _FAINT, "sound": _SOUND}[plan.quiet]
     rng = np.random.default_rng(3389)
-    sound: Samples = (rng.standard_normal(_COUNT * coder.rate // 50) * loudness).astype(np.float32)
-    return coder.packets(sound)
+    sound: Samples = (rng.standard_normal((_LEAD + _COUNT) * coder.rate // 50) * loudness).astype(np.float32)
+    return coder.background(sound)[_LEAD:]
 
 
 def level(talks: NDArray[np.bool_], loudness: float) -> NDArray[np.uint8]:

@@ -57,6 +57,8 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """How late the generator itself was."""
     arrival_ms: Spread = Spread(0.0, 0.0, 0.0)
     """How late packets came, each against the earliest of its leg's stream."""
+    octets: float = 0.0
+    """In a packet that came, on average, RTP header and SRTP tag included."""
     problems: list[str]
     """Why the content is wrong; empty if it is right."""
 
@@ -83,6 +85,7 @@ def judge(
         window_ns: first and last moment that count.
         late_ms: how late each burst was.
     """
+    octets = round(float(got.length.mean()), 1) if len(got.length) else 0.0
     origin = downlink.open_all(plan, got)
     flow = continuity(got.leg, got.ssrc, got.sequence, got.arrival_ns, legs=plan.legs, window_ns=window_ns)
     ears = _Ears(plan, got, origin, said_ns, window_ns)
@@ -104,6 +107,7 @@ def judge(
         self_db=round(max(ears.self_db, default=-120.0), 1),
         rest_db=round(max(ears.rest_db, default=-120.0), 1),
         late_ms=spread(late_ms),
+        octets=octets,
         arrival_ms=spread(lateness_ms(got.leg, got.ssrc, got.sequence, got.arrival_ns, window_ns=window_ns)),
         problems=ears.problems,
     )

@@ -117,6 +117,7 @@ def _row(row: Row) -> list[str]:
         f"{v.mouth_to_ear_ms.p50:g} / {v.mouth_to_ear_ms.p99:g}",
         f"{v.heard_db:g}, {v.self_db:g}, {v.rest_db:g}",
         f"{v.received}, {v.lost}",
+        f"{v.octets:g}",
         f"{row.rss_mib:.0f}",
         "; ".join(row.faults()) or "holds",
     ]
@@ -134,7 +135,8 @@ _HEADS: Final = (
     "mouth to ear p50 / p99, ms",
     "others, self, rest, dB",
     "packets heard, lost",
+    "octets a packet",
     "MiB",
     "",
 )
-_ALIGN: Final = "lllrrrrrrrrrl"
+_ALIGN: Final = "lllrrrrrrrrrrl"
