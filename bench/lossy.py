@@ -107,6 +107,7 @@ def lossy(name: str, bitrate: int = 32000) -> Lossy:
         encode = _encoder("libopencore_amrnb", 8000, 12200)
         return _amr(name, 8000, (-3.5, -6.0), amr.NARROW, encode)
     if name == "AMR-WB":
+        vo_amrwb.library()
         return _amr(name, 16000, (-2.2, -9.0), amr.WIDE, vo_amrwb.encode)
     raise CodecError(f"no codec {name!r}: choose opus, G722, AMR or AMR-WB")
 

@@ -25,29 +25,34 @@ _ffi.cdef(
 )
 
 
+@cache
+def library() -> Any:
+    """The library.
+
+    Raises:
+        CodecError: it is missing.
+    """
+    try:
+        return _ffi.dlopen(_LIBRARY)
+    except OSError as error:
+        raise CodecError(f"no {_LIBRARY} to encode AMR-WB with: apt-get install libvo-amrwbenc0") from error
+
+
 def encode(samples: Samples, dtx: bool) -> list[bytes]:
     """Frames of 20 ms as files have them; the samples are int16 at 16000 Hz.
 
     Raises:
         CodecError: the library is missing.
     """
-    library = _library()
-    state = library.E_IF_init()
+    vo = library()
+    state = vo.E_IF_init()
     out = _ffi.new("unsigned char[]", _LARGEST)
     frames: list[bytes] = []
     try:
         for at in range(0, len(samples) - _FRAME + 1, _FRAME):
             speech = _ffi.from_buffer("short[]", samples[at : at + _FRAME].tobytes())
-            size = library.E_IF_encode(state, _MODE, speech, out, int(dtx))
+            size = vo.E_IF_encode(state, _MODE, speech, out, int(dtx))
             frames.append(bytes(_ffi.buffer(out, size)))
     finally:
-        library.E_IF_exit(state)
+        vo.E_IF_exit(state)
     return frames
-
-
-@cache
-def _library() -> Any:
-    try:
-        return _ffi.dlopen(_LIBRARY)
-    except OSError as error:
-        raise CodecError(f"no {_LIBRARY} to encode AMR-WB with: apt-get install libvo-amrwbenc0") from error

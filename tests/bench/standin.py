@@ -29,6 +29,8 @@ class Faults:
     """Legs hear themselves so loud."""
     unheard: set[int] = field(default_factory=set)
     """Legs that are in nobody's mix."""
+    constant: float = 0.0
+    """This is added to every sample that anybody hears."""
     foreign: bool = False
     """The other conferences are in the mix too."""
     skip: set[tuple[int, int]] = field(default_factory=set)
@@ -133,7 +135,7 @@ def _through(plan: Plan, samples: Samples) -> Samples:
 def _heard(plan: Plan, leg: int, voices: dict[int, Samples], faults: Faults) -> list[bytes]:
     """Payloads, one a tick."""
     conference = plan.conference()
-    total = np.zeros(plan.ticks * plan.coder.rate // 50, np.float32)
+    total = np.full(plan.ticks * plan.coder.rate // 50, faults.constant, np.float32)
     for talker, said in voices.items():
         near = faults.foreign or conference[talker] == conference[leg]
         if talker == leg and faults.self_db is not None:

@@ -81,9 +81,9 @@ def test_amr_payloads_hold_the_frame_and_ask_for_no_mode(form: amr.Form) -> None
 
 def test_a_missing_encoder_names_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(vo_amrwb, "_LIBRARY", "libno-such-thing.so.0")
-    vo_amrwb._library.cache_clear()
-    with pytest.raises(CodecError, match="apt-get install libvo-amrwbenc0"):
-        coder("AMR-WB").packets(np.zeros(160, np.float32))
+    vo_amrwb.library.cache_clear()
+    with pytest.raises(PlanError, match="apt-get install libvo-amrwbenc0"):
+        Plan(legs=3, codec="AMR-WB").check()
 
 
 def test_no_such_codec() -> None:

@@ -99,6 +99,10 @@ def test_hearing_oneself_50_db_down_is_allowed() -> None:
     assert v.problems == []
 
 
+def test_what_is_constant_is_no_sound() -> None:
+    assert verdict(plan(), Faults(constant=0.03)).problems == []
+
+
 def test_a_missing_talker_is_seen() -> None:
     v = verdict(plan(), Faults(unheard={1}))
     assert any("hears talker 1 " in problem for problem in v.problems)
