@@ -124,7 +124,7 @@ def _opus(bitrate: int) -> Lossy:
         sampling=48000,
         payload_type=111,
         largest=max(240, bitrate // 100),
-        rest_limit_db=-6.0,
+        rest_limit_db=-4.5,
         heard_limit_db=-6.0,
         quiets=("silence", "dtx", "level127", "sound"),
         encode=_encoder("libopus", 48000, bitrate, {"application": "lowdelay", "frame_duration": "20"}),

@@ -49,20 +49,13 @@ async def janus(core: int | None) -> AsyncIterator[Janus]:
 async def _up(stack: contextlib.AsyncExitStack, binary: Path, core: int | None) -> Janus:
     """Start it, several times if need be: in 1.1.2 the thread of the Unix socket may look whether it shall run
     before it is told so, and Janus ends."""
+    last = ""
     for _ in range(_ATTEMPTS):
         async with contextlib.AsyncExitStack() as attempt:
             home = Path(attempt.enter_context(tempfile.TemporaryDirectory(prefix="mrfp-janus-")))
             configure(home, library_of(binary))
-            command = (
-                str(binary),
-                "-F",
-                str(home),
-                "-C",
-                str(home / "janus.jcfg"),
-                "-N",
-                "-L",
-                str(home / "janus.log"),
-            )
+            places = {"-F": home, "-C": home / "janus.jcfg", "-L": home / "janus.log"}
+            command = [str(binary), "-N", *(word for pair in places.items() for word in map(str, pair))]
             child = await attempt.enter_async_context(program("janus", core, *command))
             connection = await _connect(child, home)
             if connection is not None:
