@@ -11,7 +11,7 @@ from bench.coder import coder, resample
 from bench.plan import LEVEL_ID, Plan, PlanError
 from bench.srtp import PacketSession
 
-NAMES = ["PCMU", "PCMA", "opus", "G722", "AMR"]
+NAMES = ["PCMU", "PCMA", "opus", "G722", "AMR", pytest.param("AMR-WB", marks=pytest.mark.needs("libvo-amrwbenc"))]
 
 
 def octets(packets: list[bytes]) -> list[np.ndarray[tuple[int], np.dtype[np.uint8]]]:

@@ -14,6 +14,8 @@ from tests.bench.standin import DELAY, HOP_NS, Faults, mix
 
 SUITES = ["AES_CM_128_HMAC_SHA1_80", "AES_CM_128_HMAC_SHA1_32", "AES_256_CM_HMAC_SHA1_80", "AEAD_AES_128_GCM"]
 
+CODECS = ["opus", "G722", "AMR", pytest.param("AMR-WB", marks=pytest.mark.needs("libvo-amrwbenc"))]
+
 
 def plan(**changes: Any) -> Plan:
     fields: dict[str, Any] = {
@@ -55,7 +57,7 @@ def test_other_codecs_pass(codec: str, rate: int, monkeypatch: pytest.MonkeyPatc
     assert verdict(plan(codec=codec, rate=rate)).problems == []
 
 
-@pytest.mark.parametrize("codec", ["opus", "G722", "AMR"])
+@pytest.mark.parametrize("codec", CODECS)
 @pytest.mark.parametrize("quiet", ["level127", "sound"])
 def test_codecs_with_memory_pass(codec: str, quiet: str) -> None:
     v = verdict(plan(codec=codec, quiet=quiet))
@@ -63,7 +65,7 @@ def test_codecs_with_memory_pass(codec: str, quiet: str) -> None:
     assert (v.lost, v.auth_failures) == (0, 0)
 
 
-@pytest.mark.parametrize("codec", ["opus", "G722", "AMR"])
+@pytest.mark.parametrize("codec", CODECS)
 def test_what_is_wrong_is_seen_through_a_codec_with_memory(codec: str) -> None:
     p = plan(codec=codec, quiet="level127")
     assert any("hears talker 1 " in problem for problem in verdict(p, Faults(unheard={1})).problems)
