@@ -75,7 +75,7 @@ DIAL_IT: Final = "dial the room with its PIN: sip:room;pin=1234@host"
 
 
 def caller(identity: Identity, address: str) -> str:
-    """Who guesses: a user that has proved who it is, or else an address; of IPv6 a network, all of which one host has."""
+    """Who guesses: a user that has proved who it is, or else an address (of IPv6 the /64: one host has all of it)."""
     if identity.proof != "none":
         return identity.uri
     number = ip_address(address.partition("%")[0])
