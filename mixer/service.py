@@ -25,7 +25,7 @@ import structlog
 from mixer import __version__
 from mixer.batch import Batch, Fanout
 from mixer.certificate import Identity, load
-from mixer.codecs import CODECS
+from mixer.codecs import available
 from mixer.config import MixerConfig
 from mixer.crew import Crew
 from mixer.engine import Engine
@@ -338,7 +338,7 @@ class Service:
             "dtls_fingerprint": engine.identity.fingerprint,
             "handshakes": engine.handshakes.done,
             "handshakes_failed": engine.handshakes.failed,
-            "codecs": [codec.name for codec in CODECS],
+            "codecs": available(),
         }
 
 

@@ -90,7 +90,7 @@ class Lobby:
             self._judge(visit, call, digits)
         elif key == "*":
             visit.digits = ""
-        else:
+        elif key.isdigit():
             visit.digits = (visit.digits + key)[: LONGEST + 1]
 
     def _judge(self, visit: _Visit, call: Call, digits: str) -> None:

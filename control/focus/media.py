@@ -55,7 +55,7 @@ def terms(settings: FocusSettings, room: RoomSettings, node: NodeStatus) -> Term
     suites = (room.suite, *(suite for suite in settings.media.suites if suite != room.suite))
     return Terms(
         codecs=tuple(codec for name in names for codec in KNOWN_CODECS if codec.name == name),
-        opus=msgspec.structs.replace(opus, max_rate=min(opus.max_rate, room.rate)),
+        opus=opus if room.rate == "auto" else msgspec.structs.replace(opus, max_rate=min(opus.max_rate, room.rate)),
         suites=suites,
         allow_clear=room.clear,
         mki_wanted=room.style == "mki",

@@ -12,7 +12,7 @@ from control.listen import default_socket
 from control.rekey.settings import RekeySettings
 from control.sip.settings import SipSettings
 from control.tomlfile import LogSettings, SettingsError, TomlFile
-from mixer.port import CodecName, Identifier, Opus, SwitchStyle
+from mixer.port import CodecName, Identifier, Opus, Rate, SwitchStyle
 from mixer.suites import SuiteName
 
 __all__ = ["FocusSettings", "RoomSettings", "SettingsError", "change", "load", "parse"]
@@ -103,8 +103,8 @@ class RoomSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     rekey: RekeySettings | None = None
     """`[room.NAME.rekey]`: the whole policy (docs/rekeying-policy.md). `keying` sets its mode, and `delivery_s` is that
     of SIP if it is left as it is."""
-    rate: Literal[8000, 16000, 48000] = 8000
-    """Sampling rate of the mix, Hz."""
+    rate: Rate | Literal["auto"] = "auto"
+    """Sampling rate of the mix, Hz. `auto`: the lowest at which none of its phones loses anything."""
     max_talkers: Annotated[int, msgspec.Meta(ge=1, le=15)] = 8
     """How many of the loudest are mixed at a time."""
     members: Count = 10_000

@@ -79,7 +79,7 @@ def telephone_event_of(formats: list[Format], rate: int) -> Format | None:
     """Telephone events with the clock of the audio (RFC 4733 section 2.1), or else those with 8000 Hz.
 
     Phones offer Opus with nothing but telephone-event/8000. An event is known by its payload type, and its packets by
-    having one timestamp, whatever its clock: a wrong one makes a key seem pressed for six times as long, and no more.
+    having one timestamp, whatever its clock: a wrong one makes a key seem pressed for shorter than it was, and no more.
     """
     return next((each for clock in (rate, 8000) for each in formats if each.is_event(clock)), None)
 

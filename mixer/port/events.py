@@ -145,16 +145,6 @@ class KeyExpired(Event, tag="key_expired", frozen=True, kw_only=True):
     """Legs without a key of their own."""
 
 
-class Dtmf(Event, tag="dtmf", frozen=True, kw_only=True):
-    """A key was pressed and let go at an endpoint (RFC 4733). It may be part of a secret, such as a PIN: do not log."""
-
-    conference: str
-    leg: str
-    key: str
-    """`0` to `9`, `*`, `#` or `A` to `D`."""
-    duration_ms: int
-
-
 class Overrun(Event, tag="overrun", frozen=True, kw_only=True):
     """The shell was late and skipped ticks; audio has a gap."""
 
