@@ -96,7 +96,7 @@ async def opened(settings: FocusSettings) -> AsyncIterator[Running]:
 def _check_codecs(settings: FocusSettings, node: NodeStatus) -> None:
     lacking = media.left_out(settings, node)
     for name in lacking:
-        _log.warning("codec_left_out", codec=name, reason="the mixer has not got it")
+        _log.info("codec_left_out", codec=name, reason="the mixer has not got it")
     if len(lacking) == len(settings.media.codecs):
         raise SettingsError(f"the mixer has none of [media] codecs: name some of {', '.join(node.codecs)}")
 

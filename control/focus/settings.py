@@ -134,7 +134,7 @@ _OPUS: Final = Opus()
 class MediaSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The `[media]` table: what is agreed on in SDP."""
 
-    codecs: tuple[CodecName, ...] = ("opus", "G722", "PCMU", "PCMA")
+    codecs: tuple[CodecName, ...] = ("opus", "G722", "AMR-WB", "PCMU", "PCMA", "AMR")
     """Agreed on, best first. Those that the mixer has no library for are left out."""
     opus: Opus = _OPUS
     """`[media.opus]`: how Opus is encoded, at most; phones may ask for less."""
