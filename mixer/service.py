@@ -25,6 +25,7 @@ import structlog
 from mixer import __version__
 from mixer.batch import Batch, Fanout
 from mixer.certificate import Identity, load
+from mixer.codecs import available
 from mixer.config import MixerConfig
 from mixer.crew import Crew
 from mixer.engine import Engine
@@ -355,6 +356,7 @@ class Service:
             "dtls_fingerprint": engine.identity.fingerprint,
             "handshakes": engine.handshakes.done,
             "handshakes_failed": engine.handshakes.failed,
+            "codecs": available(),
         }
 
 
