@@ -8,9 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixer import denoise, mixing
-from mixer.resample import next_past, resample, taps
+from mixer.resample import LOWEST, next_past, resample, taps
 from mixer.state import State
-from mixer.streams import PAST
 from mixer.talkers import GATE
 
 Rows = NDArray[np.int64]
@@ -69,7 +68,7 @@ class Voices:
         if source == target:
             return voice
         if (way, source) not in self._tapes:
-            self._tapes[way, source] = _Tape(self._state.legs.rows)
+            self._tapes[way, source] = _Tape(self._state.legs.rows, source)
         return self._tapes[way, source].resample(leg, voice, source, target, self._state.frame)
 
     def _join(self, parts: list[tuple[Rows, Voice]], rate: int) -> tuple[Rows, Voice]:
@@ -89,17 +88,16 @@ class _Way(Enum):
 
 
 class _Tape:
-    """The past of every leg at one clock rate."""
+    """The past of every leg at one clock rate: enough for any rate of mix, for that may change."""
 
-    def __init__(self, legs: int) -> None:
-        self._past = np.zeros((legs, PAST), np.float32)
+    def __init__(self, legs: int, clock: int) -> None:
+        self._past = np.zeros((legs, taps(clock, LOWEST)), np.float32)
         self._frame = np.full(legs, -1, np.int64)
         """In which a leg's resampler was last fed."""
 
     def resample(self, leg: Rows, voice: Voice, source: int, target: int, frame: int) -> Voice:
-        depth = taps(source, target)
-        past = self._past[leg, :depth]
+        past = self._past[leg]
         past[self._frame[leg] != frame - 1] = 0  # it was silent: what is kept is old
-        self._past[leg, :depth] = next_past(past, voice)
+        self._past[leg] = next_past(past, voice)
         self._frame[leg] = frame
-        return resample(past, voice, source, target)
+        return resample(past[:, -taps(source, target) :], voice, source, target)
