@@ -35,6 +35,7 @@ from mixer.handshakes import Handshakes
 from mixer.keying import Keying
 from mixer.keypads import Keypads
 from mixer.ledger import KeyLedger
+from mixer.levelling import Levelling
 from mixer.limiter import Limiter
 from mixer.mixing import Mix
 from mixer.plans import Plan, make_plans
@@ -84,6 +85,7 @@ class Engine:
         self._uplink = Uplink(self._state, self._admission, self._grace, self._keypads)
         self._decoding = Decoding(self._state, spread, self.counters)
         self._voices = Voices(self._state)
+        self._levelling = Levelling(self._state)
         self._talkers = Talkers(self._state)
         self._keying = Keying(self._state)
         self._downlink = Downlink(self._state, self._keying, spread, self.counters)
@@ -151,9 +153,10 @@ class Engine:
         return [*fanouts, fanout_of(packets)] if packets else fanouts
 
     def _mix(self, voices: dict[int, tuple[Rows, Voice]]) -> dict[int, Mix]:
-        """Choose the talkers of all conferences, and mix them: one mix for each rate."""
+        """Level the voices, choose the talkers of all conferences, and mix them: one mix for each rate."""
         for rows, voice in voices.values():
             rms = mixing.loudness(voice)
+            self._levelling.level(rows, voice, rms)
             self._talkers.hear(rows, rms)
             self._watch.note_levels(rows, rms)
         seating = self._talkers.choose()

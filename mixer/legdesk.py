@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from mixer import wishes
 from mixer.admission import Admission
 from mixer.conferences import Conference
+from mixer.denoise import Denoiser
 from mixer.downlink import Downlink
 from mixer.grace import Grace
 from mixer.handshakes import Handshakes
@@ -82,6 +83,7 @@ class LegDesk:
         if wish.leg in self._legs:
             raise PortError(Refusal.DUPLICATE_LEG, f"leg {wish.leg!r} exists")
         plan = wishes.plan_leg(wish, conference)
+        wishes.check_sound(wish)
         for key in (wish.rx, wish.tx):
             if key:
                 self._ledgers.sent.check(key.secret)
@@ -137,6 +139,8 @@ class LegDesk:
         legs.event_type[row] = -1 if wish.dtmf is None else wish.dtmf
         legs.gain[row] = _factor(wish.gain_db)
         legs.muted[row] = wish.mute
+        legs.stereo[row] = wish.opus is not None and wish.opus.stereo
+        self._shape(leg, wish)
         legs.level_in[row] = wish.level_in or 0
         legs.group_uplink[row] = wish.uplink == "group"
         legs.heard[row] = self._state.frame
@@ -148,6 +152,16 @@ class LegDesk:
         self._set_timeout(leg, wish.timeout_s)
         self._state.playout(plan.rate).open(row, wish.delay_min_ms, wish.delay_max_ms)
         self._state.reception.open(row)
+
+    def _shape(self, leg: Leg, wish: LegAdd | LegModify) -> None:
+        """How what it says is to sound."""
+        if wish.agc is not None:
+            self._legs.agc[leg.row] = wish.agc
+        if wish.position is not None:
+            self._legs.position[leg.row] = wish.position
+        if wish.noise_suppression is not None:
+            self._legs.denoised[leg.row] = wish.noise_suppression
+            leg.denoiser = (leg.denoiser or Denoiser()) if wish.noise_suppression else None
 
     def _open_uplink(self, leg: Leg, key: Key | None) -> None:
         legs, row, ssrc = self._legs, leg.row, leg.wish.ssrc
@@ -208,12 +222,14 @@ class LegDesk:
         """
         leg = self._legs.named(wish.leg)
         remote = wishes.address(wish.remote)
+        wishes.check_sound(wish)
         if wish.direction:
             self._check_direction(leg, wish.direction)
             self._direct(leg, wish.direction)
             self._legs.heard[leg.row] = self._state.frame
         if wish.gain_db is not None:
             self._legs.gain[leg.row] = _factor(wish.gain_db)
+        self._shape(leg, wish)
         if wish.mute is not None:
             self._legs.muted[leg.row] = wish.mute
         if wish.timeout_s is not None:

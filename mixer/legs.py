@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixer.batch import SOCKADDR
+from mixer.denoise import Denoiser
 from mixer.epochs import KeyLine
 from mixer.port import LegAdd, PortError, Refusal
 from mixer.rows import Rows
@@ -85,6 +86,7 @@ class Leg:
     """What it had been sent then, packets."""
     stale_reports: int = 0
     """Its reports since that had no news."""
+    denoiser: Denoiser | None = None
     said_goodbye: bool = False
     secured: bool = False
     """A DTLS leg that has its keys. Before, it neither speaks nor hears."""
@@ -214,6 +216,12 @@ class Legs:
         """Frame in which it was last heard in the mix."""
         self.position = self._column(np.float32)
         """Where it is for stereo listeners, -1 left to 1 right."""
+        self.denoised = self._column(np.bool_)
+        """Its noise is suppressed: `Leg.denoiser`."""
+        self.agc = self._column(np.bool_)
+        self.agc_gain = self._column(np.float32, 1)
+        self.speech_power = self._column(np.float32)
+        """Mean power while it speaks, before `agc_gain`; 0 if not known yet."""
         # `talkers` says what these are.
         self.loudness = self._column(np.float32)
         self.presence = self._column(np.float32)

@@ -23,6 +23,8 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+LOWEST: Final = 8000
+"""No rate is lower, Hz: from one to this the filters are longest."""
 SPAN: Final = 36
 """Filter length in samples of the lower rate."""
 BETA: Final = 6.0

@@ -13,13 +13,13 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from mixer import addresses
+from mixer import addresses, denoise
 from mixer.certificate import LENGTHS
 from mixer.codecs import CODECS, Codec, CodecError, Coder, Table, find
 from mixer.conferences import Conference
 from mixer.epochs import check_key
 from mixer.legs import Mode
-from mixer.port import Amr, Dtls, Key, LegAdd, Opus, PortError, Refusal
+from mixer.port import Amr, Dtls, Key, LegAdd, LegModify, Opus, PortError, Refusal
 from mixer.secret import Secret
 from mixer.streams import Format
 from mixer.suites import SUITES, Suite
@@ -61,6 +61,17 @@ def plan_leg(wish: LegAdd, conference: Conference) -> LegPlan:
     form, rate = _format(wish, conference)
     suite = SUITES[wish.tx.suite] if wish.tx else SUITES[uplink.suite] if uplink else None
     return LegPlan(mode, form, rate, uplink, address(wish.remote), suite)
+
+
+def check_sound(wish: LegAdd | LegModify) -> None:
+    """Check that what a leg says can be made to sound as asked.
+
+    Raises:
+        PortError: UNAVAILABLE.
+    """
+    if wish.noise_suppression and not denoise.AVAILABLE:
+        text = "noise suppression needs a package that is not installed: pip install mrfp[voice]"
+        raise PortError(Refusal.UNAVAILABLE, text)
 
 
 def check_group_key(key: Key, style: str, shape: tuple[str, int] | None) -> None:

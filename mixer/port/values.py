@@ -25,6 +25,7 @@ KekName: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._-]{0,32}
 Endpoint: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"^(\[[0-9a-fA-F:.]+\]|[0-9.]+):[0-9]{1,5}$(?!\n)")]
 Gain: TypeAlias = Annotated[float, msgspec.Meta(ge=-60.0, le=20.0)]
 FileName: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+Position: TypeAlias = Annotated[float, msgspec.Meta(ge=-1.0, le=1.0)]
 
 KeyDirection: TypeAlias = Literal["tx", "rx"]
 Rate: TypeAlias = Literal[8000, 16000, 24000, 48000]
