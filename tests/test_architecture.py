@@ -16,8 +16,12 @@ ROOT = Path(__file__).resolve().parent.parent
 SOURCES = sorted(path for house in ("mixer", "control") for path in (ROOT / house).rglob("*.py"))
 NAMES = [str(path.relative_to(ROOT)) for path in SOURCES]
 
-FLOOR_3 = {"mixer/crew.py", "mixer/ports.py", "mixer/service.py", "mixer/timer.py", "mixer/udp.py"}
-"""Where the world comes in: clocks, sockets, the event loop."""
+FLOOR_3 = {
+    *("mixer/crew.py", "mixer/ports.py", "mixer/service.py", "mixer/timer.py", "mixer/udp.py"),
+    # Prompts are read, and recordings written, in threads of their own: no tick waits for a disk.
+    *("mixer/folder.py", "mixer/promptfiles.py", "mixer/recorder.py", "mixer/recordfiles.py", "mixer/studio.py"),
+}
+"""Where the world comes in: clocks, sockets, files, the event loop."""
 
 COMPOSITION_ROOTS = {"control/daemon.py", "control/settings.py"}
 """The only files of control that see the inside of the mixer."""
@@ -105,6 +109,14 @@ def test_the_core_has_no_clock_and_no_socket(name: str) -> None:
         found = packages_of(name) & {"asyncio", "time", "socket", "uvloop", "threading", "concurrent", "datetime"}
         # A certificate has dates; these are written there, and no clock is read.
         assert found <= ({"datetime"} if name == "mixer/certificate.py" else set())
+
+
+@each_source
+def test_the_core_knows_no_file_that_is_played_or_recorded(name: str) -> None:
+    if name.startswith("mixer/") and name not in FLOOR_3:
+        known = {"mixer.folder", "mixer.promptfiles", "mixer.recorder", "mixer.recordfiles", "mixer.studio"}
+        # A recording is a file and what waits for it; the recorder owns both.
+        assert not imports_of(name) & known or name == "mixer/recording.py"
 
 
 @each_source
