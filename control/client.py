@@ -33,6 +33,7 @@ Plain = (
     | port.ConferenceModify
     | port.ConferenceDestroy
     | port.LegModify
+    | port.LegDial
     | port.KeyPrepare
     | port.KeyActivate
     | port.KeyRetire

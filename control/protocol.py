@@ -63,6 +63,7 @@ METHODS: Final[dict[str, Method]] = {
         Method("leg.add", port.LegAdd, port.LegAdded),
         Method("leg.modify", port.LegModify, port.Done),
         Method("leg.remove", port.LegRemove, port.LegStatus),
+        Method("leg.dial", port.LegDial, port.Done),
         Method("key.prepare", port.KeyPrepare, port.Done),
         Method("key.activate", port.KeyActivate, port.Done),
         Method("key.retire", port.KeyRetire, port.Done),

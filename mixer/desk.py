@@ -13,16 +13,11 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from mixer.admission import Admission
-from mixer.downlink import Downlink
-from mixer.grace import Grace
-from mixer.handshakes import Handshakes
 from mixer.keydesk import KeyDesk
-from mixer.keying import Keying
-from mixer.keypads import Keypads
 from mixer.ledger import KeyLedger, Ledgers
 from mixer.legdesk import LegDesk
 from mixer.legs import Leg, Mode
+from mixer.parts import Parts
 from mixer.port import (
     Command,
     ConferenceCreate,
@@ -41,6 +36,7 @@ from mixer.port import (
     KeyRetire,
     LegAdd,
     LegAdded,
+    LegDial,
     LegModify,
     LegRemove,
     LegStatus,
@@ -53,53 +49,22 @@ from mixer.port import (
     Refusal,
     Reply,
 )
-from mixer.prompts import JOIN, LEAVE, Prompts
-from mixer.rates import Rates
-from mixer.reports import Packet, Reports
-from mixer.state import State
+from mixer.prompts import JOIN, LEAVE
+from mixer.reports import Packet
 from mixer.status import Status
-from mixer.taps import Taps
 
 
 class Desk:
     """Applies commands between ticks."""
 
-    def __init__(
-        self,
-        state: State,
-        admission: Admission,
-        grace: Grace,
-        keying: Keying,
-        downlink: Downlink,
-        reports: Reports,
-        rates: Rates,
-        handshakes: Handshakes,
-        keypads: Keypads,
-        ledger: KeyLedger,
-        prompts: Prompts,
-        taps: Taps,
-    ) -> None:
-        self._state = state
-        self._prompts, self._taps = prompts, taps
-        self._conferences = state.conferences
-        self._status = Status(state, keying)
-        self._keying = keying
+    def __init__(self, parts: Parts, ledger: KeyLedger) -> None:
+        self._state, self._keying = parts.state, parts.keying
+        self._prompts, self._taps, self._dials = parts.prompts, parts.taps, parts.dials
+        self._conferences = parts.state.conferences
+        self._status = Status(parts.state, parts.keying)
         ledgers = Ledgers(sent=ledger, received=KeyLedger())
-        self._keys = KeyDesk(state, grace, keying, ledgers)
-        self._legs = LegDesk(
-            state,
-            admission,
-            grace,
-            keying,
-            downlink,
-            reports,
-            rates,
-            handshakes,
-            keypads,
-            self._status,
-            self._keys,
-            ledgers,
-        )
+        self._keys = KeyDesk(parts.state, parts.grace, parts.keying, ledgers)
+        self._legs = LegDesk(parts, self._status, self._keys, ledgers)
         self._methods: dict[type[Command], Callable[[Any], Reply]] = {
             ConferenceCreate: self._create,
             ConferenceModify: self._modify,
@@ -109,6 +74,7 @@ class Desk:
             LegAdd: self._add_leg,
             LegModify: self._modify_leg,
             LegRemove: self._remove_leg,
+            LegDial: self._dial,
             KeyPrepare: self._prepare,
             KeyActivate: self._keys.activate,
             KeyRetire: self._keys.retire,
@@ -227,6 +193,10 @@ class Desk:
         if conference.join_tone:
             self._prompts.chime(conference, JOIN)
         return added
+
+    def _dial(self, wish: LegDial) -> Done:
+        self._dials.dial(self._state.legs.named(wish.leg), wish.digits)
+        return Done()
 
     def _modify_leg(self, wish: LegModify) -> Done:
         self._legs.modify(wish)

@@ -16,12 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixer.batch import SOCKADDR, STRIDE, Fanout
+from mixer.casting import Cast
 from mixer.counters import Counters
+from mixer.dials import Dials
 from mixer.keying import Keying
 from mixer.legs import Mode
 from mixer.mixing import Mix
 from mixer.plans import Plan
-from mixer.prototypes import Cast, Prototypes
+from mixer.prototypes import Prototypes
 from mixer.spread import Spread
 from mixer.srtp import Pointers, SrtpError
 from mixer.state import State
@@ -55,11 +57,11 @@ class Written:
 class Downlink:
     """Builds and encrypts everything that legs hear."""
 
-    def __init__(self, state: State, keying: Keying, spread: Spread, counters: Counters) -> None:
+    def __init__(self, state: State, keying: Keying, spread: Spread, counters: Counters, dials: Dials) -> None:
         self._state, self._keying = state, keying
         self._legs, self._streams, self._sessions = state.legs, state.streams, state.sessions
         self.counters = counters
-        self._prototypes = Prototypes(state, spread)
+        self._prototypes = Prototypes(state, spread, dials)
         rows = 4 * state.legs.rows
         self._octets = np.empty((rows, STRIDE), np.uint8)
         self._length = np.zeros(rows, np.int32)
@@ -84,8 +86,7 @@ class Downlink:
         Args:
             elapsed_ms: time of the packets' first sample on the engine's clock.
         """
-        cast = self._prototypes.cast(plan, mix)
-        octets, length = self._prototypes.write(plan, mix, cast, elapsed_ms)
+        cast, octets, length = self._prototypes.make(plan, mix, elapsed_ms)
         self.counters.encodes += int(np.count_nonzero(cast.heard))
         self.counters.common_encodes += int(np.count_nonzero(cast.heard[: cast.commons]))
         lap("encode")
@@ -103,7 +104,7 @@ class Downlink:
     ) -> Written:
         """Copy prototypes to the packets that leave; group packets first, then one for each other leg."""
         legs, streams = self._legs, self._streams
-        shared = plan.group & ~cast.minus
+        shared = plan.group & ~cast.own
         group = np.unique(plan.stream[shared])
         own = np.flatnonzero(~shared)
         leg, stream = plan.leg[own], plan.stream[own]
@@ -124,7 +125,8 @@ class Downlink:
         lone = np.where(minus, legs.minus_ssrc[leg], legs.own_ssrc[leg])
         header["ssrc"] = np.concatenate([streams.ssrc[group], np.where(joined, streams.ssrc[stream], lone)])
         clock = np.concatenate([group, stream])
-        header["timestamp"] = (streams.timestamp[clock] + elapsed_ms * streams.clock[clock] // 1000) & 0xFFFF_FFFF
+        began_ms = elapsed_ms - cast.began_ms[source]
+        header["timestamp"] = (streams.timestamp[clock] + began_ms * streams.clock[clock] // 1000) & 0xFFFF_FFFF
         self._mark(plan, cast, own, header[len(group) :])
         packet = np.empty(len(plan.leg), np.int32)
         packet[shared] = np.searchsorted(group, plan.stream[shared])
@@ -145,9 +147,10 @@ class Downlink:
         """Set the marker bit where a receiver meets a new SSRC (RFC 3551 section 4.1), and note who hopped."""
         leg, minus = plan.leg[own], plan.minus[own]
         lone = ~minus & ~plan.joined[own]
-        header["marker_pt"][(minus & ~self._legs.hopped[leg]) | (lone & self._legs.fresh[leg])] |= 0x80
+        new = (minus & ~self._legs.hopped[leg]) | (lone & self._legs.fresh[leg]) | cast.marked[cast.of[own]]
+        header["marker_pt"][new] |= 0x80
         self._legs.fresh[leg] = False
-        self._legs.hopped[plan.leg] = cast.minus
+        self._legs.hopped[plan.leg] = cast.own
 
     # -- encrypt ------------------------------------------------------------------------------
 

@@ -6,6 +6,9 @@
 A receiver must not hear that it is handed from one encoder to another. So a leg's own encoder takes over from
 that of its stream, state and all; and a stream's that nobody listened to takes over from a listener who returns.
 
+Some codecs cannot do that (`Coder.seamless`): their encoder and the receiver's decoder adapt to what was said before,
+and come together again in silence only. There a leg that had an encoder of its own lingers on it until a pause.
+
 A conference is silent most of the time: an encoder that was given nothing but zeros for `SETTLED_MS` is not
 called any more, and its last packet is sent again, until there is sound.
 """
@@ -45,6 +48,7 @@ class Pen:
     owner: object
     stream: int
     rate: int
+    seamless: bool
     written: int = -KEPT_MS
     silent_ms: int = 0
     last: bytes = b""
@@ -69,6 +73,15 @@ class Encoding:
         self._state, self._spread = state, spread
         self._common: dict[int, Pen] = {}
         self._own: dict[int, Pen] = {}
+        self._unsettled = np.zeros(state.legs.rows, bool)
+        """Legs whose own encoder, not a seamless one, has heard sound lately."""
+        self._asking = np.array([isinstance(c, Coder) and c.requests for c in CODECS])
+
+    def lingers(self, plan: Plan) -> NDArray[np.bool_]:
+        """bool[n], legs of a plan that must not be handed back yet, and are on an unbroken stream."""
+        legs = self._state.legs
+        lingers: NDArray[np.bool_] = self._unsettled[plan.leg] & legs.hopped[plan.leg] & ~plan.minus
+        return lingers
 
     def encode(self, plan: Plan, streams: Rows, legs: Rows, audio: Samples, begin: int) -> list[bytes]:
         """Encode what is heard in one packet time.
@@ -86,9 +99,12 @@ class Encoding:
             self._of_stream(stream, plan, before, own) if leg < 0 else self._of_leg(leg, stream, plan, before)
             for stream, leg in places
         ]
+        self._heed_requests(plan, streams, legs, pens)
         payloads = self._spread(_write, [(pen, sound, plan.ptime) for pen, sound in zip(pens, audio, strict=True)])
-        for pen in pens:
+        for leg, pen in zip(legs.tolist(), pens, strict=True):
             pen.written = begin
+            if leg >= 0:
+                self._unsettled[leg] = pen.silent_ms <= SETTLED_MS and not pen.seamless
         if begin // KEPT_MS != before // KEPT_MS:
             self._own = {leg: pen for leg, pen in self._own.items() if begin - pen.written < KEPT_MS}
         return payloads
@@ -116,13 +132,24 @@ class Encoding:
             pen.take_over(common)
         return pen
 
+    def _heed_requests(self, plan: Plan, streams: Rows, legs: Rows, pens: list[Pen]) -> None:
+        """Let encoders with modes write the lowest that any of their listeners asks for (RFC 4867 section 4.3.1)."""
+        if not self._asking[self._state.streams.codec[streams[0]]]:
+            return
+        asked = self._state.legs.asked
+        for stream, leg, pen in zip(streams.tolist(), legs.tolist(), pens, strict=True):
+            modes = asked[[leg]] if leg >= 0 else asked[plan.leg[plan.sound == stream]]
+            modes = modes[modes >= 0]
+            if len(modes):
+                pen.encoder.request(int(modes.min()))
+
     def _pen(self, stream: int, plan: Plan, owner: object) -> Pen:
         streams = self._state.streams
         form = streams.form(stream)
         codec = CODECS[form.codec]
         assert isinstance(codec, Coder)
         rate = int(streams.rate[stream])
-        return Pen(codec.encoder(rate, plan.ptime, form.settings), owner, stream, rate)
+        return Pen(codec.encoder(rate, plan.ptime, form.settings), owner, stream, rate, codec.seamless)
 
 
 def _write(job: tuple[Pen, Samples, int]) -> bytes:

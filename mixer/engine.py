@@ -27,6 +27,7 @@ from mixer.config import MixerConfig
 from mixer.counters import Counters
 from mixer.decoding import Decoding
 from mixer.desk import Desk
+from mixer.dials import Dials
 from mixer.downlink import Downlink, fanout_of
 from mixer.drops import Tally
 from mixer.dtls import Endpoint
@@ -38,6 +39,7 @@ from mixer.ledger import KeyLedger
 from mixer.levelling import Levelling
 from mixer.limiter import Limiter
 from mixer.mixing import Mix
+from mixer.parts import Parts
 from mixer.plans import Plan, make_plans
 from mixer.port import Command, Event, PlayStart, RecordStart, Reply
 from mixer.prompts import Prompts
@@ -81,33 +83,34 @@ class Engine:
         self._state = State(config)
         self._grace = Grace(self._state)
         self._admission = Admission(self._state, self._grace)
-        self._keypads = Keypads(self._state)
+        self._keypads, self._dials = Keypads(self._state), Dials(self._state)
         self._uplink = Uplink(self._state, self._admission, self._grace, self._keypads)
         self._decoding = Decoding(self._state, spread, self.counters)
         self._voices = Voices(self._state)
         self._levelling = Levelling(self._state)
         self._talkers = Talkers(self._state)
         self._keying = Keying(self._state)
-        self._downlink = Downlink(self._state, self._keying, spread, self.counters)
+        self._downlink = Downlink(self._state, self._keying, spread, self.counters, self._dials)
         self._rates = Rates(self._state)
         self._reports = Reports(self._state, self._admission, self._grace)
         takeover = Takeover(self._state, self._admission, self._grace)
         self.handshakes = Handshakes(self._state, Endpoint(self.identity), takeover)
         self._prompts, self._taps = Prompts(self._state), Taps(self._state)
-        self._desk = Desk(
-            self._state,
-            self._admission,
-            self._grace,
-            self._keying,
-            self._downlink,
-            self._reports,
-            self._rates,
-            self.handshakes,
-            self._keypads,
-            KeyLedger() if ledger is None else ledger,
-            self._prompts,
-            self._taps,
+        parts = Parts(
+            state=self._state,
+            admission=self._admission,
+            grace=self._grace,
+            keying=self._keying,
+            downlink=self._downlink,
+            reports=self._reports,
+            rates=self._rates,
+            handshakes=self.handshakes,
+            keypads=self._keypads,
+            dials=self._dials,
+            prompts=self._prompts,
+            taps=self._taps,
         )
+        self._desk = Desk(parts, KeyLedger() if ledger is None else ledger)
         self._watch = Watch(self._state, self._desk.remove)
         self._plans: list[Plan] = []
         self._limiters: dict[int, Limiter] = {}

@@ -10,17 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixer import wishes
-from mixer.admission import Admission
 from mixer.conferences import Conference
 from mixer.denoise import Denoiser
-from mixer.downlink import Downlink
-from mixer.grace import Grace
-from mixer.handshakes import Handshakes
 from mixer.keydesk import KeyDesk
-from mixer.keying import Keying
-from mixer.keypads import Keypads
 from mixer.ledger import Ledgers
 from mixer.legs import Leg, Mode
+from mixer.parts import Parts
 from mixer.plans import alone
 from mixer.port import (
     Key,
@@ -33,11 +28,9 @@ from mixer.port import (
     StreamPosition,
     Talking,
 )
-from mixer.rates import Rates
-from mixer.reports import Packet, Reports
+from mixer.reports import Packet
 from mixer.routes import FIRST_LEG_PORT
 from mixer.secret import Secret
-from mixer.state import State
 from mixer.status import Status
 from mixer.streams import first_index
 from mixer.suites import SUITES
@@ -47,27 +40,13 @@ from mixer.wishes import LegPlan
 class LegDesk:
     """Serves what concerns one leg."""
 
-    def __init__(
-        self,
-        state: State,
-        admission: Admission,
-        grace: Grace,
-        keying: Keying,
-        downlink: Downlink,
-        reports: Reports,
-        rates: Rates,
-        handshakes: Handshakes,
-        keypads: Keypads,
-        status: Status,
-        keys: KeyDesk,
-        ledgers: Ledgers,
-    ) -> None:
-        self._state, self._admission, self._grace, self._keying = state, admission, grace, keying
-        self._downlink, self._reports, self._handshakes, self._keys = downlink, reports, handshakes, keys
+    def __init__(self, parts: Parts, status: Status, keys: KeyDesk, ledgers: Ledgers) -> None:
+        state = parts.state
+        self._state, self._admission, self._grace, self._keying = state, parts.admission, parts.grace, parts.keying
+        self._downlink, self._reports, self._handshakes = parts.downlink, parts.reports, parts.handshakes
+        self._rates, self._keypads = parts.rates, parts.keypads
+        self._status, self._keys, self._ledgers = status, keys, ledgers
         self._legs, self._sessions, self._streams = state.legs, state.sessions, state.streams
-        self._rates, self._keypads = rates, keypads
-        self._status = status
-        self._ledgers = ledgers
         self.goodbyes: list[Packet] = []
         """RTCP BYEs that the next tick takes along."""
 

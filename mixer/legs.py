@@ -125,6 +125,8 @@ class Legs:
         """Payload type of comfort noise, -1 for none."""
         self.event_type = self._column(np.int64, -1)
         """Payload type of telephone events, -1 for none."""
+        self.asked = self._column(np.int64, -1)
+        """The mode that it asks to be sent (RFC 4867), -1 for none."""
         self.corrupt = self._column(np.int64)
         """Payloads that its decoder refused."""
         self.speaks = self._column(np.bool_)

@@ -166,6 +166,10 @@ class Placing:
         stamp = self._stamp(who, timestamp) * rate // clock & 0xFFFF_FFFF
         width = width * rate // clock
         speaks &= ~silent
+        if codec.requests:
+            asked = codec.requested_modes(head, size)
+            asks = (fates == 0) & (asked >= 0)
+            self._legs.asked[who[asks]] = asked[asks]
         playout = self._state.playouts[rate]
         for some in rounds(who):
             good = np.flatnonzero(fates == 0) if isinstance(some, slice) else some[fates[some] == 0]

@@ -62,6 +62,8 @@ class Streams:
         self.rate = np.zeros(rows, np.int64)
         """Of the samples that are encoded, Hz."""
         self.noise_type = np.full(rows, -1, np.int64)
+        self.stereo = np.zeros(rows, np.int64)
+        """1 if two channels are encoded."""
         self.payload_type = np.zeros(rows, np.int64)
         self.ptime = np.zeros(rows, np.int64)
         self.level_out = np.zeros(rows, np.int64)
@@ -114,6 +116,7 @@ class Streams:
         self.payload_type[row], self.noise_type[row] = form.payload_type, form.noise_type
         self.ptime[row], self.level_out[row] = form.ptime, form.level_out
         self.rate[row] = rate
+        self.stereo[row] = isinstance(form.settings, Opus) and form.settings.stereo
         self.members[row] = self.under_key[row] = self.next_report[row] = 0
         self.encoded[row] = self.octets[row] = 0
         self.timestamp[row] = secrets.randbits(32)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +35,8 @@ class Amr(Coder):
     sizes: Sizes
     speech_decoder: libamr.Part
     speech_encoder: libamr.Part
+    seamless: ClassVar[bool] = False
+    requests: ClassVar[bool] = True
 
     @property
     def missing(self) -> str:

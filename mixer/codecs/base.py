@@ -12,7 +12,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final, Protocol, TypeAlias
+from typing import Any, ClassVar, Final, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -127,6 +127,18 @@ class Coder(Codec):
             How long each lasts, int64[n], in units of the clock, 0 if it can't be a payload of this codec; and
             bool[n], True unless it says of itself that nobody speaks in it (DTX, SID, voice activity).
         """
+
+    seamless: ClassVar[bool] = True
+    """A receiver can be handed from one encoder to another that was given the same: it agrees with it at once. Of
+    other codecs it must be done in a pause."""
+
+    requests: ClassVar[bool] = False
+    """Payloads carry requests for the mode to be sent."""
+
+    def requested_modes(self, head: Octets, length: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The modes that senders of payloads ask to be sent, int64[n], -1 where they ask for none. Arguments as of
+        `peek`; to be heeded only where that gives a duration."""
+        return np.full(len(length), -1, np.int64)
 
     @abstractmethod
     def decoder(self, rate: int) -> Decoder:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +39,7 @@ class G722(Coder):
     name: str = "G722"
     payload_type: int = 9
     clocks: tuple[int, ...] = (8000,)
+    seamless: ClassVar[bool] = False
 
     @property
     def missing(self) -> str:

@@ -212,6 +212,14 @@ class LegRemove(Value, frozen=True, kw_only=True):
     no effect if it hears no group key."""
 
 
+class LegDial(Value, frozen=True, kw_only=True):
+    """Tell an endpoint keys, as telephone events: 100 ms each, 50 ms between. It is sent them in place of sound, and
+    must have been added with `dtmf` or `dtmf_out`."""
+
+    leg: Identifier
+    digits: Annotated[str, msgspec.Meta(pattern=r"^[0-9*#A-D]{1,64}$(?!\n)")]
+
+
 # ---------------------------------------------------------------------------------------------
 # Keys of a running conference
 
@@ -336,6 +344,7 @@ Command: TypeAlias = (
     | LegAdd
     | LegModify
     | LegRemove
+    | LegDial
     | KeyPrepare
     | KeyActivate
     | KeyRetire

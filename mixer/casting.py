@@ -1,0 +1,110 @@
+"""Casting: who hears what in one packet time. Most hear the common mix of their conference; some, an own one:
+
+talkers     the mix without themselves
+listeners   to a prompt that nobody else hears; or who are just told keys (`dials`)
+lingerers   the common mix, by the encoder that they had while they talked, until there is a pause (`encoding`)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mixer.mixing import Mix, Samples
+from mixer.plans import Plan
+from mixer.state import State
+
+Rows = NDArray[np.int64]
+
+
+@dataclass(slots=True)
+class Cast:
+    """The parts of one packet time: n legs, q prototypes.
+
+    Attributes:
+        own: bool[n], the leg hears something of its own.
+        leg: int64[q], whose own it is, -1 for the common ones, which come first.
+        stream: int64[q], the leading stream of each prototype's format.
+        audio: int16[q, samples], what each prototype says, at the rate of the mix.
+        side: int16[q, samples], half the difference of left and right, None if nobody hears stereo.
+        commons: how many of the prototypes are common.
+        of: int64[n], the prototype of each leg.
+        first, count: int64[q], where its conference's talkers begin in the mix, and how many.
+        itself: int64[q], position of the talker left out, or -1 if nobody is.
+        heard: bool[q], somebody hears it; a common mix that nobody does is only resampled.
+        began_ms: int64[q], how long before this packet that began which it tells of; 0 for sound.
+        marked: bool[q], something new begins with it.
+    """
+
+    own: NDArray[np.bool_]
+    leg: Rows
+    stream: Rows
+    audio: Samples
+    side: Samples | None
+    commons: int
+    of: Rows
+    first: Rows
+    count: Rows
+    itself: Rows
+    heard: NDArray[np.bool_]
+    began_ms: Rows
+    marked: NDArray[np.bool_]
+
+
+class Casting:
+    """Casts every packet time of a plan."""
+
+    def __init__(self, state: State) -> None:
+        self._legs, self._streams = state.legs, state.streams
+        self._position = np.full(state.legs.rows, -1, np.int64)
+        self._slot = np.full(len(state.conferences.rate), -1, np.int64)
+
+    def cast(self, plan: Plan, mix: Mix, aside: NDArray[np.bool_]) -> Cast:
+        """Decide who hears what.
+
+        Args:
+            aside: bool[n], legs of the plan that hear something of their own, though the mix has nothing for them.
+        """
+        self._position[mix.talker] = np.arange(len(mix.talker))
+        at = self._position[plan.leg]
+        self._position[mix.talker] = -1
+        own = (at >= 0) | aside
+        leg, at = plan.leg[own], at[own]
+        # A resampler must hear every tick, even one in which all its listeners talk.
+        needed = plan.sounds if plan.resampled else np.unique(plan.sound[~own])
+        slot = self._slots(mix, np.concatenate([self._streams.conference[needed], self._legs.conference[leg]]))
+        bounds = np.concatenate([mix.start, [len(mix.talker)]])
+        first = np.where(slot >= 0, bounds[slot], 0)
+        count = np.append(mix.count, 0)[slot]
+        itself = np.concatenate([np.full(len(needed), -1), at])
+        return Cast(
+            own=own,
+            leg=np.concatenate([np.full(len(needed), -1), leg]),
+            stream=np.concatenate([needed, plan.sound[own]]),
+            audio=_said(mix.common, mix.minus, slot, itself),
+            side=None if mix.side is None or mix.minus_side is None else _said(mix.side, mix.minus_side, slot, itself),
+            commons=len(needed),
+            of=np.where(own, len(needed) + np.cumsum(own) - 1, np.searchsorted(needed, plan.sound)),
+            first=first,
+            count=count,
+            itself=np.where(itself < first + count, itself, -1),
+            heard=np.concatenate([np.isin(needed, plan.sound[~own]), np.ones(len(leg), bool)]),
+            began_ms=np.zeros(len(slot), np.int64),
+            marked=np.zeros(len(slot), bool),
+        )
+
+    def _slots(self, mix: Mix, conference: Rows) -> Rows:
+        """Where conferences are in the mix; -1 if nobody talks there."""
+        self._slot[mix.conference] = np.arange(len(mix.conference))
+        slot = self._slot[conference]
+        self._slot[mix.conference] = -1
+        return slot
+
+
+def _said(common: Samples, minus: Samples, slot: Rows, own: Rows) -> Samples:
+    """Rows of `minus` where there is an own one, else of `common`; slot -1 is the silence behind them."""
+    said = np.concatenate([common, np.zeros((1, common.shape[1]), np.int16)])[slot]
+    said[own >= 0] = minus[own[own >= 0]]
+    return said
