@@ -52,10 +52,10 @@ class Dials:
         for row in plan.leg[np.isin(plan.leg, list(self._dialling))].tolist():
             leg, dialling = self._dialling[row]
             event = dialling.step() if self._state.legs.holds(leg) else None
-            if event is None:
-                del self._dialling[row]
-            else:
+            if event is not None:
                 told[row] = event
+            elif not (dialling.waiting and self._state.legs.holds(leg)):
+                del self._dialling[row]
         return told
 
     def payload_type(self, row: int) -> int:

@@ -98,14 +98,15 @@ class AvMouth:
 class AvEar:
     """A decoder of FFmpeg's own."""
 
-    def __init__(self, codec: str) -> None:
+    def __init__(self, codec: str, channels: int = 1) -> None:
         self._codec = _context(_DECODERS[codec], "r")
-        self._codec.sample_rate, self._codec.layout = RATES[codec], "mono"
+        self._codec.sample_rate, self._codec.layout = RATES[codec], "stereo" if channels == 2 else "mono"
 
     def decode(self, payload: bytes) -> Samples:
         parts = []
         for frame in self._codec.decode(av.Packet(payload)):
-            sound = frame.to_ndarray().reshape(-1)
+            sound = frame.to_ndarray()
+            sound = (sound.T if frame.format.is_planar else sound).reshape(-1)  # channels side by side
             if sound.dtype != np.int16:
                 sound = np.clip(np.rint(sound * 32768.0), -32768, 32767)
             parts.append(sound.astype(np.int16))

@@ -9,7 +9,8 @@ import pytest
 from numpy.typing import NDArray
 
 from mixer.crew import Crew
-from mixer.port import Dtmf, Opus, PortError, Refusal
+from mixer.port import Dtmf, LegDial, Opus, PortError, Refusal
+from tests import codecs
 from tests.mixer.net import Net
 from tests.mixer.phone import Numbers, Phone, Voice, tone
 from tests.mixer.room import MODES, Room
@@ -366,3 +367,142 @@ def test_threads_make_the_same_packets() -> None:
         packets.append([sound.packet.payload for phone in room.phones.values() for sound in phone.heard])
     assert packets[0] == packets[1]
     assert len(packets[0]) > 100
+
+
+@pytest.mark.parametrize("mode", ["unique", "mki"])
+def test_a_g722_listener_is_handed_back_in_a_pause(mode: str) -> None:
+    """Its encoders do not agree while there is sound: until there is none, who talked once is encoded for by itself."""
+    room = Room()
+    room.create(mode, rate=16000)
+    ann = room.join("ann", tone(437.0, 16000), codec="G722")
+    bob = room.join("bob", tone(1013.0, 16000), codec="G722")
+    ear = room.join("ear", codec="G722", direction="recvonly", rx=None)
+    room.run(600)
+    bob.voice = None
+    room.run(2000)
+    assert same_packet(bob, ear) == [False] * 10
+    ann.voice = None
+    room.run(3000)
+    assert same_packet(bob, ear) == [True] * 10
+    ann.voice = tone(437.0, 16000)
+    bob.forget()
+    room.run(1000)
+    assert residue_db(bob.sound(500), 437.0, 16000).max() < -25
+
+
+def same_packet(one: Phone, other: Phone) -> list[bool]:
+    """Whether the last packets that two phones heard have the same payload."""
+    pairs = zip(one.heard[-10:], other.heard[-10:], strict=True)
+    return [a.packet.payload == b.packet.payload for a, b in pairs]
+
+
+# -- in place of sound
+
+
+@modes
+def test_a_silent_conference_is_told_as_comfort_noise(mode: str) -> None:
+    room = Room()
+    room.create(mode)
+    ann = room.join("ann", tone(437.0))
+    ear = room.join("ear", comfort_noise=13, direction="recvonly", rx=None)
+    plain = room.join("plain", direction="recvonly", rx=None)
+    room.run(600)
+    assert {heard.packet.payload_type for heard in ear.heard[5:]} == {0}
+    ann.voice = None
+    room.run(1500)
+    last = ear.heard[-10:]
+    assert [(heard.packet.payload_type, len(heard.packet.payload)) for heard in last] == [(13, 1)] * 10
+    assert {heard.packet.payload_type for heard in plain.heard} == {0}
+    ann.voice = tone(437.0)
+    ear.forget()
+    room.run(600)
+    assert abs(hear(ear, 437.0)) < 1
+    assert not ear.refused
+
+
+def test_comfort_noise_of_a_leg_is_taken_for_silence() -> None:
+    room = Room()
+    room.create("unique")
+    ann = room.join("ann", tone(437.0), comfort_noise=13)
+    room.run(400)
+    ann.voice, ann.payload_type = None, 13
+    for _ in range(50):
+        assert room.inject(ann.seal(ann.rtp(b"\x32")), ann.address) == "accepted"
+        room.step()
+    assert room.show().talkers == []
+    room.check_tally()
+
+
+@modes
+@pytest.mark.parametrize("codec", ["PCMU", "opus"])
+def test_keys_are_dialled(mode: str, codec: str) -> None:
+    """Only the leg that is dialled is told, on its stream, at the time of each key's beginning; then it hears on."""
+    room = Room()
+    rate = {"PCMU": 8000, "opus": 48000}[codec]
+    room.create(mode, rate=rate)
+    room.join("ann", tone(437.0, rate), codec=codec, opus=FINE if codec == "opus" else None)
+    opus = FINE if codec == "opus" else None
+    bob = room.join("bob", codec=codec, opus=opus, dtmf=101, dtmf_out=102)
+    ear = room.join("ear", codec=codec, opus=opus, direction="recvonly", rx=None, dtmf=101)
+    room.run(600)
+    bob.forget()
+    ear.forget()
+    room.apply(LegDial(leg="bob", digits="4#"))
+    room.run(1000)
+    told = [heard.packet for heard in bob.heard if heard.packet.payload_type == 102]
+    assert [packet.payload[0] for packet in told] == [4] * (len(told) // 2) + [11] * (len(told) // 2)
+    assert len({packet.timestamp for packet in told}) == 2
+    assert [packet.marker for packet in told].count(True) == 2
+    assert [bool(packet.payload[1] & 0x80) for packet in told].count(True) == 6
+    durations = [int.from_bytes(packet.payload[2:]) for packet in told[:5]]
+    assert durations == [rate // 50 * k for k in range(1, 6)]
+    assert {heard.packet.payload_type for heard in ear.heard} == {bob.payload_type}
+    assert abs(hear(bob, 437.0, 300)) < 1
+    assert not bob.refused
+
+
+def test_what_cannot_be_dialled_is_refused() -> None:
+    room = Room()
+    room.create("mki")
+    room.join("deaf")
+    room.join("ear", dtmf=101, direction="recvonly", rx=None, tx=None)
+    room.join("bob", dtmf=101)
+    for leg, digits, refusal in (
+        ("nobody", "1", Refusal.UNKNOWN_LEG),
+        ("deaf", "1", Refusal.INVALID),
+        ("ear", "1", Refusal.KEY_MISSING),
+        ("bob", "1" * 65, Refusal.INVALID),
+    ):
+        with pytest.raises(PortError) as refused:
+            room.apply(LegDial(leg=leg, digits=digits))
+        assert refused.value.refusal == refusal
+
+
+def test_stereo_is_heard_where_the_talkers_are() -> None:
+    room = Room()
+    room.create("unique", rate=48000)
+    room.join("left", tone(437.0, 48000), codec="L16", clock=48000, position=-1.0)
+    room.join("right", tone(1013.0, 48000), codec="L16", clock=48000, position=1.0)
+    wide = Opus(bitrate=128000, stereo=True)
+    both = room.join("both", codec="opus", opus=wide, direction="recvonly", rx=None)
+    mono = room.join("mono", codec="opus", opus=FINE, direction="recvonly", rx=None)
+    both.ears = TwoEars()
+    room.run(1200)
+    left, right = np.split(both.sound(1200).reshape(-1, 2).T, 2)
+    for side, near, far in ((left[0], 437.0, 1013.0), (right[0], 1013.0, 437.0)):
+        near_db, far_db = (level_db(side[-24000:], hertz, rate=48000) - SPOKEN_DB for hertz in (near, far))
+        assert abs(near_db - 6.02) < 1
+        assert far_db < -20
+    assert abs(hear(mono, 437.0, 500)) < 1
+    assert abs(hear(mono, 1013.0, 500)) < 1
+
+
+class TwoEars(dict[int, Any]):
+    """Decoders of two channels, whatever the SSRC."""
+
+    def __missing__(self, ssrc: int) -> Any:
+        self[ssrc] = codecs.AvEar("opus", channels=2)
+        return self[ssrc]
+
+    def __contains__(self, ssrc: object) -> bool:
+        return True
