@@ -53,10 +53,12 @@ def test_of_two_who_speak_at_once_the_louder_leads() -> None:
 
 def test_two_who_are_alike_do_not_take_turns() -> None:
     chance = random.Random(3)
-    ann, bob = words(2000.0), words(2000.0, 210, 140)
+    ann, bob = words(2000.0), words(2000.0, 200, 150)
+    mood = [(chance.uniform(0.85, 1.2), chance.uniform(0.85, 1.2)) for _ in range(20)]
 
     def saying(ms: int) -> dict[str, float]:
-        return {"ann": ann(ms) * chance.uniform(0.8, 1.2), "bob": bob(ms) * chance.uniform(0.8, 1.2)}
+        first, second = mood[ms // 1000]
+        return {"ann": ann(ms) * first, "bob": bob(ms + 100) * second}
 
     assert len(told(hall(3, "ann", "bob"), 20_000, saying)) == 1
 
