@@ -30,7 +30,7 @@ def test_who_speaks_alone_is_named_soon_and_once() -> None:
     ann = words(2000.0)
     named = told(hall(3, "ann", "bob"), 10_000, lambda ms: {"ann": ann(ms), "bob": 3.0})
     assert [leg for _, leg in named] == ["ann"]
-    assert named[0][0] < 500
+    assert 200 < named[0][0] < 600, "not at the first sound, and soon"
 
 
 def test_the_lead_passes_to_who_speaks_next_and_not_by_a_word_between() -> None:
