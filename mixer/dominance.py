@@ -21,8 +21,8 @@ from mixer.state import State
 LOOK_MS: Final = 100
 FOLLOW_MS: Final = 1200
 MARGIN: Final = np.float32(1.25)
-LEAST: Final = np.float32(2.0)
-"""Who has less does not lead: it has just begun, or whispers."""
+LEAST: Final = np.float32(0.2)
+"""Who has less of what it would have in the end does not lead: it has spoken for less than 270 ms."""
 
 
 class Dominance:
@@ -45,7 +45,7 @@ class Dominance:
     def _leaders(self) -> NDArray[np.int64]:
         """Of each conference the leg that is ahead of the dominant one, if there is one."""
         legs, top = self._state.legs, self._state.legs.top
-        rows = np.flatnonzero(legs.used[:top] & (legs.dominance[:top] > LEAST))
+        rows = np.flatnonzero(legs.used[:top] & (legs.dominance[:top] > LEAST * np.sqrt(legs.presence[:top])))
         ahead = np.where(legs.dominant[rows], MARGIN, np.float32(1)) * legs.dominance[rows]
         order = np.lexsort((-ahead, legs.conference[rows]))
         _, first = np.unique(legs.conference[rows[order]], return_index=True)

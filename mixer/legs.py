@@ -236,6 +236,7 @@ class Legs:
         """Frame in which it last was."""
         self.seated = self._column(np.bool_)
         self.score = self._column(np.float32)
+        """Its loudness without what is always there."""
         # `dominance` says what these are.
         self.dominance = self._column(np.float32)
         self.dominant = self._column(np.bool_)

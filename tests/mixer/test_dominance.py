@@ -30,7 +30,7 @@ def test_who_speaks_alone_is_named_soon_and_once() -> None:
     ann = words(2000.0)
     named = told(hall(3, "ann", "bob"), 10_000, lambda ms: {"ann": ann(ms), "bob": 3.0})
     assert [leg for _, leg in named] == ["ann"]
-    assert named[0][0] < 500
+    assert 200 < named[0][0] < 600, "not at the first sound, and soon"
 
 
 def test_the_lead_passes_to_who_speaks_next_and_not_by_a_word_between() -> None:
@@ -53,10 +53,12 @@ def test_of_two_who_speak_at_once_the_louder_leads() -> None:
 
 def test_two_who_are_alike_do_not_take_turns() -> None:
     chance = random.Random(3)
-    ann, bob = words(2000.0), words(2000.0, 210, 140)
+    ann, bob = words(2000.0), words(2000.0, 200, 150)
+    mood = [(chance.uniform(0.85, 1.2), chance.uniform(0.85, 1.2)) for _ in range(20)]
 
     def saying(ms: int) -> dict[str, float]:
-        return {"ann": ann(ms) * chance.uniform(0.8, 1.2), "bob": bob(ms) * chance.uniform(0.8, 1.2)}
+        first, second = mood[ms // 1000]
+        return {"ann": ann(ms) * first, "bob": bob(ms + 100) * second}
 
     assert len(told(hall(3, "ann", "bob"), 20_000, saying)) == 1
 

@@ -166,6 +166,23 @@ def test_steady_noise_keeps_no_seat_from_a_speaker() -> None:
     assert all("ann" in mixed and "fan" not in mixed for mixed in later)
 
 
+@pytest.mark.parametrize("waited_ms", [500, 5000])
+def test_the_first_syllable_is_whole_though_noise_has_all_seats(waited_ms: int) -> None:
+    """Open microphones everywhere, as loud as the speaker's own room: the tick in which it begins is mixed."""
+    rooms = [f"room{number}" for number in range(12)]
+    place, chance = hall(3, *rooms), random.Random(6)
+
+    def noise() -> dict[str, float]:
+        return {name: 100 * chance.uniform(0.8, 1.2) for name in rooms}
+
+    place.run(waited_ms, lambda ms: noise())
+    speaker = next(name for name in rooms if name not in place.mixed[-1])
+    assert place.tick(noise() | {speaker: 1000.0})[speaker] == "in"
+    words_of = words(2000.0, noise=100.0)
+    later = place.run(3000, lambda ms: noise() | {speaker: words_of(ms)})
+    assert all(speaker in mixed for mixed in later)
+
+
 def test_a_speaker_amid_noise_is_no_noise() -> None:
     place = hall(1, "ann", "fan")
     ann = words(2000.0, noise=300.0)
