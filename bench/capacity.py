@@ -2,6 +2,7 @@
 
     python -m bench.capacity --legs 2000 --conferences 1 --keying group --codec PCMU \\
         --suite AES_CM_128_HMAC_SHA1_80 --talkers 3 --seconds 5 --json
+    python -m bench.capacity --legs 1000 --codec opus --quiet level127
 
 The generator plays the same packets at the floor (`bench.floor`) and at the daemon (`mrfp serve`), each
 alone on one core, and what comes back is judged. CPU is the process's own user and system time over the
@@ -23,7 +24,9 @@ from typing import Any, get_args
 
 import msgspec
 
+from bench.coder import Quiet
 from bench.plan import Plan, PlanError
+from bench.populate import populate
 from bench.processes import (
     GENERATOR_CORE,
     MEASURED_CORE,
@@ -37,7 +40,6 @@ from bench.processes import (
 from bench.verdict import Spread, Verdict
 from control.client import ControlError
 from mixer import port
-from mixer.secret import Secret
 from mixer.suites import SuiteName
 
 _OTHERS = 0.25
@@ -46,8 +48,7 @@ _OTHERS = 0.25
 _UNHEARD = 0.02
 """Share of lost packets from which the CPU used says nothing: a mixer that skips ticks looks cheap."""
 
-_CHUNK = 256
-"""Legs added without waiting for a reply."""
+_WITH_DTX = ("opus", "AMR", "AMR-WB")
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,6 +72,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     auth_failures: int
     rss_mib: float
     stages_us: dict[str, float]
+    quiet: str = "silence"
 
 
 async def measure(plan: Plan) -> tuple[Result, Verdict]:
@@ -86,16 +88,6 @@ async def measure(plan: Plan) -> tuple[Result, Verdict]:
         async with daemon(legs=max(plan.legs, 64)) as mixer:
             await populate(mixer, plan, heard_at)
             return await _mixer(plan, load, mixer, floor_us)
-
-
-async def populate(mixer: Daemon, plan: Plan, heard_at: int) -> None:
-    """Create the plan's conferences and legs; their packets go to `heard_at` at each leg's address."""
-    for number in range(plan.conferences):
-        await mixer.client.call(_conference(plan, number))
-    conference = plan.conference()
-    commands = [_leg(plan, leg, int(conference[leg]), heard_at) for leg in range(plan.legs)]
-    for first in range(0, plan.legs, _CHUNK):
-        await asyncio.gather(*(mixer.client.call(command) for command in commands[first : first + _CHUNK]))
 
 
 async def _floor(plan: Plan, load: Child) -> float:
@@ -152,6 +144,7 @@ async def _mixer(plan: Plan, load: Child, mixer: Daemon, floor_us: float) -> tup
         auth_failures=verdict.auth_failures + end.drops.get("auth_failed", 0),
         rss_mib=round(mixer.child.rss_kib() / 1024, 1),
         stages_us={stage: round(us, 1) for stage, us in after.stages_us.items()},
+        quiet=plan.quiet,
     )
     return result, verdict
 
@@ -166,38 +159,6 @@ def _warn_if_busy(cores: float) -> None:
             f"other programs used {cores:.2f} cores while this was measured: the numbers are too high",
             file=sys.stderr,
         )
-
-
-def _conference(plan: Plan, number: int) -> port.ConferenceCreate:
-    return port.ConferenceCreate(
-        conference=f"conference-{number}",
-        rate=plan.rate,  # type: ignore[arg-type]
-        keying=plan.keying,
-        style=plan.style,
-        key=_key(plan, plan.group_key(number), "group") if plan.keying == "group" else None,
-        uplink_key=(
-            _key(plan, plan.group_uplink_key(number), "group uplink", plan.roc) if plan.uplink == "group" else None
-        ),
-        max_talkers=max(8, plan.talkers),
-    )
-
-
-def _leg(plan: Plan, leg: int, conference: int, heard_at: int) -> port.LegAdd:
-    own = plan.keying == "unique" or plan.style == "mki"
-    return port.LegAdd(
-        conference=f"conference-{conference}",
-        leg=f"leg-{leg}",
-        codec=plan.codec,  # type: ignore[arg-type]
-        rx=_key(plan, plan.rx_key(leg), "rx", plan.roc) if plan.uplink == "unique" else None,
-        tx=_key(plan, plan.tx_key(leg), "tx") if own else None,
-        uplink=plan.uplink,
-        ssrc=plan.ssrc(leg),
-        remote=f"{plan.address(leg)}:{heard_at}",
-    )
-
-
-def _key(plan: Plan, secret: bytes, kind: Any, roc: int = 0) -> port.Key:
-    return port.Key(suite=plan.suite, secret=Secret(secret), mki=plan.mki_of(kind).hex(), roc=roc)
 
 
 def median(results: list[Result]) -> Result:
@@ -247,7 +208,7 @@ def describe(result: Result, verdict: Verdict) -> str:
     """A run in words."""
     r, v = result, verdict
     return (
-        f"{r.legs} legs in {r.conferences} conferences, {r.keying} keys, {r.codec}, {r.suite}\n"
+        f"{r.legs} legs in {r.conferences} conferences, {r.keying} keys, {r.codec} ({r.quiet}), {r.suite}\n"
         f"  CPU          {r.cpu_us_per_leg_tick} us a leg and tick, {r.ratio_to_floor} times the kernel's "
         f"{r.floor_us_per_leg_tick}: {r.legs_per_core} legs a core\n"
         f"  each tick    {r.encodes_per_tick} encodes, {r.encrypts_per_tick} encrypts\n"
@@ -274,10 +235,22 @@ def parser(description: str) -> argparse.ArgumentParser:
     p.add_argument("--conferences", type=int, default=1)
     p.add_argument("--keying", choices=("group", "unique"), default="group", help="of what the legs hear")
     p.add_argument("--uplink", choices=("group", "unique"), default="unique", help="of what the legs say")
-    p.add_argument("--codec", choices=("PCMU", "PCMA", "L16"), default="PCMU")
-    p.add_argument("--rate", type=int, choices=(8000, 16000, 48000), default=8000, help="of L16, Hz")
+    p.add_argument("--codec", choices=get_args(port.CodecName), default="PCMU")
+    p.add_argument(
+        "--rate",
+        type=int,
+        choices=(0, 8000, 16000, 48000),
+        default=0,
+        help="of the mix and of L16, Hz; 0: as the codec",
+    )
+    p.add_argument("--bitrate", type=int, default=32000, help="of Opus, both ways")
+    p.add_argument("--complexity", type=int, default=5, help="of the Opus that legs hear")
     p.add_argument("--suite", choices=get_args(SuiteName), default="AES_CM_128_HMAC_SHA1_80")
     p.add_argument("--talkers", type=int, default=3, help="in each conference")
+    p.add_argument(
+        "--quiet", choices=get_args(Quiet), help="what the others send; if omitted dtx, or silence in codecs without"
+    )
+    p.add_argument("--clear", action="store_true", help="plain RTP, with --keying unique")
     p.add_argument("--mki", type=int, default=0, help="octets of MKI, 0 to 4")
     p.add_argument("--roc", type=int, default=0, help="rollover counter at which the legs join")
     p.add_argument("--seconds", type=float, default=5.0, help="measured, after the warm-up")
@@ -294,8 +267,10 @@ def plan_of(options: argparse.Namespace, **changes: Any) -> Plan:
     Raises:
         PlanError: if the options contradict each other.
     """
-    fields = {name: value for name, value in vars(options).items() if name in Plan.__struct_fields__}
-    plan = Plan(**(fields | changes), seed=secrets.token_hex(16))
+    fields = {name: value for name, value in vars(options).items() if name in Plan.__struct_fields__} | changes
+    if fields.get("quiet") is None:
+        fields["quiet"] = "dtx" if fields.get("codec") in _WITH_DTX else "silence"
+    plan = Plan(**fields, seed=secrets.token_hex(16))
     plan.check()
     return plan
 

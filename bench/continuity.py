@@ -70,6 +70,29 @@ def continuity(
     )
 
 
+def lateness_ms(
+    leg: NDArray[np.intp],
+    ssrc: NDArray[np.int64],
+    sequence: NDArray[np.int64],
+    arrival_ns: NDArray[np.int64],
+    *,
+    window_ns: tuple[int, int],
+    ptime_ns: int = 20_000_000,
+) -> NDArray[np.float64]:
+    """How much later than the earliest of its leg and SSRC each packet of the window came, with the time between
+    them taken off that their sequence numbers stand for."""
+    rows = np.flatnonzero((arrival_ns >= window_ns[0]) & (arrival_ns < window_ns[1]))
+    rows = rows[np.lexsort((ssrc[rows], leg[rows]))]
+    if not len(rows):
+        return np.zeros(0)
+    leg, ssrc, sequence, arrival_ns = leg[rows], ssrc[rows], sequence[rows], arrival_ns[rows]
+    first = np.flatnonzero(np.concatenate(([True], (leg[1:] != leg[:-1]) | (ssrc[1:] != ssrc[:-1]))))
+    count = np.diff(first, append=len(rows))
+    ordinal = (sequence - np.repeat(sequence[first], count) + 0x8000 & 0xFFFF) - 0x8000
+    transit = arrival_ns - ordinal * ptime_ns
+    return np.asarray((transit - np.repeat(np.minimum.reduceat(transit, first), count)) / 1e6)
+
+
 def _within_segments(
     lost: NDArray[np.int64], leg: NDArray[np.intp], same_stream: NDArray[np.bool_], step: NDArray[np.int64]
 ) -> int:

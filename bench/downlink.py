@@ -62,7 +62,12 @@ def arrivals(
 
 
 def open_all(plan: Plan, got: Arrivals) -> NDArray[np.intp]:
-    """Decrypt in place; returns for each row the row that holds its clear text, -1 if it is not authentic."""
+    """Decrypt in place; returns for each row the row that holds its clear text, -1 if it is not authentic.
+
+    In clear every row is its own: there is nothing to prove.
+    """
+    if plan.clear:
+        return np.arange(len(got.leg))
     mki = strip_mki(got.octets, got.length, plan.mki, plan.parameters)
     conference = plan.conference()[got.leg]
     grouped = _under_group_key(plan, mki)
@@ -79,20 +84,20 @@ def audio(plan: Plan, got: Arrivals, rows: NDArray[np.intp]) -> tuple[Samples, N
     """Decode clear rows of one leg.
 
     Returns:
-        float32[n * samples]: the packets' samples one after the other.
-        int64[n]: when each packet arrived. Packets with a payload of another size are left out.
+        float32[n * rate / 50]: the packets' sound one after the other, at the rate of the plan's coder.
+        int64[n]: when each packet arrived. Packets with a payload of another size or type are left out.
     """
-    payload = plan.voice.samples() * plan.voice.width
+    coder = plan.coder
     parts, times = [], []
     for row, origin in rows.reshape(-1, 2):
         packet = got.octets[origin, : got.length[origin]]
         start = _payload_start(packet)
-        if len(packet) - start == payload:
+        size = len(packet) - start
+        right = size == coder.largest if coder.fixed else 0 < size <= coder.largest
+        if right and packet[1] & 0x7F == coder.payload_type:
             parts.append(packet[start:])
             times.append(got.arrival_ns[row])
-    if not parts:
-        return np.zeros(0, np.float32), np.zeros(0, np.int64)
-    return plan.voice.decode(np.concatenate(parts)), np.array(times, np.int64)
+    return coder.sound(parts), np.array(times, np.int64)
 
 
 def _payload_start(packet: NDArray[np.uint8]) -> int:

@@ -3,9 +3,10 @@
     python -m bench.load            plan in JSON on the first line of standard input
 
 Speaks with its parent by lines. It prints `ready <port>` when every packet of the run is encrypted and
-its socket is open, waits for `go <port of the mixer>`, prints `steady` and `done` at both ends of the
-window that counts, and then a verdict in JSON. `go <port> blind` skips the judgement: a bare echo has
-no mix to judge. It may be told to go again: the same packets at another port.
+its socket is open, waits for `go <port of the mixer>` (or a port for each leg, with commas between),
+prints `steady` and `done` at both ends of the window that counts, and then a verdict in JSON.
+`go <port> blind` skips the judgement: a bare echo has no mix to judge. It may be told to go again: the
+same packets at another port.
 
 While it runs it does two things only, sendmmsg of what was made before and recvmmsg into what will be
 read after, each burst at its absolute time.
@@ -22,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench import downlink, uplink
-from bench.plan import TICK_NS, Plan, load_plan
+from bench.plan import TICK_NS, Plan, PlanError, load_plan
 from bench.sockets import Inbox, Loopback, Outbox
 from bench.verdict import judge
 
@@ -31,14 +32,15 @@ _TAIL_NS = 300_000_000
 
 _HEAD_NS = 50_000_000
 _CSRC_AND_EXTENSION = 96
-"""Octets that the mixer's packets may have beyond ours: 15 CSRCs and levels."""
+"""Octets that the mixer's packets may have beyond header and payload: 15 CSRCs and levels."""
 
 
 def main() -> None:
     plan = load_plan(sys.stdin.readline())
     loopback = Loopback()
-    store = uplink.packets(plan)
-    inbox = Inbox(round(plan.legs * (plan.ticks + 100) * 1.02), store.shape[2] + _CSRC_AND_EXTENSION)
+    store = uplink.store(plan)
+    largest = uplink.HEADER + plan.coder.largest + plan.overhead + _CSRC_AND_EXTENSION
+    inbox = Inbox(round(plan.legs * (plan.ticks + 100) * 1.02), largest)
     _say(f"ready {loopback.port}")
     for line in sys.stdin:
         words = line.split()
@@ -46,7 +48,7 @@ def main() -> None:
             break
         inbox.count = 0
         loopback.discard()
-        outbox = Outbox(store, store.shape[2], uplink.sources(plan), int(words[1]))
+        outbox = Outbox(store.octets, store.length, uplink.sources(plan), ports(plan, words[1]))
         gc.disable()
         said_ns, late_ms, window_ns = run(plan, loopback, outbox, inbox)
         gc.enable()
@@ -92,6 +94,18 @@ def run(
         inbox.drain(loopback.fd)
         time.sleep(0.005)
     return said_ns, late_ns.ravel() / 1e6, (steady_ns, done_ns)
+
+
+def ports(plan: Plan, text: str) -> NDArray[np.intp]:
+    """intp[legs]: where each row of the outbox goes, from one port for all or one for each leg.
+
+    Raises:
+        PlanError: if they are not as many.
+    """
+    given = np.array([int(word) for word in text.split(",")])
+    if len(given) not in (1, plan.legs):
+        raise PlanError(f"{len(given)} ports for {plan.legs} legs: give one, or one for each")
+    return np.broadcast_to(given, plan.legs)[uplink.order(plan)]
 
 
 def _say(line: str) -> None:

@@ -13,8 +13,9 @@ import sys
 
 import msgspec
 
-from bench.capacity import parser, plan_of, populate
+from bench.capacity import parser, plan_of
 from bench.plan import Plan, PlanError
+from bench.populate import populate
 from bench.processes import GENERATOR_CORE, BenchError, child, daemon
 from control.client import ControlError
 

@@ -15,13 +15,20 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.codec import Codec, codec
+from bench.codec import Codec, CodecError, codec
+from bench.coder import Coder, Quiet, coder
 from mixer.suites import SUITES, Suite, SuiteName
 
 FIRST_ADDRESS = int(ipaddress.IPv4Address("127.64.0.1"))
 """Leg 0 sends from here, leg n from n addresses above: a source of its own for each, all on loopback."""
 
 MOST_LEGS = 60_000
+LEVEL_ID = 1
+"""Of the header extension with audio levels (RFC 6464),"""
+
+LEVEL_OCTETS = 8
+"""which is so long with its head (RFC 8285 section 4.2)."""
+
 TICK_NS = 20_000_000
 """What the generator sends is in packets of 20 ms."""
 
@@ -42,10 +49,18 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """How they are keyed for what they say."""
     suite: SuiteName = "AES_CM_128_HMAC_SHA1_80"
     codec: str = "PCMU"
-    rate: int = 8000
-    """Of L16, and of the conference."""
+    rate: int = 0
+    """Of L16 and of the conference, Hz; 0 is what the codec samples at."""
+    bitrate: int = 32000
+    """Of Opus, both ways."""
+    complexity: int = 5
+    """Of the Opus that legs hear."""
     talkers: int = 3
-    """In each conference; the others send silence."""
+    """In each conference;"""
+    quiet: Quiet = "silence"
+    """what the others send."""
+    clear: bool = False
+    """Plain RTP, to compare with mixers that have no SRTP."""
     mki: int = 0
     """Octets of MKI in every packet, both ways."""
     roc: int = 0
@@ -66,8 +81,19 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
             raise PlanError("between 0 and 15 talkers in a conference: a mixer mixes no more at a time")
         if not 0 <= self.mki <= 4 or self.seconds < 0.5:
             raise PlanError("an MKI of 0 to 4 octets, half a second or more")
-        if self.codec != "L16" and self.rate != 8000:
-            raise PlanError(f"{self.codec} has 8000 samples a second; --rate is for L16")
+        if self.clear and (self.keying == "group" or self.uplink == "group" or self.mki):
+            raise PlanError("in clear there are no keys: --keying unique, and neither --uplink group nor --mki")
+        self._check_codec()
+
+    def _check_codec(self) -> None:
+        if self.codec in ("PCMU", "PCMA") and self.rate not in (0, 8000):
+            raise PlanError(f"{self.codec} has 8000 samples a second; --rate is for other codecs")
+        try:
+            quiets = self.coder.quiets
+        except CodecError as error:
+            raise PlanError(str(error)) from error
+        if self.quiet not in quiets:
+            raise PlanError(f"{self.codec} has no way to be quiet by {self.quiet}: --quiet {' or '.join(quiets)}")
 
     @property
     def style(self) -> Literal["mki", "ssrc"]:
@@ -80,7 +106,36 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def voice(self) -> Codec:
-        return codec(self.codec, self.rate)
+        """G.711 or L16, sample by sample.
+
+        Raises:
+            CodecError: the plan's codec is another one.
+        """
+        return codec(self.codec, self.rate or 8000)
+
+    @property
+    def coder(self) -> Coder:
+        """Any codec, packet by packet.
+
+        Raises:
+            CodecError: there is none of that name, or a library is missing.
+        """
+        return coder(self.codec, self.rate or 8000, self.bitrate)
+
+    @property
+    def mix_rate(self) -> int:
+        """Of the conference, Hz."""
+        return self.rate or self.coder.sampling
+
+    @property
+    def header(self) -> int:
+        """Octets before the payload of what legs send."""
+        return 12 + (LEVEL_OCTETS if self.quiet == "level127" else 0)
+
+    @property
+    def overhead(self) -> int:
+        """Octets that SRTP adds."""
+        return 0 if self.clear else self.parameters.tag + self.mki
 
     @property
     def ticks(self) -> int:

@@ -33,7 +33,7 @@ class BenchError(Exception):
 
 @dataclass
 class Child:
-    """A Python process of ours, pinned to a core if the machine has two."""
+    """A process that we started, pinned to a core if the machine has two."""
 
     name: str
     process: asyncio.subprocess.Process
@@ -88,9 +88,19 @@ class Child:
 @contextlib.asynccontextmanager
 async def child(name: str, core: int, *arguments: str, nice: int = NICE) -> AsyncIterator[Child]:
     """Run `python *arguments` while the block lasts."""
+    async with program(name, core, sys.executable, *arguments, nice=nice) as running:
+        yield running
+
+
+@contextlib.asynccontextmanager
+async def program(name: str, core: int | None, *command: str, nice: int = NICE) -> AsyncIterator[Child]:
+    """Run a command while the block lasts; with `core` None, on whichever core it likes.
+
+    Raises:
+        FileNotFoundError: there is no such program.
+    """
     process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *arguments,
+        *command,
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         limit=_LINE_LIMIT,
@@ -99,7 +109,7 @@ async def child(name: str, core: int, *arguments: str, nice: int = NICE) -> Asyn
         env=os.environ | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
         cwd=_ROOT,
     )
-    if (os.cpu_count() or 1) > 1 and len(os.sched_getaffinity(0)) > 1:
+    if core is not None and (os.cpu_count() or 1) > 1 and len(os.sched_getaffinity(0)) > 1:
         os.sched_setaffinity(process.pid, {sorted(os.sched_getaffinity(0))[core]})
     _favour(process.pid, nice)
     running = Child(name, process)

@@ -153,13 +153,25 @@ class Loopback:
 
 
 class Outbox:
-    """Packets made before the run, uint8[ticks, legs, stride], in the order in which legs are sent."""
+    """Packets made before the run, uint8[ticks, legs, stride], in the order in which legs are sent.
 
-    def __init__(self, packets: NDArray[np.uint8], size: int, sources: NDArray[np.uint32], port: int) -> None:
+    Args:
+        size: octets of every packet, or int32[ticks, legs].
+        port: where all go, or int[legs].
+    """
+
+    def __init__(
+        self,
+        packets: NDArray[np.uint8],
+        size: int | NDArray[np.int32],
+        sources: NDArray[np.uint32],
+        port: int | NDArray[np.intp],
+    ) -> None:
         self._packets = packets
+        self._sizes = None if isinstance(size, int) else size
         legs = len(sources)
         self._messages = Messages(legs)
-        self._target = np.zeros(1, _SOCKADDR)
+        self._target = np.zeros(legs, _SOCKADDR)
         self._target["family"] = socket.AF_INET
         self._target["port"] = port
         self._target["address"] = 0x7F00_0001
@@ -169,12 +181,12 @@ class Outbox:
         self._info["type"] = _IP_PKTINFO
         self._info["source"] = sources
         headers = self._messages.headers
-        headers["name"] = address_of(self._target)
+        headers["name"] = address_of(self._target) + np.arange(legs, dtype=np.uint64) * np.uint64(16)
         headers["namelen"] = 16
         self._control = address_of(self._info) + np.arange(legs, dtype=np.uint64) * np.uint64(32)
         headers["control"] = self._control
         headers["controllen"] = 32
-        self._messages.iovecs["length"] = size
+        self._messages.iovecs["length"] = size if self._sizes is None else 0
         step = np.uint64(packets.strides[1])
         self._offset = np.arange(legs, dtype=np.uint64) * step
 
@@ -182,10 +194,13 @@ class Outbox:
         """Send tick `tick` of `count` legs from row `first`."""
         base = address_of(self._packets) + np.uint64(tick * self._packets.strides[0])
         self._messages.iovecs["base"][first : first + count] = self._offset[first : first + count] + base
+        if self._sizes is not None:
+            self._messages.iovecs["length"][first : first + count] = self._sizes[tick, first : first + count]
         self._messages.send(fd, first, count)
 
     def send_some(self, fd: int, tick: int, rows: NDArray[np.intp]) -> None:
-        """Send tick `tick` of these rows. Not for an outbox that `send` is used with."""
+        """Send tick `tick` of these rows, all of one size and to one port. Not for an outbox that `send` is used
+        with."""
         base = address_of(self._packets) + np.uint64(tick * self._packets.strides[0])
         self._messages.iovecs["base"][: len(rows)] = self._offset[rows] + base
         self._messages.headers["control"][: len(rows)] = self._control[rows]

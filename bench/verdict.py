@@ -14,15 +14,12 @@ from numpy.typing import NDArray
 
 from bench import content, downlink, uplink
 from bench.codec import Samples
-from bench.continuity import continuity
+from bench.continuity import continuity, lateness_ms
 from bench.plan import TICK_NS, Plan
 
 SAMPLE_CONFERENCES: Final = 8
 REACH_NS: Final = 500_000_000
 """A mix that is later than this is not recognised."""
-
-REST_LIMIT_DB: Final = -15.0
-"""What cannot be explained by the talkers of the conference, against the mix."""
 
 _WINDOW_MS: Final = 200
 
@@ -58,6 +55,10 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """The loudest remainder that no talker explains, against the mix."""
     late_ms: Spread
     """How late the generator itself was."""
+    arrival_ms: Spread = Spread(0.0, 0.0, 0.0)
+    """How late packets came, each against the earliest of its leg's stream."""
+    octets: float = 0.0
+    """In a packet that came, on average, RTP header and SRTP tag included."""
     problems: list[str]
     """Why the content is wrong; empty if it is right."""
 
@@ -84,6 +85,7 @@ def judge(
         window_ns: first and last moment that count.
         late_ms: how late each burst was.
     """
+    octets = round(float(got.length.mean()), 1) if len(got.length) else 0.0
     origin = downlink.open_all(plan, got)
     flow = continuity(got.leg, got.ssrc, got.sequence, got.arrival_ns, legs=plan.legs, window_ns=window_ns)
     ears = _Ears(plan, got, origin, said_ns, window_ns)
@@ -105,6 +107,8 @@ def judge(
         self_db=round(max(ears.self_db, default=-120.0), 1),
         rest_db=round(max(ears.rest_db, default=-120.0), 1),
         late_ms=spread(late_ms),
+        octets=octets,
+        arrival_ms=spread(lateness_ms(got.leg, got.ssrc, got.sequence, got.arrival_ns, window_ns=window_ns)),
         problems=ears.problems,
     )
 
@@ -159,11 +163,14 @@ class _Ears:
         self.self_db: list[float] = []
         self.rest_db: list[float] = []
         self.problems: list[str] = []
+        self._said: dict[int, Samples] = {}
 
     def examine(self, leg: int) -> None:
         """Judge what one leg heard."""
         rows = np.flatnonzero(self._counts & (self._got.leg == leg))
         mix, heard_ns = downlink.audio(self._plan, self._got, np.stack([rows, self._origin[rows]], axis=1))
+        # A constant is no sound. In A-law silence is no zero, and a mixer may add up everybody's.
+        mix = mix - mix.mean() if len(mix) else mix
         if len(mix) < self._window:
             self.problems.append(f"leg {leg} heard next to nothing")
             return
@@ -177,10 +184,10 @@ class _Ears:
 
     @property
     def _window(self) -> int:
-        return self._plan.voice.rate * _WINDOW_MS // 1000
+        return self._plan.coder.rate * _WINDOW_MS // 1000
 
     def _find(self, leg: int, talker: int, mix: Samples, heard_ns: NDArray[np.int64]) -> tuple[Samples, content.Found]:
-        samples = self._plan.voice.samples()
+        samples = self._plan.coder.rate // 50
         said_ns = self._said_ns[:, self._plan.slice_of()[talker]]
         source = self._voice(talker)
         first = np.arange(0, len(mix) - self._window + 1, self._window) // samples
@@ -190,7 +197,7 @@ class _Ears:
         late = content.latencies_ns(found, self._window, samples, heard_ns, said_ns)
         self.latencies_ms.append(late / 1e6)
         self.heard_db.append(found.gain_db)
-        if found.gain_db < content.HEARD_LIMIT_DB:
+        if found.gain_db < self._plan.coder.heard_limit_db:
             self.problems.append(
                 f"leg {leg} hears talker {talker} at {found.gain_db:.1f} dB "
                 f"in {len(found.gain)} of {found.windows} windows"
@@ -209,9 +216,12 @@ class _Ears:
     def _remainder(self, leg: int, mix: Samples, rest: Samples) -> None:
         level = content.window_level_db(rest, mix, self._window)
         self.rest_db.append(level)
-        if level > REST_LIMIT_DB:
+        if level > self._plan.coder.rest_limit_db:
             self.problems.append(f"leg {leg} hears something that no talker said, {level:.1f} dB in its mix")
 
     def _voice(self, talker: int) -> Samples:
-        said = uplink.voice(self._plan, int(self._rank[talker]))
-        return self._plan.voice.decode(self._plan.voice.encode(said))
+        """What the codec alone makes of a talker."""
+        if talker not in self._said:
+            packets = self._plan.coder.packets(uplink.voice(self._plan, int(self._rank[talker])))
+            self._said[talker] = self._plan.coder.sound([np.frombuffer(packet, np.uint8) for packet in packets])
+        return self._said[talker]

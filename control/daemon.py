@@ -111,6 +111,8 @@ async def _serve(settings: Settings, stop: asyncio.Event) -> None:
 
 
 def _log_event(event: port.Event) -> None:
+    if isinstance(event, port.Dtmf):  # it may be a PIN
+        return
     fields: dict[str, Any] = msgspec.to_builtins(event)
     _log.info(str(fields.pop("event")), **fields)
 

@@ -52,6 +52,7 @@ REFUSAL_CODES: Final[dict[Refusal, int]] = {
     Refusal.INVALID: 1012,
     Refusal.LIMIT: 1013,
     Refusal.DRAINING: 1014,
+    Refusal.UNAVAILABLE: 1015,
     Refusal.UNKNOWN_PLAY: 1016,
     Refusal.DUPLICATE_PLAY: 1017,
     Refusal.UNKNOWN_RECORD: 1018,

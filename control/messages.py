@@ -27,6 +27,7 @@ EventName: TypeAlias = Literal[
     "play_done",
     "record_done",
     "overrun",
+    "dtmf",
 ]
 
 
@@ -130,6 +131,8 @@ class NodeStatus(_Message, frozen=True, kw_only=True):
     """DTLS handshakes that gave a leg its keys."""
     handshakes_failed: int = 0
     """DTLS handshakes that did not, whoever began them."""
+    codecs: list[str] = []
+    """What it can encode and decode here, by name: some need a library that may be missing."""
 
 
 class AuditedLeg(_Message, frozen=True, kw_only=True):

@@ -297,6 +297,7 @@ _REFUSALS: Final[dict[str, tuple[str, ...]]] = {
     "conference.destroy": ("unknown_conference",),
     "conference.show": ("unknown_conference",),
     "leg.add": (
+        "unavailable",
         "unknown_conference",
         "duplicate_leg",
         "bad_key",
@@ -339,6 +340,7 @@ _REFUSAL_TEXTS: Final = {
     "BAD_EPOCH": "Not above every epoch this conference has seen, or too many prepared at once.",
     "BAD_BOOT": "Meant for an earlier life of this mixer.",
     "SSRC_CONFLICT": "The SSRC belongs to another.",
+    "UNAVAILABLE": "What it needs is not installed on the mixer's machine; the message says what.",
     "INVALID": "Fields that exclude each other; the message says which.",
     "LIMIT": "The mixer is full.",
     "DRAINING": "The mixer takes nothing new.",

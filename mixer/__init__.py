@@ -9,7 +9,9 @@ One packet, socket to socket. Each step is a room of its own; `engine.py` walks 
     place      decode, and write to the playout ring at the RTP timestamp     uplink, codecs, playout
       ...      the tick
     take       one tick of every leg; what is missing is concealed            voices, playout, conceal
-    mix        the loudest of each conference, their sum, and minus self      mixing, window
+    shape      at the rate of the mix; noise and loudness, if so asked        resample, denoise, levelling
+    seat       who is mixed: the loudest of each conference, with patience    talkers
+    mix        their sum, and minus self; turned down if it is too loud       mixing, limiter, window
     encode     once for each distinct (mix, format)                           prototypes, codecs
     encrypt    once for each distinct (packet, key)                           downlink, srtp
     send       sendmmsg; listeners of one stream share one packet             udp
@@ -30,9 +32,10 @@ Words, as the code uses them:
 The floors, each importing only from those below:
 
     facts        drops batch wire g711 codecs suites secret port config addresses rows
-    calculation  conceal mixing resample window rtcp
+    calculation  conceal denoise limiter mixing resample window rtcp
     state        srtp registry routes streams epochs conferences legs reception playout, all in `state`
-    the story    admission uplink voices plans prototypes downlink reports watch, wishes status legdesk desk, `engine`
+    the story    admission uplink voices levelling talkers plans prototypes downlink reports dominance watch,
+                 wishes status legdesk desk, `engine`
     the world    udp ports timer stages, `service`
 
 Nothing here knows JSON, SIP or policy.

@@ -235,7 +235,7 @@ class Admission:
                 routes.forget_ssrc(before, row)
                 self._reception.restart(row)
                 legs.at(row).sender_report = None
-                self._state.playouts[int(legs.clock[row])].stop(row)
+                self._state.fall_silent(row)
             self._registry.claim(int(legs.conference[row]), ssrc, row)
             legs.ssrc[row] = ssrc
             routes.know_ssrc(ssrc, row)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 
@@ -12,6 +13,9 @@ from mixer.epochs import KeyLine
 from mixer.port import Keying, PortError, Refusal, SwitchStyle
 from mixer.rows import Rows
 from mixer.suites import SuiteName
+
+LOWEST_RATE: Final = 8000
+"""Hz of a mix, before anybody is in it who gains from more."""
 
 
 @dataclass(slots=True)
@@ -21,6 +25,9 @@ class Conference:
     name: str
     row: int
     rate: int
+    """Of its mix, Hz."""
+    follows: bool
+    """The rate follows its members."""
     keying: Keying
     style: SwitchStyle
     uplink: KeyLine
@@ -77,21 +84,26 @@ class Conferences:
         rows = 2 * limit  # as many again may rest
         self._by_name: dict[str, Conference] = {}
         self._by_row: dict[int, Conference] = {}
+        self._following: dict[int, Conference] = {}
         self._free = Rows(rows, tick_ms)
         self.max_talkers = np.zeros(rows, np.int64)
         self.rate = np.zeros(rows, np.int64)
 
-    def add(self, name: str, rate: int, keying: Keying, style: SwitchStyle, frame: int) -> Conference:
+    def add(self, name: str, rate: int | Literal["auto"], keying: Keying, style: SwitchStyle, frame: int) -> Conference:
         row = self._free.take(frame) if len(self) < self._limit else -1
         if row < 0:
             raise PortError(Refusal.LIMIT, "no room for another conference; raise max_legs")
-        conference = Conference(name, row, rate, keying, style, KeyLine())
+        follows, hertz = rate == "auto", LOWEST_RATE if rate == "auto" else rate
+        conference = Conference(name, row, hertz, follows, keying, style, KeyLine())
+        if follows:
+            self._following[row] = conference
         self._by_name[name] = self._by_row[conference.row] = conference
-        self.rate[conference.row] = rate
+        self.rate[conference.row] = hertz
         return conference
 
     def remove(self, conference: Conference, frame: int) -> None:
         del self._by_name[conference.name], self._by_row[conference.row]
+        self._following.pop(conference.row, None)
         self._free.give_back(conference.row, frame)
 
     def named(self, name: str) -> Conference:
@@ -107,6 +119,10 @@ class Conferences:
 
     def at(self, row: int) -> Conference:
         return self._by_row[row]
+
+    def following(self) -> Iterable[Conference]:
+        """Conferences whose rate follows their members."""
+        return self._following.values()
 
     def holds(self, conference: Conference) -> bool:
         """True until that conference is removed, also if another one has its name then."""

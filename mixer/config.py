@@ -22,6 +22,9 @@ class MixerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """First and last even port for legs that ask for a port of their own."""
     tick_ms: Literal[10, 20] = 20
     """The mixing interval. Packets of 10 ms leave in pairs when it is 20."""
+    codec_threads: Annotated[int, msgspec.Meta(ge=0, le=64)] = 0
+    """Threads that encode and decode codecs with memory (Opus, G.722, AMR); 0: one for each core that the mixer may
+    use. All else is done by one."""
     max_legs: Annotated[int, msgspec.Meta(ge=1, le=65536)] = 8192
     """Legs that may exist at a time. Their buffers take memory only once used."""
     receive_buffer: Annotated[int, msgspec.Meta(ge=65536)] = 16 << 20

@@ -19,6 +19,7 @@ from mixer.grace import Grace
 from mixer.handshakes import Handshakes
 from mixer.keydesk import KeyDesk
 from mixer.keying import Keying
+from mixer.keypads import Keypads
 from mixer.ledger import KeyLedger, Ledgers
 from mixer.legdesk import LegDesk
 from mixer.legs import Leg, Mode
@@ -53,6 +54,7 @@ from mixer.port import (
     Reply,
 )
 from mixer.prompts import JOIN, LEAVE, Prompts
+from mixer.rates import Rates
 from mixer.reports import Packet, Reports
 from mixer.state import State
 from mixer.status import Status
@@ -70,7 +72,9 @@ class Desk:
         keying: Keying,
         downlink: Downlink,
         reports: Reports,
+        rates: Rates,
         handshakes: Handshakes,
+        keypads: Keypads,
         ledger: KeyLedger,
         prompts: Prompts,
         taps: Taps,
@@ -83,7 +87,18 @@ class Desk:
         ledgers = Ledgers(sent=ledger, received=KeyLedger())
         self._keys = KeyDesk(state, grace, keying, ledgers)
         self._legs = LegDesk(
-            state, admission, grace, keying, downlink, reports, handshakes, self._status, self._keys, ledgers
+            state,
+            admission,
+            grace,
+            keying,
+            downlink,
+            reports,
+            rates,
+            handshakes,
+            keypads,
+            self._status,
+            self._keys,
+            ledgers,
         )
         self._methods: dict[type[Command], Callable[[Any], Reply]] = {
             ConferenceCreate: self._create,

@@ -16,11 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixer.batch import SOCKADDR, STRIDE, Fanout
+from mixer.counters import Counters
 from mixer.keying import Keying
 from mixer.legs import Mode
 from mixer.mixing import Mix
 from mixer.plans import Plan
 from mixer.prototypes import Cast, Prototypes
+from mixer.spread import Spread
 from mixer.srtp import Pointers, SrtpError
 from mixer.state import State
 from mixer.wire import HEADER, header_view
@@ -50,27 +52,14 @@ class Written:
     index: Rows
 
 
-@dataclass(slots=True)
-class Counters:
-    """What was done, cumulative."""
-
-    encodes: int = 0
-    encrypts: int = 0
-    common_encodes: int = 0
-    """Encodes done once for all listeners of a stream."""
-    common_encrypts: int = 0
-    """Encrypts done once for all listeners of a stream."""
-    packets_sent: int = 0
-
-
 class Downlink:
     """Builds and encrypts everything that legs hear."""
 
-    def __init__(self, state: State, keying: Keying) -> None:
+    def __init__(self, state: State, keying: Keying, spread: Spread, counters: Counters) -> None:
         self._state, self._keying = state, keying
         self._legs, self._streams, self._sessions = state.legs, state.streams, state.sessions
-        self.counters = Counters()
-        self._prototypes = Prototypes(state)
+        self.counters = counters
+        self._prototypes = Prototypes(state, spread)
         rows = 4 * state.legs.rows
         self._octets = np.empty((rows, STRIDE), np.uint8)
         self._length = np.zeros(rows, np.int32)
@@ -96,7 +85,7 @@ class Downlink:
             elapsed_ms: time of the packets' first sample on the engine's clock.
         """
         cast = self._prototypes.cast(plan, mix)
-        octets, length = self._prototypes.write(plan, mix, cast)
+        octets, length = self._prototypes.write(plan, mix, cast, elapsed_ms)
         self.counters.encodes += int(np.count_nonzero(cast.heard))
         self.counters.common_encodes += int(np.count_nonzero(cast.heard[: cast.commons]))
         lap("encode")

@@ -24,24 +24,32 @@ from mixer.admission import Admission
 from mixer.batch import Batch, Fanout
 from mixer.certificate import Identity, self_signed
 from mixer.config import MixerConfig
+from mixer.counters import Counters
+from mixer.decoding import Decoding
 from mixer.desk import Desk
-from mixer.downlink import Counters, Downlink, fanout_of
+from mixer.downlink import Downlink, fanout_of
 from mixer.drops import Tally
 from mixer.dtls import Endpoint
 from mixer.grace import Grace
 from mixer.handshakes import Handshakes
 from mixer.keying import Keying
+from mixer.keypads import Keypads
 from mixer.ledger import KeyLedger
+from mixer.levelling import Levelling
+from mixer.limiter import Limiter
 from mixer.mixing import Mix
 from mixer.plans import Plan, make_plans
 from mixer.port import Command, Event, PlayStart, RecordStart, Reply
 from mixer.prompts import Prompts
+from mixer.rates import Rates
 from mixer.reports import Reports
+from mixer.spread import Spread, one_by_one
 from mixer.state import State
 from mixer.takeover import Takeover
+from mixer.talkers import Seating, Talkers
 from mixer.taps import Tap, Taps
 from mixer.uplink import Uplink
-from mixer.voices import Voices
+from mixer.voices import Rows, Voice, Voices
 from mixer.watch import Watch
 
 
@@ -53,6 +61,7 @@ class Engine:
         lap: called with the name of each step when it is done, to time the steps.
         ledger: remembers every key ever sent under; of this life only if omitted.
         identity: the certificate for DTLS; one of its own if omitted.
+        spread: how calls of codecs are done; with threads, if the shell has some.
     """
 
     def __init__(
@@ -62,18 +71,25 @@ class Engine:
         lap: Callable[[str], None] | None = None,
         ledger: KeyLedger | None = None,
         identity: Identity | None = None,
+        spread: Spread = one_by_one,
     ) -> None:
         self.config = config
         self.identity = identity or self_signed()
         self.tally = Tally()
+        self.counters = Counters()
         self._lap = lap or (lambda step: None)
         self._state = State(config)
         self._grace = Grace(self._state)
         self._admission = Admission(self._state, self._grace)
-        self._uplink = Uplink(self._state, self._admission, self._grace)
+        self._keypads = Keypads(self._state)
+        self._uplink = Uplink(self._state, self._admission, self._grace, self._keypads)
+        self._decoding = Decoding(self._state, spread, self.counters)
         self._voices = Voices(self._state)
+        self._levelling = Levelling(self._state)
+        self._talkers = Talkers(self._state)
         self._keying = Keying(self._state)
-        self._downlink = Downlink(self._state, self._keying)
+        self._downlink = Downlink(self._state, self._keying, spread, self.counters)
+        self._rates = Rates(self._state)
         self._reports = Reports(self._state, self._admission, self._grace)
         takeover = Takeover(self._state, self._admission, self._grace)
         self.handshakes = Handshakes(self._state, Endpoint(self.identity), takeover)
@@ -85,13 +101,17 @@ class Engine:
             self._keying,
             self._downlink,
             self._reports,
+            self._rates,
             self.handshakes,
+            self._keypads,
             KeyLedger() if ledger is None else ledger,
             self._prompts,
             self._taps,
         )
         self._watch = Watch(self._state, self._desk.remove)
         self._plans: list[Plan] = []
+        self._limiters: dict[int, Limiter] = {}
+        """By rate."""
         self._mixes: dict[int, deque[Mix]] = {}
         """The mixes of the last ticks, by rate: a packet may be longer than a tick."""
 
@@ -114,9 +134,11 @@ class Engine:
         self._downlink.begin()
         self._admission.begin()
         self._grace.begin()
+        self._decoding.step()
+        self._lap("decode")
         voices = self._voices.take()
         self._lap("take")
-        mixes = self._prompts.onto({rate: self._mix(rows, voice) for rate, (rows, voice) in voices.items()})
+        mixes = self._prompts.onto(self._mix(voices))
         self._taps.note(voices, mixes)
         self._remember(mixes)
         self._lap("mix")
@@ -125,21 +147,31 @@ class Engine:
         self._state.frame += 1
         packets = self.handshakes.step() + self._desk.goodbyes() + self._reports.due()
         self._watch.look()
+        self._keypads.step()
+        self._rates.look()
         self._lap("rtcp")
         return [*fanouts, fanout_of(packets)] if packets else fanouts
 
-    def _mix(self, rows: NDArray[np.int64], voice: NDArray[np.float32]) -> Mix:
-        """Choose the talkers of each conference and mix them."""
-        legs, limit = self._state.legs, self._state.conferences.max_talkers
-        rms = mixing.loudness(voice)
-        legs.loudness[rows] = np.maximum(rms, mixing.RELEASE * legs.loudness[rows])
-        candidates = np.flatnonzero((legs.loudness[rows] > mixing.GATE) & ~legs.claimed_silent[rows])
-        conference = legs.conference[rows[candidates]]
-        chosen = mixing.loudest(conference, legs.loudness[rows[candidates]], limit[conference])
-        talker = candidates[chosen]
-        mix = mixing.mix(rows[talker], conference[chosen], voice[talker])
-        self._watch.note_talkers(mix, rows, rms)
-        return mix
+    def _mix(self, voices: dict[int, tuple[Rows, Voice]]) -> dict[int, Mix]:
+        """Level the voices, choose the talkers of all conferences, and mix them: one mix for each rate."""
+        for rows, voice in voices.values():
+            rms = mixing.loudness(voice)
+            self._levelling.level(rows, voice, rms)
+            self._talkers.hear(rows, rms)
+            self._watch.note_levels(rows, rms)
+        seating = self._talkers.choose()
+        self._watch.note_talkers(seating)
+        rate = self._state.conferences.rate[seating.conference]
+        return {hertz: self._sum(hertz, seating.part(rate == hertz), voice) for hertz, (_, voice) in voices.items()}
+
+    def _sum(self, rate: int, seating: Seating, voices: Voice) -> Mix:
+        """Mix those who sit in the conferences of one rate."""
+        legs, voice = self._state.legs, voices[seating.at]
+        mixing.fade(voice, seating.enters, seating.leaves, self.config.tick_ms)
+        if rate not in self._limiters:
+            self._limiters[rate] = Limiter(len(self._state.conferences.rate), self.config.tick_ms)
+        position = legs.position[seating.leg] if self._state.stereo(rate) else None
+        return mixing.mix(seating.leg, seating.conference, voice, self._limiters[rate], position)
 
     def _remember(self, mixes: dict[int, Mix]) -> None:
         """Keep as many ticks as the longest packet spans; of a rate that no conference has any more, nothing."""
@@ -236,11 +268,6 @@ class Engine:
     def frame(self) -> int:
         """The number of the next tick."""
         return self._state.frame
-
-    @property
-    def counters(self) -> Counters:
-        """What was encoded, encrypted and sent, cumulative."""
-        return self._downlink.counters
 
     @property
     def draining(self) -> bool:

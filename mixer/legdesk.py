@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import msgspec
 import numpy as np
@@ -11,11 +12,13 @@ from numpy.typing import NDArray
 from mixer import wishes
 from mixer.admission import Admission
 from mixer.conferences import Conference
+from mixer.denoise import Denoiser
 from mixer.downlink import Downlink
 from mixer.grace import Grace
 from mixer.handshakes import Handshakes
 from mixer.keydesk import KeyDesk
 from mixer.keying import Keying
+from mixer.keypads import Keypads
 from mixer.ledger import Ledgers
 from mixer.legs import Leg, Mode
 from mixer.plans import alone
@@ -30,12 +33,13 @@ from mixer.port import (
     StreamPosition,
     Talking,
 )
+from mixer.rates import Rates
 from mixer.reports import Packet, Reports
 from mixer.routes import FIRST_LEG_PORT
 from mixer.secret import Secret
 from mixer.state import State
 from mixer.status import Status
-from mixer.streams import Format, first_index
+from mixer.streams import first_index
 from mixer.suites import SUITES
 from mixer.wishes import LegPlan
 
@@ -51,7 +55,9 @@ class LegDesk:
         keying: Keying,
         downlink: Downlink,
         reports: Reports,
+        rates: Rates,
         handshakes: Handshakes,
+        keypads: Keypads,
         status: Status,
         keys: KeyDesk,
         ledgers: Ledgers,
@@ -59,6 +65,7 @@ class LegDesk:
         self._state, self._admission, self._grace, self._keying = state, admission, grace, keying
         self._downlink, self._reports, self._handshakes, self._keys = downlink, reports, handshakes, keys
         self._legs, self._sessions, self._streams = state.legs, state.sessions, state.streams
+        self._rates, self._keypads = rates, keypads
         self._status = status
         self._ledgers = ledgers
         self.goodbyes: list[Packet] = []
@@ -76,6 +83,7 @@ class LegDesk:
         if wish.leg in self._legs:
             raise PortError(Refusal.DUPLICATE_LEG, f"leg {wish.leg!r} exists")
         plan = wishes.plan_leg(wish, conference)
+        wishes.check_sound(wish)
         for key in (wish.rx, wish.tx):
             if key:
                 self._ledgers.sent.check(key.secret)
@@ -84,11 +92,12 @@ class LegDesk:
         leg = self._legs.add(wishes.without_keys(wish), conference.row, plan.suite, self._state.frame)
         if wish.tx:
             self._record(leg, wish.tx)
+        plan = replace(plan, rate=self._rates.begin(conference, plan.form))
         conference.legs.add(leg.row)
         if plan.mode >= Mode.GROUP_SSRC:
             conference.cohort_legs[wish.cohort].add(leg.row)
         self._begin_keys(leg, plan, wish.tx, conference)
-        self._join_stream(leg, conference, plan.form)
+        self._join_stream(leg, conference, plan)
         self._describe(leg, plan)
         self._open_uplink(leg, plan.uplink)
         if wish.uplink == "group":
@@ -125,8 +134,13 @@ class LegDesk:
         legs.mode[row], legs.cohort[row] = plan.mode, wish.cohort
         legs.bridged[row] = wish.bridged and plan.mode >= Mode.GROUP_SSRC
         legs.codec[row], legs.clock[row], legs.payload_type[row] = form.codec, form.clock, form.payload_type
+        legs.rate[row] = plan.rate
+        legs.noise_type[row] = form.noise_type
+        legs.event_type[row] = -1 if wish.dtmf is None else wish.dtmf
         legs.gain[row] = _factor(wish.gain_db)
         legs.muted[row] = wish.mute
+        legs.stereo[row] = wish.opus is not None and wish.opus.stereo
+        self._shape(leg, wish)
         legs.level_in[row] = wish.level_in or 0
         legs.group_uplink[row] = wish.uplink == "group"
         legs.heard[row] = self._state.frame
@@ -136,8 +150,18 @@ class LegDesk:
         legs.rtcp_apart[row] = wish.dtls is not None and not wish.rtcp_mux
         self._direct(leg, wish.direction)
         self._set_timeout(leg, wish.timeout_s)
-        self._state.playout(form.clock).open(row, wish.delay_min_ms, wish.delay_max_ms)
+        self._state.playout(plan.rate).open(row, wish.delay_min_ms, wish.delay_max_ms)
         self._state.reception.open(row)
+
+    def _shape(self, leg: Leg, wish: LegAdd | LegModify) -> None:
+        """How what it says is to sound."""
+        if wish.agc is not None:
+            self._legs.agc[leg.row] = wish.agc
+        if wish.position is not None:
+            self._legs.position[leg.row] = wish.position
+        if wish.noise_suppression is not None:
+            self._legs.denoised[leg.row] = wish.noise_suppression
+            leg.denoiser = (leg.denoiser or Denoiser()) if wish.noise_suppression else None
 
     def _open_uplink(self, leg: Leg, key: Key | None) -> None:
         legs, row, ssrc = self._legs, leg.row, leg.wish.ssrc
@@ -169,10 +193,11 @@ class LegDesk:
         if mode >= Mode.GROUP_SSRC and self._streams.session[stream] < 0:
             self._keying.key_stream(stream)
 
-    def _join_stream(self, leg: Leg, conference: Conference, form: Format) -> None:
-        row = self._streams.find(form, leg.wish.cohort)
+    def _join_stream(self, leg: Leg, conference: Conference, plan: LegPlan) -> None:
+        row = self._streams.find(plan.form, leg.wish.cohort)
         if row < 0:
-            row = self._streams.open(form, leg.wish.cohort, self._state.registry.allocate(conference.row))
+            ssrc = self._state.registry.allocate(conference.row)
+            row = self._streams.open(plan.form, leg.wish.cohort, ssrc, plan.rate)
             conference.streams.add(row)
         self._streams.members[row] += 1
         self._legs.stream[leg.row] = row
@@ -197,12 +222,14 @@ class LegDesk:
         """
         leg = self._legs.named(wish.leg)
         remote = wishes.address(wish.remote)
+        wishes.check_sound(wish)
         if wish.direction:
             self._check_direction(leg, wish.direction)
             self._direct(leg, wish.direction)
             self._legs.heard[leg.row] = self._state.frame
         if wish.gain_db is not None:
             self._legs.gain[leg.row] = _factor(wish.gain_db)
+        self._shape(leg, wish)
         if wish.mute is not None:
             self._legs.muted[leg.row] = wish.mute
         if wish.timeout_s is not None:
@@ -254,6 +281,7 @@ class LegDesk:
             self.goodbyes += [(octets, to.copy(), port) for octets, to, port in farewell]
         if legs.talking[row]:
             self._state.events.append(Talking(conference=conference.name, leg=leg.name, talking=False))
+        self._keypads.forget(row)
         self._admission.forget(row)
         self._handshakes.forget(leg)
         for session in (
@@ -267,7 +295,7 @@ class LegDesk:
         self._forget_keys(leg, conference)
         if leg.late_key:
             leg.late_key[1].wipe()
-        self._state.playout(int(legs.clock[row])).stop(row)
+        self._state.fall_silent(row)
         self._leave_stream(conference, int(legs.stream[row]))
         conference.legs.discard(row)
         conference.cohort_legs[leg.wish.cohort].discard(row)

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixer.batch import SOCKADDR
+from mixer.denoise import Denoiser
 from mixer.epochs import KeyLine
 from mixer.port import LegAdd, PortError, Refusal
 from mixer.rows import Rows
@@ -85,6 +86,7 @@ class Leg:
     """What it had been sent then, packets."""
     stale_reports: int = 0
     """Its reports since that had no news."""
+    denoiser: Denoiser | None = None
     said_goodbye: bool = False
     secured: bool = False
     """A DTLS leg that has its keys. Before, it neither speaks nor hears."""
@@ -115,7 +117,16 @@ class Legs:
     def _what_it_sends(self) -> None:
         self.codec = self._column(np.int64)
         self.clock = self._column(np.int64)
+        """Of its RTP timestamps, Hz."""
+        self.rate = self._column(np.int64)
+        """Of the samples in its playout buffer, Hz."""
         self.payload_type = self._column(np.int64)
+        self.noise_type = self._column(np.int64, -1)
+        """Payload type of comfort noise, -1 for none."""
+        self.event_type = self._column(np.int64, -1)
+        """Payload type of telephone events, -1 for none."""
+        self.corrupt = self._column(np.int64)
+        """Payloads that its decoder refused."""
         self.speaks = self._column(np.bool_)
         self.muted = self._column(np.bool_)
         self.gain = self._column(np.float32, 1)
@@ -128,9 +139,24 @@ class Legs:
         self.declared = self._column(np.bool_)
         self.ssrc = self._column(np.int64)
         """SSRC it sends with, 0 if not known yet."""
+        # Codecs with memory (`decoding`); timestamps in samples of `rate`, modulo 2^32.
+        self.stamp = self._column(np.int64)
+        """Its newest RTP timestamp, extended beyond 32 bits, in units of `clock`."""
+        self.awake = self._column(np.bool_)
+        """It spoke lately: what it sends is decoded."""
+        self.dozes = self._column(np.int64)
+        """Timestamp until which it stays awake."""
+        self.running = self._column(np.bool_)
+        """Its decoder stands at `decoded`."""
+        self.decoded = self._column(np.int64)
+        """Timestamp behind the last sample decoded."""
+        self.invented = self._column(np.int64)
+        """Samples concealed in a row up to there."""
         self.level_in = self._column(np.uint8)
         self.claimed_silent = self._column(np.bool_)
         """Its last packet said so (RFC 6464)."""
+        self.claim = self._column(np.int64, -1)
+        """Level of its last packet by its own account (RFC 6464), 127 for silence, -1 for none."""
         self.heard = self._column(np.int64)
         """Frame of its last authentic packet."""
         self.moves = self._column(np.int64)
@@ -156,6 +182,8 @@ class Legs:
         self.mode = self._column(np.int64)
         self.cohort = self._column(np.int64)
         self.listens = self._column(np.bool_)
+        self.stereo = self._column(np.bool_)
+        """It hears two channels."""
         self.stream = self._column(np.int64)
         """Row of the common stream of its format."""
         self.bridged = self._column(np.bool_)
@@ -180,13 +208,35 @@ class Legs:
         self.timed_out = self._column(np.bool_)
 
     def _how_it_sounds(self) -> None:
-        self.loudness = self._column(np.float32)
         self.level = self._column(np.int64, 127)
         self.sounded = self._column(np.int64)
         """Frame in which `level` was measured."""
         self.talking = self._column(np.bool_)
         self.talked = self._column(np.int64)
-        """Frame in which it was last mixed."""
+        """Frame in which it was last heard in the mix."""
+        self.position = self._column(np.float32)
+        """Where it is for stereo listeners, -1 left to 1 right."""
+        self.denoised = self._column(np.bool_)
+        """Its noise is suppressed: `Leg.denoiser`."""
+        self.agc = self._column(np.bool_)
+        self.agc_gain = self._column(np.float32, 1)
+        self.speech_power = self._column(np.float32)
+        """Mean power while it speaks, before `agc_gain`; 0 if not known yet."""
+        # `talkers` says what these are.
+        self.loudness = self._column(np.float32)
+        self.presence = self._column(np.float32)
+        self.floor_before = self._column(np.float32, -1)
+        self.floor_since = self._column(np.float32, -1)
+        """The least it has said in the last whole second, and since. Negative: not known yet."""
+        self.sounds = self._column(np.bool_)
+        """It was above the gate in the last tick."""
+        self.voiced = self._column(np.int64)
+        """Frame in which it last was."""
+        self.seated = self._column(np.bool_)
+        self.score = self._column(np.float32)
+        # `dominance` says what these are.
+        self.dominance = self._column(np.float32)
+        self.dominant = self._column(np.bool_)
 
     def _column(self, kind: type[Kind], start: int = 0, *, width: int = 0) -> NDArray[Kind]:
         """One fact of every leg; each new leg begins with `start`."""

@@ -1,8 +1,14 @@
-"""The mix: who is loud, the sum of the loudest, and for each of those the sum without itself.
+"""The mix: the sum of a conference's talkers, and for each of those the sum without itself.
 
 All conferences of one rate are mixed in the same expressions; rows of one conference lie together.
 Sums are float32, exact for any number of 16-bit talkers that fits a conference; only the finished
 mixes are limited, so that subtracting oneself is exact (mix-minus, RFC 7667 section 3.6.1).
+
+Who hears stereo hears the same mix and beside it its side, the voices weighted by where their legs are:
+
+    left = mid + side, right = mid - side, with mid the mono mix, and side the sum of -position * voice
+
+so left and right are (1 - position) and (1 + position) times a voice, and their mean is what mono listeners hear.
 """
 
 from __future__ import annotations
@@ -13,17 +19,16 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-GATE: Final = 16.0
-"""RMS below which a leg is not mixed (-66 dBov)."""
-RELEASE: Final = 0.8
-"""How much of a leg's loudness is remembered a tick later: word ends stay in the mix."""
-KNEE: Final = 24000.0
-"""Samples above this are compressed towards full scale instead of wrapping or clipping."""
-CEILING: Final = 32767.0
+from mixer.limiter import Limiter
+
+FULL_SCALE: Final = 32767.0
+FADE_MS: Final = 5
+"""How long a voice takes that begins or ends amid its sound."""
 
 Rows = NDArray[np.int64]
 Voice = NDArray[np.float32]
 Samples = NDArray[np.int16]
+Levels = NDArray[np.float32]
 
 
 @dataclass(slots=True)
@@ -39,6 +44,8 @@ class Mix:
         level: int64[t], RFC 6465 levels of the talkers, 0 to 127 in -dBov.
         count: int64[c], how many of a conference's rows in these columns are talkers. Rows behind them are legs that
             do not talk and yet hear something of their own (`overlay`).
+        side: int16[c, samples], half the difference of left and right; None if nobody hears stereo.
+        minus_side: int16[t, samples], the same without that talker.
     """
 
     conference: Rows
@@ -48,69 +55,57 @@ class Mix:
     minus: Samples
     level: NDArray[np.int64]
     count: Rows
+    side: Samples | None = None
+    minus_side: Samples | None = None
 
 
-def loudness(voice: Voice) -> NDArray[np.float32]:
+def loudness(voice: Voice) -> Levels:
     """RMS of each row of float32[n, samples]."""
     power: NDArray[np.float32] = np.einsum("ij,ij->i", voice, voice)
     return np.asarray(np.sqrt(power / np.float32(voice.shape[1])), np.float32)
 
 
-def dbov(rms: NDArray[np.float32]) -> NDArray[np.int64]:
+def dbov(rms: Levels) -> NDArray[np.int64]:
     """RMS as a level of RFC 6464 and 6465: 0 for full scale to 127 for silence, in -dBov."""
-    ratio = np.maximum(rms / np.float32(CEILING), np.float32(10.0**-6.35))
+    ratio = np.maximum(rms / np.float32(FULL_SCALE), np.float32(10.0**-6.35))
     return np.asarray(np.clip(np.rint(-20.0 * np.log10(ratio)), 0, 127), np.int64)
 
 
-def loudest(conference: Rows, rms: NDArray[np.float32], limit: Rows) -> Rows:
-    """Choose the talkers: of each conference the `limit` loudest above the gate.
-
-    Args:
-        conference: int64[n] of each candidate.
-        rms: float32[n], its remembered loudness.
-        limit: int64[n], how many its conference mixes.
-
-    Returns:
-        Positions among the candidates, by conference and then loudest first.
-    """
-    loud = np.flatnonzero(rms > GATE)
-    order = loud[np.lexsort((-rms[loud], conference[loud]))]
-    rank = np.arange(len(order)) - _run_starts(conference[order])
-    return order[rank < limit[order]]
+def fade(voice: Voice, enters: NDArray[np.bool_], leaves: NDArray[np.bool_], tick_ms: int) -> None:
+    """Fade rows of float32[n, samples] in or out, in place. Both are bool[n]."""
+    if not (enters.any() or leaves.any()):
+        return
+    width = voice.shape[1]
+    rising = np.minimum(np.arange(width, dtype=np.float32) * np.float32(tick_ms / FADE_MS / width), 1.0)
+    voice[enters] *= rising
+    voice[leaves] *= 1 - rising
 
 
-def mix(talker: Rows, conference: Rows, voice: Voice) -> Mix:
+def mix(talker: Rows, conference: Rows, voice: Voice, limiter: Limiter, position: Levels | None = None) -> Mix:
     """Sum the talkers of each conference.
 
     Args:
         talker: int64[t], leg rows, grouped by conference.
         conference: int64[t], ascending.
         voice: float32[t, samples].
+        limiter: of the conferences of this rate.
+        position: float32[t], where each is, -1 left to 1 right; None to leave stereo away.
     """
     first = np.ones(len(conference), bool)
     first[1:] = conference[1:] != conference[:-1]
-    start = np.flatnonzero(first)
-    total = np.add.reduceat(voice, start, axis=0) if len(start) else voice[:0]
-    minus = total[np.cumsum(first) - 1] - voice
+    start, place = np.flatnonzero(first), np.cumsum(first) - 1
+    side = None if position is None else _sums(voice * -position[:, None], start, place)
+    home = np.concatenate([np.arange(len(start)), place])
+    limited, limited_side = limiter.limit(conference[start], home, _sums(voice, start, place), side)
+    common, minus = np.split(limited, [len(start)])
     count = np.diff(start, append=len(talker))
-    return Mix(conference[start], limit(total), start, talker, limit(minus), dbov(loudness(voice)), count)
+    result = Mix(conference[start], common, start, talker, minus, dbov(loudness(voice)), count)
+    if limited_side is not None:
+        result.side, result.minus_side = np.split(limited_side, [len(start)])
+    return result
 
 
-def limit(samples: Voice) -> Samples:
-    """Bring sums back to 16 bits: unchanged up to the knee, bent above it, never wrapped."""
-    if max(samples.max(initial=0.0), -samples.min(initial=0.0)) > KNEE:
-        hot = np.flatnonzero(np.abs(samples).max(axis=1) > KNEE)
-        loud = samples[hot]
-        over = np.maximum(np.abs(loud) - KNEE, 0) / (CEILING - KNEE)
-        bent = np.sign(loud) * (KNEE + (CEILING - KNEE) * np.tanh(over))
-        samples = samples.copy()
-        samples[hot] = np.where(over > 0, bent, loud)
-    return samples.astype(np.int16)
-
-
-def _run_starts(keys: Rows) -> Rows:
-    """For sorted keys, the position at which each element's run of equal keys begins."""
-    position = np.arange(len(keys))
-    changed = np.ones(len(keys), bool)
-    changed[1:] = keys[1:] != keys[:-1]
-    return np.maximum.accumulate(np.where(changed, position, 0))
+def _sums(voice: Voice, start: Rows, place: Rows) -> Voice:
+    """The sum of each conference, and behind these, for each talker, that of the others: float32[c + t, samples]."""
+    total = np.add.reduceat(voice, start, axis=0) if len(start) else voice[:0]
+    return np.concatenate([total, total[place] - voice])

@@ -15,8 +15,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from mixer import mixing
-from mixer.mixing import Mix
+from mixer.mixing import FULL_SCALE, Mix
+
+KNEE: Final = 24000.0
+"""Samples above this are compressed towards full scale: a prompt comes on top of a mix that was limited already."""
 
 SILENT: Final = 127
 """Level of a leg that does not talk (RFC 6465)."""
@@ -39,7 +41,11 @@ def including(mix: Mix, conference: Rows) -> Mix:
     common = np.zeros((len(every), mix.common.shape[1]), np.int16)
     count = np.zeros(len(every), np.int64)
     common[known], count[known] = mix.common, mix.count
-    return replace(mix, conference=every, common=common, start=np.cumsum(count) - count, count=count)
+    side = None
+    if mix.side is not None:
+        side = np.zeros_like(common)
+        side[known] = mix.side
+    return replace(mix, conference=every, common=common, start=np.cumsum(count) - count, count=count, side=side)
 
 
 def into_conferences(mix: Mix, conference: Rows, sound: Voice, factor: Voice) -> Mix:
@@ -53,12 +59,12 @@ def into_conferences(mix: Mix, conference: Rows, sound: Voice, factor: Voice) ->
     """
     at = np.searchsorted(mix.conference, conference)
     common, minus = mix.common.copy(), mix.minus.copy()
-    common[at] = mixing.limit(common[at] * factor + sound)
+    common[at] = _limit(common[at] * factor + sound)
     over = np.full(len(mix.conference), -1)
     over[at] = np.arange(len(at))
     mine = np.repeat(over, mix.count)
     talks = np.flatnonzero(mine >= 0)
-    minus[talks] = mixing.limit(minus[talks] * factor[mine[talks]] + sound[mine[talks]])
+    minus[talks] = _limit(minus[talks] * factor[mine[talks]] + sound[mine[talks]])
     return replace(mix, common=common, minus=minus)
 
 
@@ -83,7 +89,18 @@ def to_legs(mix: Mix, leg: Rows, conference: Rows, sound: Voice, factor: Voice) 
     level = np.concatenate([mix.level, np.full(len(added), SILENT)])
     by_leg = np.argsort(talker)
     at = by_leg[np.searchsorted(talker[by_leg], leg)]
-    minus[at] = mixing.limit(minus[at] * factor + sound)
+    minus[at] = _limit(minus[at] * factor + sound)
     order = np.argsort(home, kind="stable")  # those added are behind already
     start = np.searchsorted(home[order], np.arange(len(mix.conference)))
-    return replace(mix, start=start, talker=talker[order], minus=minus[order], level=level[order])
+    laid = replace(mix, start=start, talker=talker[order], minus=minus[order], level=level[order])
+    if mix.side is not None and mix.minus_side is not None:
+        # What a leg hears alone is in the middle; the others stay where they are.
+        laid.minus_side = np.concatenate([mix.minus_side, mix.side[room]])[order]
+    return laid
+
+
+def _limit(samples: Voice) -> NDArray[np.int16]:
+    """Back to 16 bits: unchanged up to the knee, bent above it, never wrapped."""
+    over = np.maximum(np.abs(samples) - KNEE, 0) / (FULL_SCALE - KNEE)
+    bent = np.sign(samples) * (KNEE + (FULL_SCALE - KNEE) * np.tanh(over))
+    return np.where(over > 0, bent, samples).astype(np.int16)

@@ -25,7 +25,7 @@ class Plan:
         minus: bool[n], its minus mix is under the group key too, on an SSRC of its own (style `ssrc`).
         joined: bool[n], what is under its own key is on the common stream's SSRC and sequence (style `mki`).
         streams: int64[s], the distinct streams; sounds: int64[t], the distinct sounds.
-        resampled: one of them has another clock than the mix.
+        resampled: one of them is sampled at another rate than the mix.
         address: uint8[n, SOCKADDR]; local: int32[n].
     """
 
@@ -78,7 +78,7 @@ def _plan(state: State, leg: Rows, rate: int, ptime: int) -> Plan:
         joined=mode == Mode.GROUP_MKI,
         streams=np.unique(stream),
         sounds=np.unique(sound),
-        resampled=bool((state.streams.clock[stream] != rate).any()),
+        resampled=bool((state.streams.rate[stream] != rate).any()),
         address=state.legs.address[leg],
         local=state.legs.local[leg],
     )

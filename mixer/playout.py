@@ -59,6 +59,8 @@ class Playout:
         self.cursor = np.zeros(legs, np.int64)
         """Extended RTP timestamp that the next tick plays."""
         self._slot = np.zeros(legs, np.int64)
+        self._arrived = np.zeros(legs, np.int64)
+        """Extended timestamp behind the last sample let in, written or not."""
         self._horizon = np.zeros(legs, np.int64)
         """Extended timestamp behind the last sample written."""
         self.delay = np.zeros(legs, np.int64)
@@ -95,11 +97,11 @@ class Playout:
     def stop(self, row: int) -> None:
         """Forget what waits; the next packet starts afresh. For a removed leg, or a new SSRC."""
         self.started[row] = False
-        self._horizon[row] = self.cursor[row] = 0
+        self._arrived[row] = self._horizon[row] = self.cursor[row] = 0
 
     def waiting(self, rows: Rows) -> NDArray[np.int64]:
         """Milliseconds of sound that wait, int64[n]."""
-        waiting = np.where(self.started[rows], self._horizon[rows] - self.cursor[rows], 0)
+        waiting = np.where(self.started[rows], self._arrived[rows] - self.cursor[rows], 0)
         return np.maximum(waiting, 0) * 1000 // self.rate
 
     def concealed_ms(self, rows: Rows) -> NDArray[np.int64]:
@@ -112,8 +114,48 @@ class Playout:
 
     # -- writing ------------------------------------------------------------------------------
 
+    def admit(
+        self, rows: Rows, width: int | NDArray[np.int64], timestamp: NDArray[np.int64]
+    ) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
+        """Let packets in without their sound: all that a packet does to delay and cursor.
+
+        For codecs with memory, whose packets wait undecoded until they are due; `write` follows then.
+
+        Args:
+            rows: int64[n], legs, each at most once.
+            width: samples of the packet, one number for all or int64[n].
+            timestamp: int64[n], RTP timestamps in samples of `rate`, modulo 2^32.
+
+        Returns:
+            bool[n], False where the packet came too late to be heard, and its lead int64[n].
+        """
+        if not self.started[rows].all():
+            fresh = ~self.started[rows]
+            self._restart(rows[fresh], timestamp[fresh])
+        lead = self.lead(rows, timestamp)
+        early = lead > self._delay_max[rows] + width
+        late = lead < 0
+        if late.any() or early.any():
+            lead = self._settle(rows, timestamp, lead, width, late, early)
+            heard = np.asarray(lead + width > 0)
+            self._note(rows[heard], lead[heard], (lead + width)[heard])
+        else:
+            heard = np.ones(len(rows), bool)
+            self._note(rows, lead, lead + width)
+        return heard, lead
+
+    def write(self, rows: Rows, pcm: Samples, timestamp: NDArray[np.int64]) -> None:
+        """Write sound where its timestamp stands now; what is played already or out of reach is dropped.
+
+        Args:
+            rows: int64[n], legs, each at most once.
+            pcm: int16[n, samples].
+            timestamp: int64[n], as in `admit`, of the first sample.
+        """
+        self._write(rows, pcm, self.lead(rows, timestamp))
+
     def place(self, rows: Rows, pcm: Samples, timestamp: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Write one packet for each of several legs.
+        """Admit and write one packet for each of several legs.
 
         Args:
             rows: int64[n], legs, each at most once.
@@ -123,29 +165,27 @@ class Playout:
         Returns:
             bool[n], False where the packet came too late to be heard.
         """
-        width = pcm.shape[1]
-        if not self.started[rows].all():
-            fresh = ~self.started[rows]
-            self._restart(rows[fresh], timestamp[fresh])
-        lead = self._lead(rows, timestamp)
-        early = lead > self._delay_max[rows] + width
-        late = lead < 0
-        if late.any() or early.any():
-            lead = self._settle(rows, timestamp, lead, width, late, early)
-            heard = np.asarray(lead + width > 0)
-            rows, pcm, lead = rows[heard], pcm[heard], lead[heard]
+        heard, lead = self.admit(rows, pcm.shape[1], timestamp)
+        if heard.all():
+            self._write(rows, pcm, lead)
         else:
-            heard = np.ones(len(rows), bool)
+            self._write(rows[heard], pcm[heard], lead[heard])
+        return heard
+
+    def lead(self, rows: Rows, timestamp: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Samples between what the next tick plays and a packet's first sample, signed, int64[n]."""
+        return (timestamp - self.cursor[rows] + (1 << 31) & 0xFFFF_FFFF) - (1 << 31)
+
+    def missing(self, rows: Rows) -> NDArray[np.int64]:
+        """Samples of the next tick that are not written yet, int64[n]; 0 where the whole tick is there."""
+        return np.asarray(np.count_nonzero(self._ring[rows, self._slot[rows]] == EMPTY, axis=1), np.int64)
+
+    def _note(self, rows: Rows, lead: NDArray[np.int64], end: NDArray[np.int64]) -> None:
+        """Packets will be heard, from `lead` to `end`."""
         self._late_run[rows[lead >= 0]] = 0
         self._low_water[rows] = np.minimum(self._low_water[rows], lead)
         self._high_water[rows] = np.maximum(self._high_water[rows], lead)
-        self._horizon[rows] = np.maximum(self._horizon[rows], self.cursor[rows] + lead + width)
-        self._write(rows, pcm, lead)
-        return heard
-
-    def _lead(self, rows: Rows, timestamp: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Samples between what the next tick plays and a packet's first sample, signed."""
-        return (timestamp - self.cursor[rows] + (1 << 31) & 0xFFFF_FFFF) - (1 << 31)
+        self._arrived[rows] = np.maximum(self._arrived[rows], self.cursor[rows] + end)
 
     def _restart(self, rows: Rows, timestamp: NDArray[np.int64]) -> None:
         played = (self._slot[rows, None] - np.arange(self.history, 0, -1)) % self.slots
@@ -155,7 +195,7 @@ class Playout:
         self.started[rows] = True
         self.delay[rows] = self._delay_min[rows]
         self.cursor[rows] = timestamp - self.delay[rows]
-        self._horizon[rows] = self.cursor[rows]
+        self._arrived[rows] = self._horizon[rows] = self.cursor[rows]
         self._slot[rows] = 0
         self._low_water[rows] = _CALM
         self._high_water[rows] = 0
@@ -166,7 +206,7 @@ class Playout:
         rows: Rows,
         timestamp: NDArray[np.int64],
         lead: NDArray[np.int64],
-        width: int,
+        width: int | NDArray[np.int64],
         late: NDArray[np.bool_],
         early: NDArray[np.bool_],
     ) -> NDArray[np.int64]:
@@ -189,7 +229,7 @@ class Playout:
             self._leap(rows[leap], -(-(lead[leap] - self._delay_max[rows[leap]]) // self.samples))
         if restart.any():
             self._restart(rows[restart], timestamp[restart])
-        return self._lead(rows, timestamp)
+        return self.lead(rows, timestamp)
 
     def _grow(self, rows: Rows, samples: NDArray[np.int64]) -> None:
         """Move cursors back: what was concealed there will be overwritten by what came late."""
@@ -210,14 +250,17 @@ class Playout:
     def _write(self, rows: Rows, pcm: Samples, lead: NDArray[np.int64]) -> None:
         width = pcm.shape[1]
         start = (self._slot[rows] * self.samples + lead) % self._flat_rows
-        whole = (lead >= 0) & (start + width <= self._flat_rows)
+        reach = self._flat_rows - self.history * self.samples
+        self._horizon[rows] = np.maximum(self._horizon[rows], self.cursor[rows] + np.minimum(lead + width, reach))
+        whole = (lead >= 0) & (lead + width <= reach) & (start + width <= self._flat_rows)
         if whole.all():
             windows(self._ring, width)[rows * self._flat_rows + start] = pcm
             return
-        windows(self._ring, width)[rows[whole] * self._flat_rows + start[whole]] = pcm[whole]
+        if whole.any():
+            windows(self._ring, width)[rows[whole] * self._flat_rows + start[whole]] = pcm[whole]
         rest = np.flatnonzero(~whole)
         offset = lead[rest, None] + np.arange(width)
-        leg, sample = np.nonzero(offset >= 0)  # the part of a late packet that can still be heard
+        leg, sample = np.nonzero((offset >= 0) & (offset < reach))  # the part that can still be heard
         at = (self._slot[rows[rest]][leg] * self.samples + offset[leg, sample]) % self._flat_rows
         self._ring.reshape(-1)[rows[rest][leg] * self._flat_rows + at] = pcm[rest][leg, sample]
 

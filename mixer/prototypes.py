@@ -16,10 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixer.batch import STRIDE
-from mixer.codecs import CODECS
+from mixer.codecs import CODECS, Table
+from mixer.encoding import Encoding
 from mixer.mixing import Mix
 from mixer.plans import Plan
 from mixer.resample import next_past, resample, taps
+from mixer.spread import Spread
 from mixer.state import State
 from mixer.streams import PAST
 from mixer.wire import HEADER, ONE_BYTE_PROFILE, header_view
@@ -57,8 +59,9 @@ class Cast:
 class Prototypes:
     """Casts and encodes."""
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: State, spread: Spread) -> None:
         self._state = state
+        self._encoding = Encoding(state, spread)
         self._legs, self._streams = state.legs, state.streams
         legs = state.legs.rows
         self._past = np.zeros((legs, PAST), np.float32)
@@ -98,8 +101,11 @@ class Prototypes:
             heard=np.concatenate([np.isin(needed, plan.sound[~minus]), np.ones(np.count_nonzero(minus), bool)]),
         )
 
-    def write(self, plan: Plan, mix: Mix, cast: Cast) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
+    def write(self, plan: Plan, mix: Mix, cast: Cast, begin: int) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
         """Encode what is heard, and write all of a packet but its SSRC, sequence number and time.
+
+        Args:
+            begin: time of the first sample, ms on the engine's clock.
 
         Returns:
             uint8[q, STRIDE] and int32[q]; valid until the next call.
@@ -108,26 +114,49 @@ class Prototypes:
         octets = self._octets[: len(cast.stream)]
         length = np.zeros(len(cast.stream), np.int32)
         header = self._write_sources(octets, mix, cast)
-        form = streams.codec[cast.stream] * 100_000 + streams.clock[cast.stream]
+        form = streams.codec[cast.stream] * 100_000 + streams.rate[cast.stream]
         for kind in np.unique(form):
             some = np.flatnonzero(form == kind)
-            audio = self._at_clock(plan, cast, some, int(kind) % 100_000)
+            audio = self._at_rate(plan, cast, some, int(kind) % 100_000)
             if not cast.heard[some].all():
                 audio, some = audio[cast.heard[some]], some[cast.heard[some]]
-            payload = CODECS[int(kind) // 100_000].encode(audio)
-            width = payload.shape[1]
-            length[some] = header[some] + width
-            for size in np.unique(header[some]):
-                alike = np.flatnonzero(header[some] == size)
-                octets[some[alike], size : size + width] = payload if len(alike) == len(some) else payload[alike]
+            if not len(some):
+                continue
+            codec = CODECS[int(kind) // 100_000]
+            if isinstance(codec, Table):
+                length[some] = header[some] + _write_table(octets, header[some], some, codec.encode(audio))
+            else:
+                length[some] = header[some] + self._write_coded(plan, cast, some, audio, begin, octets, header)
+        heard = np.flatnonzero(length)
+        np.add.at(streams.encoded, cast.stream[heard], 1)
+        np.add.at(streams.octets, cast.stream[heard], (length - header)[heard])
         return octets, length
 
-    def _at_clock(self, plan: Plan, cast: Cast, some: Rows, clock: int) -> NDArray[np.int16]:
-        """The audio of some prototypes at the clock rate of their format: int16[len(some), samples]."""
+    def _write_coded(
+        self,
+        plan: Plan,
+        cast: Cast,
+        some: Rows,
+        audio: NDArray[np.int16],
+        begin: int,
+        octets: NDArray[np.uint8],
+        header: Rows,
+    ) -> Rows:
+        """Encode for a codec with memory, whose packets may have any length; int64[len(some)], octets."""
+        legs = np.full(len(some), -1, np.int64)
+        own = some >= cast.commons
+        legs[own] = plan.leg[cast.minus][some[own] - cast.commons]
+        payloads = self._encoding.encode(plan, cast.stream[some], legs, audio, begin)
+        for row, at, payload in zip(some.tolist(), header[some].tolist(), payloads, strict=True):
+            octets[row, at : at + len(payload)] = np.frombuffer(payload, np.uint8)
+        return np.array([len(payload) for payload in payloads], np.int64)
+
+    def _at_rate(self, plan: Plan, cast: Cast, some: Rows, rate: int) -> NDArray[np.int16]:
+        """The audio of some prototypes at the sampling rate of their format: int16[len(some), samples]."""
         audio = cast.audio[some]
-        if clock == plan.rate:
+        if rate == plan.rate:
             return audio
-        depth = taps(plan.rate, clock)
+        depth = taps(plan.rate, rate)
         voice = audio.astype(np.float32)
         common = some < cast.commons
         stream = cast.stream[some]
@@ -136,7 +165,7 @@ class Prototypes:
         hopped = self._legs.hopped[leg]
         mine = np.where(hopped[:, None], self._past[leg, :depth], self._streams.past[stream[~common], :depth])
         past = np.concatenate([self._streams.past[stream[common], :depth], mine])
-        result = resample(past, voice, plan.rate, clock)
+        result = resample(past, voice, plan.rate, rate)
         after = next_past(past, voice)
         self._streams.past[stream[common], :depth] = after[: len(after) - len(leg)]
         self._past[leg, :depth] = after[len(after) - len(leg) :]
@@ -163,6 +192,15 @@ class Prototypes:
             size[some] += _write_levels(octets, some, int(n), extension[some], mix.level[position[some, :n]])
         view["flags"][extended] |= 0x10
         return size
+
+
+def _write_table(octets: NDArray[np.uint8], header: Rows, rows: Rows, payload: NDArray[np.uint8]) -> int:
+    """Put payloads of equal length behind headers of any; octets of each."""
+    width: int = payload.shape[1]
+    for size in np.unique(header):
+        alike = np.flatnonzero(header == size)
+        octets[rows[alike], size : size + width] = payload if len(alike) == len(rows) else payload[alike]
+    return width
 
 
 def _write_levels(octets: NDArray[np.uint8], rows: Rows, count: int, identifier: Rows, level: Rows) -> int:

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from mixer import rtcp
 from mixer.admission import Admission
 from mixer.batch import Batch
-from mixer.codecs import CODECS
 from mixer.drops import Drop
 from mixer.grace import OTHER_KEY, Grace, more_telling
 from mixer.legs import Leg, Mode
@@ -126,10 +125,12 @@ class Reports:
 
     def _sender_info(self, stream: int, sent: int) -> tuple[int, int, int, int]:
         now_ms = self._state.elapsed_ms
-        clock, ptime = int(self._streams.clock[stream]), int(self._streams.ptime[stream])
+        clock = int(self._streams.clock[stream])
         timestamp = int(self._streams.timestamp[stream]) + now_ms * clock // 1000
-        width = CODECS[int(self._streams.codec[stream])].width
-        return self.ntp(now_ms * 1_000_000), timestamp, sent, sent * ptime * clock // 1000 * width
+        # Packets of one stream may have unequal lengths: octets are told by their mean.
+        lead = int(self._streams.lead[stream])
+        octets = sent * int(self._streams.octets[lead]) // max(1, int(self._streams.encoded[lead]))
+        return self.ntp(now_ms * 1_000_000), timestamp, sent, octets & 0xFFFF_FFFF
 
     def _block(self, leg: Leg) -> rtcp.Report | None:
         seen = self._state.reception.report(leg.row)

@@ -25,7 +25,9 @@ import structlog
 from mixer import __version__
 from mixer.batch import Batch, Fanout
 from mixer.certificate import Identity, load
+from mixer.codecs import available
 from mixer.config import MixerConfig
+from mixer.crew import Crew
 from mixer.engine import Engine
 from mixer.ledger import KeyLedger, LedgerError
 from mixer.ledgerfile import default_path, open_ledger
@@ -83,7 +85,14 @@ class Service:
         self.config = config
         self.stages = Stages(time.perf_counter_ns)
         self.lateness = Lateness()
-        self.engine = Engine(config, lap=self.stages.lap, ledger=_ledger(config.ledger), identity=_identity(config))
+        self._crew = Crew(config.codec_threads)
+        self.engine = Engine(
+            config,
+            lap=self.stages.lap,
+            ledger=_ledger(config.ledger),
+            identity=_identity(config),
+            spread=self._crew,
+        )
         self.studio = Studio(config, self.engine)
         self._receiver = Receiver(Batch())
         self._ports: Ports | None = None
@@ -126,6 +135,7 @@ class Service:
         self.ports.close()
         self._tell(await self.studio.close())
         self.engine.close()
+        self._crew.close()
         gc.enable()
 
     async def drain(self) -> None:
@@ -346,6 +356,7 @@ class Service:
             "dtls_fingerprint": engine.identity.fingerprint,
             "handshakes": engine.handshakes.done,
             "handshakes_failed": engine.handshakes.failed,
+            "codecs": available(),
         }
 
 

@@ -11,7 +11,7 @@ from typing import Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from mixer.mixing import CEILING
+from mixer.mixing import FULL_SCALE
 from mixer.port import Tone
 
 RATE: Final = 48000
@@ -69,7 +69,7 @@ class Tones:
     def __init__(self, tones: Sequence[Tone]) -> None:
         """`tones`: at least one, and together at least as long as `SHORTEST`."""
         length = np.array([tone.ms for tone in tones], np.int64) * (RATE // 1000)
-        rms = CEILING * 10.0 ** (np.array([tone.level_dbov for tone in tones]) / 20.0)
+        rms = FULL_SCALE * 10.0 ** (np.array([tone.level_dbov for tone in tones]) / 20.0)
         self._hertz = np.array([tone.hz for tone in tones], np.float64)
         self._amplitude = np.where(self._hertz > 0, np.sqrt(2.0) * rms, 0.0)
         self._end = np.cumsum(length)

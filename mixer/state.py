@@ -9,6 +9,8 @@ from __future__ import annotations
 import secrets
 from collections import deque
 
+import numpy as np
+
 from mixer.conferences import Conference, Conferences
 from mixer.config import MixerConfig
 from mixer.legs import Legs
@@ -19,6 +21,7 @@ from mixer.registry import SsrcRegistry
 from mixer.routes import Routes
 from mixer.srtp import Sessions
 from mixer.streams import Streams
+from mixer.waiting import Waiting
 
 
 class State:
@@ -36,7 +39,8 @@ class State:
         self.sessions = Sessions()
         self.reception = Reception(config.max_legs)
         self.playouts: dict[int, Playout] = {}
-        """By clock rate, Hz; made when the first leg of that rate comes."""
+        """By sampling rate, Hz; made when the first leg of that rate comes."""
+        self.waiting = Waiting(config.max_legs)
         self.routes = Routes()
         self.registry = SsrcRegistry()
         self.events: deque[Event] = deque()
@@ -52,12 +56,23 @@ class State:
         """How many ticks so many milliseconds are."""
         return ms // self.config.tick_ms
 
-    def playout(self, clock: int) -> Playout:
-        """The playout buffers of a clock rate."""
-        if clock not in self.playouts:
-            self.playouts[clock] = Playout(self.legs.rows, clock, self.config.tick_ms)
-        return self.playouts[clock]
+    def playout(self, rate: int) -> Playout:
+        """The playout buffers of a sampling rate."""
+        if rate not in self.playouts:
+            self.playouts[rate] = Playout(self.legs.rows, rate, self.config.tick_ms)
+        return self.playouts[rate]
+
+    def fall_silent(self, row: int) -> None:
+        """What a leg said before has nothing to do with what it will say: it left, or has another SSRC."""
+        self.playouts[int(self.legs.rate[row])].stop(row)
+        self.waiting.forget(row)
+        self.legs.awake[row] = self.legs.running[row] = False
 
     def conference_of(self, leg: int) -> Conference:
         """The conference that a leg row is in."""
         return self.conferences.at(int(self.legs.conference[leg]))
+
+    def stereo(self, rate: int) -> bool:
+        """True if somebody hears a conference of that rate in stereo."""
+        ears = np.flatnonzero(self.legs.stereo[: self.legs.top] & self.legs.used[: self.legs.top])
+        return bool((self.conferences.rate[self.legs.conference[ears]] == rate).any())

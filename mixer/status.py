@@ -58,7 +58,7 @@ class Status:
 
     def legs(self, conference: Conference, rows: NDArray[np.int64]) -> list[LegStatus]:
         """State and statistics of legs of one conference, int64[n]."""
-        legs, clock = self._legs, self._legs.clock[rows]
+        legs, clock, rate = self._legs, self._legs.clock[rows], self._legs.rate[rows]
         lone = alone(self._state, rows)
         columns = {
             "rate": clock,
@@ -66,13 +66,14 @@ class Status:
             "talking": legs.talking[rows],
             "muted": legs.muted[rows],
             "level_dbov": -legs.level[rows],
-            "delay_ms": self._by_clock(rows, clock, lambda playout, some: playout.waiting(some)),
+            "delay_ms": self._by_rate(rows, rate, lambda playout, some: playout.waiting(some)),
             "received": self._state.reception.total[rows],
             "lost": self._state.reception.lost(rows),
             "jitter_ms": np.round(self._state.reception.jitter[rows] * 1000 / clock, 2),
-            "late": self._by_clock(rows, clock, lambda playout, some: playout.late[some]),
-            "concealed_ms": self._by_clock(rows, clock, lambda playout, some: playout.concealed_ms(some)),
+            "late": self._by_rate(rows, rate, lambda playout, some: playout.late[some]),
+            "concealed_ms": self._by_rate(rows, rate, lambda playout, some: playout.concealed_ms(some)),
             "auth_failures": legs.auth_failures[rows],
+            "corrupt": legs.corrupt[rows],
             "sent": legs.sent[rows],
         }
         values = zip(rows.tolist(), *(column.tolist() for column in columns.values()), strict=True)
@@ -124,11 +125,11 @@ class Status:
             **facts,
         )
 
-    def _by_clock(self, rows: NDArray[np.int64], clock: NDArray[np.int64], ask: Ask) -> NDArray[np.int64]:
-        """A fact of the playout buffers, which are kept by clock rate."""
+    def _by_rate(self, rows: NDArray[np.int64], rates: NDArray[np.int64], ask: Ask) -> NDArray[np.int64]:
+        """A fact of the playout buffers, which are kept by sampling rate."""
         answer = np.zeros(len(rows), np.int64)
-        for rate in np.unique(clock).tolist():
-            answer[clock == rate] = ask(self._state.playouts[rate], rows[clock == rate])
+        for rate in np.unique(rates).tolist():
+            answer[rates == rate] = ask(self._state.playouts[rate], rows[rates == rate])
         return answer
 
 

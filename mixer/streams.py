@@ -13,8 +13,10 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-PAST: Final = 144
-"""Samples of the past that any resampler needs (24 at 8 kHz, from 48 kHz)."""
+from mixer.port import Amr, Opus
+
+PAST: Final = 216
+"""Samples of the past that any resampler needs (36 at 8 kHz, from 48 kHz)."""
 
 SEQUENCE_SPAN: Final = 1 << 16
 
@@ -29,6 +31,10 @@ class Format(NamedTuple):
     ptime: int
     level_out: int
     """RFC 6465 extension id, 0 for none."""
+    settings: Opus | Amr | None = None
+    """How to encode, for codecs that can be told."""
+    noise_type: int = -1
+    """Payload type of comfort noise, -1 for none."""
 
 
 def first_index() -> int:
@@ -52,6 +58,10 @@ class Streams:
         self.conference = np.zeros(rows, np.int64)
         self.codec = np.zeros(rows, np.int64)
         self.clock = np.zeros(rows, np.int64)
+        """Of its RTP timestamps, Hz."""
+        self.rate = np.zeros(rows, np.int64)
+        """Of the samples that are encoded, Hz."""
+        self.noise_type = np.full(rows, -1, np.int64)
         self.payload_type = np.zeros(rows, np.int64)
         self.ptime = np.zeros(rows, np.int64)
         self.level_out = np.zeros(rows, np.int64)
@@ -78,13 +88,21 @@ class Streams:
         self.next_report = np.zeros(rows, np.int64)
         self.past = np.zeros((rows, PAST), np.float32)
         """Samples before this tick, for resampling."""
+        self.encoded = np.zeros(rows, np.int64)
+        """Packets encoded for it, while it leads,"""
+        self.octets = np.zeros(rows, np.int64)
+        """and octets of payload in them."""
 
     def find(self, form: Format, cohort: int) -> int:
         """The stream of a format and cohort, -1 if there is none yet."""
         return self._rows.get(form, {}).get(cohort, -1)
 
-    def open(self, form: Format, cohort: int, ssrc: int) -> int:
-        """Start a stream."""
+    def form(self, row: int) -> Format:
+        """The format of a stream."""
+        return self._formats[row]
+
+    def open(self, form: Format, cohort: int, ssrc: int, rate: int) -> int:
+        """Start a stream that is encoded from samples of `rate` Hz."""
         row = self._free.pop()
         self.top = max(self.top, row + 1)
         alike = self._rows.setdefault(form, {})
@@ -93,12 +111,11 @@ class Streams:
         self.cohort[row] = cohort
         self.lead[row] = self.lead[next(iter(alike.values()))] if len(alike) > 1 else row
         self.conference[row], self.codec[row], self.clock[row] = form.conference, form.codec, form.clock
-        self.payload_type[row], self.ptime[row], self.level_out[row] = (
-            form.payload_type,
-            form.ptime,
-            form.level_out,
-        )
+        self.payload_type[row], self.noise_type[row] = form.payload_type, form.noise_type
+        self.ptime[row], self.level_out[row] = form.ptime, form.level_out
+        self.rate[row] = rate
         self.members[row] = self.under_key[row] = self.next_report[row] = 0
+        self.encoded[row] = self.octets[row] = 0
         self.timestamp[row] = secrets.randbits(32)
         self.session[row] = -1
         self.past[row] = 0

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from mixer.conferences import Conference
 from mixer.legs import Leg
-from mixer.mixing import CEILING, Mix
+from mixer.mixing import FULL_SCALE, Mix
 from mixer.port import PortError, RecordStart, Refusal
 from mixer.state import State
 
@@ -129,4 +129,4 @@ def _row(keys: Rows, samples: Voice | Samples, key: int) -> Samples:
     at = np.flatnonzero(keys == key)
     if not len(at):
         return np.zeros(samples.shape[1], np.int16)
-    return np.asarray(np.clip(np.rint(samples[at[0]]), -CEILING, CEILING), np.int16)
+    return np.asarray(np.clip(np.rint(samples[at[0]]), -FULL_SCALE, FULL_SCALE), np.int16)

@@ -9,14 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixer import mixing
+from mixer.dominance import LOOK_MS, Dominance
 from mixer.legs import Leg, Mode
-from mixer.mixing import Mix
 from mixer.port import AuthFailures, KeyExpiring, LegTimeout, Talking
 from mixer.state import State
+from mixer.talkers import Seating
 
 SILENT_MS: Final = 300
-"""A talker that was not mixed for so long has stopped talking."""
-LOOK_MS: Final = 100
+"""A talker that was not heard for so long has stopped talking."""
 SLOW_LOOK_MS: Final = 1000
 
 
@@ -26,20 +26,26 @@ class Watch:
     def __init__(self, state: State, remove: Callable[[Leg], object]) -> None:
         self._state = state
         self._remove = remove
+        self._dominance = Dominance(state)
         self._failures_told = np.zeros(state.legs.rows, np.int64)
 
-    def note_talkers(self, mix: Mix, rows: NDArray[np.int64], rms: NDArray[np.float32]) -> None:
-        """Take note of one mix: who talks in it, and how loud everybody is."""
+    def note_levels(self, rows: NDArray[np.int64], rms: NDArray[np.float32]) -> None:
+        """Take note of how loud legs are."""
+        self._state.legs.level[rows], self._state.legs.sounded[rows] = mixing.dbov(rms), self._state.frame
+
+    def note_talkers(self, seating: Seating) -> None:
+        """Take note of who is heard."""
         legs, frame = self._state.legs, self._state.frame
-        legs.level[rows], legs.sounded[rows] = mixing.dbov(rms), frame
-        for row in mix.talker[~legs.talking[mix.talker]].tolist():
+        heard = seating.leg[~seating.leaves & (legs.voiced[seating.leg] == frame)]
+        for row in heard[~legs.talking[heard]].tolist():
             self._tell_talking(row, True)
-        legs.talked[mix.talker] = frame
+        legs.talked[heard] = frame
 
     def look(self) -> None:
         """Look after what needs no hurry. To be called every tick."""
         if self._state.frame % self._state.ticks(LOOK_MS) == 0:
             self._look_for_silence()
+            self._dominance.look()
         if self._state.frame % self._state.ticks(SLOW_LOOK_MS) == 0:
             self._look_for_timeouts()
             self._look_for_failures()

@@ -16,6 +16,10 @@ from mixer.mixing import Mix
 
 LONGEST_MS = 60
 
+Rows = NDArray[np.int64]
+Piece = tuple[NDArray[np.int16], NDArray[np.int16]]
+"""Of one tick: what each conference hears, and what each talker."""
+
 
 def due(ptime: int, tick_ms: int, frame: int) -> range:
     """Numbers of the packets that are complete when tick `frame` is mixed; packet k spans
@@ -42,6 +46,8 @@ def compose(mixes: Sequence[Mix], tick_ms: int, frame: int, begin_ms: int, ptime
     per_ms = present[0].common.shape[1] // tick_ms
     cut = slice((begin_ms - first_tick * tick_ms) * per_ms, (begin_ms - first_tick * tick_ms + ptime) * per_ms)
     joined.common, joined.minus = joined.common[:, cut], joined.minus[:, cut]
+    if joined.side is not None and joined.minus_side is not None:
+        joined.side, joined.minus_side = joined.side[:, cut], joined.minus_side[:, cut]
     return joined
 
 
@@ -56,28 +62,42 @@ def _join(spanned: list[Mix | None], present: list[Mix]) -> Mix:
     home = np.concatenate([_homes(mix) for mix in present])[where]
     level = np.concatenate([mix.level for mix in present])[where]
     talks = talks[where]
-    width = present[0].common.shape[1]
+    order = np.lexsort((level, ~talks, home))
+
+    def lay(pieces: list[Piece | None]) -> Piece:
+        return _lay(spanned, pieces, conference, talker, home, order)
+
+    common, minus = lay([None if mix is None else (mix.common, mix.minus) for mix in spanned])
+    start = np.searchsorted(home[order], conference)
+    count = np.bincount(np.searchsorted(conference, home[talks]), minlength=len(conference))
+    joined = Mix(conference, common, start, talker[order], minus, level[order], count)
+    if any(mix.side is not None for mix in present):
+        joined.side, joined.minus_side = lay([None if mix is None else _side(mix) for mix in spanned])
+    return joined
+
+
+def _lay(
+    spanned: list[Mix | None], pieces: list[Piece | None], conference: Rows, talker: Rows, home: Rows, order: Rows
+) -> Piece:
+    """Put pieces of sound beside each other: of each conference, and of each talker in that order."""
+    width = next(piece[0].shape[1] for piece in pieces if piece is not None)
     common = np.zeros((len(conference), len(spanned), width), np.int16)
     minus = np.zeros((len(talker), len(spanned), width), np.int16)
-    for piece, mix in enumerate(spanned):
-        if mix is None:
+    for at, (mix, piece) in enumerate(zip(spanned, pieces, strict=True)):
+        if mix is None or piece is None:
             continue
-        common[np.searchsorted(conference, mix.conference), piece] = mix.common
-        minus[:, piece] = common[np.searchsorted(conference, home), piece]
-        minus[np.searchsorted(talker, mix.talker), piece] = mix.minus
-    order = np.lexsort((level, ~talks, home))
-    return Mix(
-        conference,
-        common.reshape(len(conference), len(spanned) * width),
-        np.searchsorted(home[order], conference),
-        talker[order],
-        minus[order].reshape(len(talker), len(spanned) * width),
-        level[order],
-        np.bincount(np.searchsorted(conference, home[talks]), minlength=len(conference)),
-    )
+        common[np.searchsorted(conference, mix.conference), at] = piece[0]
+        minus[:, at] = common[np.searchsorted(conference, home), at]
+        minus[np.searchsorted(talker, mix.talker), at] = piece[1]
+    whole = len(spanned) * width
+    return common.reshape(-1, whole), minus[order].reshape(-1, whole)
 
 
-def _homes(mix: Mix) -> NDArray[np.int64]:
+def _side(mix: Mix) -> Piece | None:
+    return None if mix.side is None or mix.minus_side is None else (mix.side, mix.minus_side)
+
+
+def _homes(mix: Mix) -> Rows:
     """The conference of each talker."""
     return np.repeat(mix.conference, _widths(mix))
 

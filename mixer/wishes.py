@@ -6,19 +6,20 @@ Pure functions from commands to plans; each refusal says what to do instead.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from mixer import addresses
+from mixer import addresses, denoise
 from mixer.certificate import LENGTHS
-from mixer.codecs import CODEC_INDEX, CODECS
+from mixer.codecs import CODECS, Codec, CodecError, Coder, Table, find
 from mixer.conferences import Conference
 from mixer.epochs import check_key
 from mixer.legs import Mode
-from mixer.port import Dtls, Key, LegAdd, PortError, Refusal
+from mixer.port import Amr, Dtls, Key, LegAdd, LegModify, Opus, PortError, Refusal
 from mixer.secret import Secret
 from mixer.streams import Format
 from mixer.suites import SUITES, Suite
@@ -32,6 +33,7 @@ class LegPlan:
     """What a leg will be.
 
     Attributes:
+        rate: Hz of its samples, in the playout buffer and before they are encoded.
         uplink: the key of what it sends, None for clear RTP or a listener without one.
         remote: sockaddr uint8[SOCKADDR], None if not signalled.
         suite: what its status shows, None for clear RTP.
@@ -39,6 +41,7 @@ class LegPlan:
 
     mode: Mode
     form: Format
+    rate: int
     uplink: Key | None
     remote: NDArray[np.uint8] | None
     suite: Suite | None
@@ -55,9 +58,20 @@ def plan_leg(wish: LegAdd, conference: Conference) -> LegPlan:
     uplink = _uplink_key(wish, conference) if keyed else None
     if keyed:
         _check_tx(wish, conference, mode)
-    form = _format(wish, conference)
+    form, rate = _format(wish, conference)
     suite = SUITES[wish.tx.suite] if wish.tx else SUITES[uplink.suite] if uplink else None
-    return LegPlan(mode, form, uplink, address(wish.remote), suite)
+    return LegPlan(mode, form, rate, uplink, address(wish.remote), suite)
+
+
+def check_sound(wish: LegAdd | LegModify) -> None:
+    """Check that what a leg says can be made to sound as asked.
+
+    Raises:
+        PortError: UNAVAILABLE.
+    """
+    if wish.noise_suppression and not denoise.AVAILABLE:
+        text = "noise suppression needs a package that is not installed: pip install mrfp[voice]"
+        raise PortError(Refusal.UNAVAILABLE, text)
 
 
 def check_group_key(key: Key, style: str, shape: tuple[str, int] | None) -> None:
@@ -183,19 +197,65 @@ def _check_shape(key: Key, shape: tuple[str, int] | None, what: str) -> None:
     )
 
 
-def _format(wish: LegAdd, conference: Conference) -> Format:
-    if wish.codec not in CODEC_INDEX:
-        raise PortError(Refusal.UNAVAILABLE, f"this mixer has no {wish.codec}")
-    index = CODEC_INDEX[wish.codec]
-    codec = CODECS[index]
+def _format(wish: LegAdd, conference: Conference) -> tuple[Format, int]:
+    codec = _codec(wish)
     clock = wish.rate or (conference.rate if conference.rate in codec.clocks else codec.clocks[0])
     if clock not in codec.clocks:
         raise PortError(Refusal.INVALID, f"{codec.name} has a clock rate of {codec.clocks[0]} Hz, not {clock}")
-    if clock * wish.ptime // 1000 * codec.width > MAX_PAYLOAD:
-        raise PortError(
-            Refusal.INVALID, f"{wish.ptime} ms of {codec.name}/{clock} is too long for a packet; use a shorter ptime"
-        )
+    settings = _settings(wish)
+    _check_length(wish, codec, clock, settings)
+    rate = codec.sampling(clock, conference.rate) if isinstance(codec, Coder) else clock
+    if isinstance(codec, Coder):
+        _check_encoder(codec, rate, wish.ptime, settings)
     payload_type = codec.payload_type if wish.payload_type is None else wish.payload_type
-    if 64 <= payload_type <= 95:
-        raise PortError(Refusal.INVALID, f"payload type {payload_type} would be taken for RTCP (RFC 5761 section 4)")
-    return Format(conference.row, index, clock, payload_type, wish.ptime, wish.level_out or 0)
+    types = [payload_type, wish.comfort_noise, wish.dtmf]
+    for each in [*types, wish.dtmf_out]:
+        if each is not None and 64 <= each <= 95:
+            raise PortError(Refusal.INVALID, f"payload type {each} would be taken for RTCP (RFC 5761 section 4)")
+    if len({each for each in types if each is not None}) < sum(each is not None for each in types):
+        raise PortError(Refusal.INVALID, "audio, comfort noise and telephone events need different payload types")
+    noise_type = -1 if wish.comfort_noise is None else wish.comfort_noise
+    form = Format(
+        conference.row, CODECS.index(codec), clock, payload_type, wish.ptime, wish.level_out or 0, settings, noise_type
+    )
+    return form, rate
+
+
+@lru_cache
+def _check_encoder(codec: Coder, rate: int, ptime: int, settings: Opus | Amr | None) -> None:
+    """What a library refuses, it had better refuse now. It is asked once for each kind of leg."""
+    try:
+        codec.encoder(rate, ptime, settings)
+    except CodecError as error:
+        raise PortError(Refusal.INVALID, str(error)) from None
+
+
+def _codec(wish: LegAdd) -> Codec:
+    """The codec of a leg, in the way that it is written to packets."""
+    codec = find(wish.codec, octet_aligned=wish.amr is not None and wish.amr.octet_aligned)
+    if codec is None:
+        raise PortError(Refusal.UNAVAILABLE, f"this mixer has no {wish.codec}")
+    if isinstance(codec, Coder) and codec.missing:
+        raise PortError(Refusal.UNAVAILABLE, f"this mixer has no {wish.codec}: {codec.missing}")
+    return codec
+
+
+def _settings(wish: LegAdd) -> Opus | Amr | None:
+    if wish.opus and wish.codec != "opus":
+        raise PortError(Refusal.INVALID, f"`opus` says how to encode Opus, and the codec is {wish.codec}")
+    if wish.amr and wish.codec not in ("AMR", "AMR-WB"):
+        raise PortError(Refusal.INVALID, f"`amr` says how to write AMR, and the codec is {wish.codec}")
+    if wish.codec == "opus":
+        return wish.opus or Opus()
+    return (wish.amr or Amr()) if wish.codec in ("AMR", "AMR-WB") else None
+
+
+def _check_length(wish: LegAdd, codec: Codec, clock: int, settings: Opus | Amr | None) -> None:
+    octets = 0
+    if isinstance(codec, Table):
+        octets = clock * wish.ptime // 1000 * codec.width
+    elif isinstance(settings, Opus):
+        octets = settings.bitrate * wish.ptime // 8000
+    if octets > MAX_PAYLOAD:
+        text = f"{wish.ptime} ms of {codec.name}/{clock} is too long for a packet; use a shorter ptime"
+        raise PortError(Refusal.INVALID, text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes.util
 import os
 import shutil
 import subprocess
@@ -17,7 +18,10 @@ _GSTREAMER = (
 
 @cache
 def present(program: str) -> bool:
-    """Whether a program is on this machine; `gstreamer` stands for its Python binding and plugins."""
+    """Whether a program is on this machine; `gstreamer` stands for its Python binding and plugins, and what begins
+    with `lib` is a library."""
+    if program.startswith("lib"):
+        return ctypes.util.find_library(program.removeprefix("lib")) is not None
     if program != "gstreamer":
         return shutil.which(program) is not None
     try:

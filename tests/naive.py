@@ -321,10 +321,12 @@ def rms(voice: Sequence[float]) -> float:
     return math.sqrt(sum(sample * sample for sample in voice) / len(voice))
 
 
-def loudest(loudness: Mapping[str, float], limit: int, gate: float = 16.0) -> list[str]:
-    """The `limit` loudest above the gate, loudest first; of equals, the first named."""
-    loud = [name for name, level in loudness.items() if level > gate]
-    return sorted(loud, key=lambda name: -loudness[name])[:limit]
+def mix(voices: Mapping[str, Sequence[float]], width: int) -> dict[str, list[float]]:
+    """What each talker is to hear (all others), and under the empty name what everybody else is (all)."""
+    heard = {"": total(list(voices.values()), width)}
+    for me in voices:
+        heard[me] = total([voice for name, voice in voices.items() if name != me], width)
+    return heard
 
 
 def total(voices: Sequence[Sequence[float]], width: int) -> list[float]:
@@ -332,18 +334,26 @@ def total(voices: Sequence[Sequence[float]], width: int) -> list[float]:
     return [float(sum(voice[n] for voice in voices)) for n in range(width)]
 
 
-def limited(sample: float) -> int:
-    """16 bits: as it is up to 24000, bent above so that it never reaches beyond 32767."""
-    size = abs(sample)
-    if size > 24000.0:
-        size = 24000.0 + 8767.0 * math.tanh((size - 24000.0) / 8767.0)
-    return int(math.copysign(size, sample))
+@dataclass
+class Limiter:
+    """One gain for all that is heard in a conference."""
 
+    tick_ms: int = 20
+    gain: float = 1.0
 
-def mix(voices: Mapping[str, Sequence[float]], talkers: Sequence[str], width: int) -> dict[str, list[int]]:
-    """What each talker hears (all others), and under the empty name what everybody else hears (all)."""
-    heard = {"": [limited(sample) for sample in total([voices[name] for name in talkers], width)]}
-    for me in talkers:
-        others = [voices[name] for name in talkers if name != me]
-        heard[me] = [limited(sample) for sample in total(others, width)]
-    return heard
+    def limit(self, sums: Mapping[str, Sequence[float]]) -> dict[str, list[int]]:
+        """One tick: so quiet that nothing in it is beyond 32000, the first 2 ms excepted, which are cut."""
+        peak = max((abs(sample) for each in sums.values() for sample in each), default=0.0)
+        before = self.gain
+        self.gain += (1.0 - math.exp(-self.tick_ms / 100.0)) * (1.0 - self.gain)
+        self.gain = 1.0 if self.gain > 0.999 else self.gain
+        self.gain = min(self.gain, 32000.0 / max(peak, 32000.0))
+        return {
+            name: [self._cut(each[n], before, n, len(each)) for n in range(len(each))] for name, each in sums.items()
+        }
+
+    def _cut(self, sample: float, before: float, n: int, width: int) -> int:
+        done = (n + 1) / width
+        if self.gain < before:
+            done = min(1.0, done * self.tick_ms / 2.0)
+        return int(max(-32000.0, min(32000.0, sample * (before + (self.gain - before) * done))))

@@ -12,6 +12,7 @@ import pytest
 from control import settings
 from control.focus import settings as focus_settings
 from control.kms import settings as kms_settings
+from mixer.codecs.amr import AMR, AMR_WB
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCKER = ROOT / "docker"
@@ -60,3 +61,10 @@ def test_the_image_copies_only_what_is_there() -> None:
         assert (ROOT / name).exists(), name
     ignored = (ROOT / ".dockerignore").read_text().splitlines()
     assert {name.split("/")[0] for name in names} <= {line[1:] for line in ignored if line[0] == "!"}
+
+
+def test_the_image_and_the_tests_have_the_libraries_of_amr() -> None:
+    packages = {part.package for codec in (AMR, AMR_WB) for part in (codec.speech_decoder, codec.speech_encoder)}
+    assert len(packages) == 3
+    for place in (DOCKER / "Dockerfile", ROOT / ".ci" / "clients"):
+        assert packages <= set(re.findall(r"[\w-]+", place.read_text()))

@@ -118,6 +118,17 @@ class Call:
             self.media.ear.pause()
         return self.negotiation.reoffer(direction="sendonly" if on else "sendrecv")
 
+    def press(self, keys: str) -> None:
+        """Press keys, if the other side takes telephone events.
+
+        Raises:
+            ValueError: if it does not.
+        """
+        agreed = self.negotiation.agreed
+        if agreed is None or agreed.telephone_event is None:
+            raise ValueError("telephone events were not agreed on: there is no other way to press keys")
+        self.media.mouth.press(keys, agreed.telephone_event)
+
     def end(self, reason: str, *, by_us: bool) -> None:
         """No more media; what was heard stays."""
         if self.ended:

@@ -9,6 +9,7 @@ from typing import Final, TypeAlias
 
 import numpy as np
 
+from bench.callers.keypad import Keypad
 from bench.codec import Codec, Samples
 
 Seal: TypeAlias = Callable[[bytes], bytes]
@@ -31,6 +32,8 @@ class Mouth:
         self._sequence = secrets.randbelow(1 << 14)
         self._timestamp = secrets.randbits(32)
         self._begins = True
+        self._keypad = Keypad()
+        self._event_type, self._pressed_at = 0, 0
 
     @property
     def roc(self) -> int:
@@ -41,20 +44,33 @@ class Mouth:
         """The payload type that the other side wants to receive."""
         self._payload_type = payload_type
 
+    def press(self, keys: str, payload_type: int) -> None:
+        """Say keys in place of its voice, as telephone events of this payload type."""
+        self._event_type = payload_type
+        self._keypad.press(keys, self._voice.samples())
+
     def pause(self) -> None:
         """What comes next is the beginning of a talkspurt."""
         self._begins = True
 
     def packet(self, tick: int) -> bytes:
         """The clear packet of a tick; ticks may be left out."""
-        marked, self._begins = _MARKED if self._begins else 0, False
         timestamp = self._timestamp + tick * self._voice.samples()
-        header = _RTP.pack(
-            0x80, marked | self._payload_type, self._sequence & 0xFFFF, timestamp & 0xFFFFFFFF, self.ssrc
-        )
+        step = self._keypad.step()
+        if step is None:
+            marked, self._begins = self._begins, False
+            return self._numbered(marked, self._payload_type, timestamp) + self.payload(tick)
+        if step.first:
+            self._pressed_at = timestamp
+        return self._numbered(step.first, self._event_type, self._pressed_at) + step.payload
+
+    def _numbered(self, marked: bool, payload_type: int, timestamp: int) -> bytes:
+        """The header of the next packet."""
+        second = payload_type | (_MARKED if marked else 0)
+        header = _RTP.pack(0x80, second, self._sequence & 0xFFFF, timestamp & 0xFFFFFFFF, self.ssrc)
         self._sequence += 1
         self.spoken += 1
-        return header + self.payload(tick)
+        return header
 
     def payload(self, tick: int) -> bytes:
         """What it says at a tick."""

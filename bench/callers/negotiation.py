@@ -49,6 +49,7 @@ class Wishes:
             allow_clear=self.security == "clear",
             mki_wanted=self.mki,
             levels=False,
+            comfort_noise=False,  # who listens for gaps wants every packet
         )
 
 

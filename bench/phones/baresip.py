@@ -65,6 +65,10 @@ class Baresip(Profile):
     async def resume(self) -> None:
         await self.command("resume")
 
+    async def press(self, keys: str) -> None:
+        """Press keys, one after another."""
+        await self.command("sndcode", keys)
+
     # -- what it tells ------------------------------------------------------------------------
 
     def heard(self) -> Path:

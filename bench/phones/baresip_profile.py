@@ -15,9 +15,10 @@ from bench.phones.wav import write_tone
 MediaEncryption = Literal["srtp-mand", "srtp-mandf", "srtp", "dtls_srtp", ""]
 Transport = Literal["udp", "tcp", "tls"]
 
-_RATE: Final = 8000
+_RATES: Final = {"opus": 48000, "g722": 16000}
+"""Of the sound that a codec takes, Hz, where it is not 8000."""
 _MODULE_PATH: Final = Path("/usr/lib/baresip/modules")
-_MODULES: Final = ("g711", "aufile", "sndfile", "uuid", "srtp", "dtls_srtp")
+_MODULES: Final = ("g711", "g722", "opus", "aufile", "sndfile", "uuid", "srtp", "dtls_srtp")
 _APPLICATIONS: Final = ("menu", "ctrl_tcp")
 
 
@@ -35,6 +36,8 @@ class Profile:
     tone_hz: float = 440.0
     mediaenc: MediaEncryption = "srtp-mand"
     codecs: str = "pcma"
+    """What it offers, best first: `pcma`, `pcmu`, `g722/16000/1`, `opus/48000/1`. The first says at which rate it
+    speaks."""
     answermode: Literal["manual", "auto"] = "manual"
     transport: Transport = "udp"
     user: str = ""
@@ -54,13 +57,18 @@ class Profile:
         return self.folder / f"baresip-{self.name}"
 
     @property
+    def rate(self) -> int:
+        """Of what it says and writes down, Hz."""
+        return _RATES.get(self.codecs.partition(",")[0].partition("/")[0], 8000)
+
+    @property
     def control_port(self) -> int:
         return self.ports + 2
 
     def write(self) -> None:
         """Make the folder and the files."""
         (self.home / "snd").mkdir(parents=True)
-        write_tone(self.home / "tone.wav", self.tone_hz, rate=_RATE)
+        write_tone(self.home / "tone.wav", self.tone_hz, rate=self.rate)
         (self.home / "config").write_text(self._config())
         (self.home / "accounts").write_text(self._account())
         (self.home / "contacts").touch()
@@ -77,8 +85,12 @@ class Profile:
             "rtcp_mux": "yes" if self.rtcp_mux else "no",
             "audio_source": f"aufile,{self.home}/tone.wav",
             "audio_player": "aufile,none",  # nothing is played: decoding goes on all the same
-            "ausrc_srate": str(_RATE),
-            "auplay_srate": str(_RATE),
+            "ausrc_srate": str(self.rate),
+            "auplay_srate": str(self.rate),
+            "opus_stereo": "no",
+            "opus_sprop_stereo": "no",
+            "opus_bitrate": "64000",
+            "opus_inbandfec": "yes",
             "ausrc_channels": "1",
             "auplay_channels": "1",
             "snd_path": f"{self.home}/snd",

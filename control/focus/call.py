@@ -51,6 +51,11 @@ class Call:
         """Its User-Agent."""
         self.hushed = False
         """Nothing is sent to it before its ACK: who forges an INVITE never sees the tag that an ACK needs."""
+        self.waiting = False
+        """It has still to key in the PIN: it hears nobody, nobody hears it, and it is on no roster."""
+        self.apart = False
+        """It has come in by the keypad: while it waited it must not have had the group's key, and a leg that begins
+        on a key of its own stays on it."""
         self.rekeyed = False
         """It has said yes to another key than its first."""
         self.updates = False
@@ -276,7 +281,7 @@ class Call:
 def _lasting(agreed: Agreed) -> tuple[object, ...]:
     """What stays as it is for as long as the call lasts."""
     suite = agreed.crypto.suite if agreed.crypto is not None else ""
-    return agreed.codec, agreed.rate, agreed.payload_type, agreed.security, suite
+    return agreed.codec, agreed.rate, agreed.payload_type, agreed.amr, agreed.security, suite
 
 
 _log: structlog.typing.FilteringBoundLogger = structlog.get_logger("focus")

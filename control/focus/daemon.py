@@ -14,23 +14,28 @@ import structlog
 import mixer
 from control import kekfile, life, listen
 from control.client import MixerClient
-from control.focus import users
+from control.focus import media, users
 from control.focus.desk import FocusDesk
+from control.focus.entry import Entry
+from control.focus.errands import Errands
 from control.focus.following import Following
 from control.focus.identity import Gate
+from control.focus.lobby import Lobby, silent
 from control.focus.messages import FOCUS
 from control.focus.metrics import FocusCollector
 from control.focus.nokeys import NoKeys
+from control.focus.patience import mixer_answers
 from control.focus.reception import ALLOW, Reception
 from control.focus.room import House, Room
 from control.focus.rooms import Rooms
-from control.focus.settings import FocusSettings
+from control.focus.settings import FocusSettings, SettingsError
 from control.focus.switchboard import Switchboard
 from control.focus.trunk import Trunk
 from control.focus.watchers import Watchers
 from control.http import HttpServer
 from control.kms import psks
 from control.kms.client import KmsClient
+from control.messages import NodeStatus
 from control.rekey.driver import KeySource, KmsKeys
 from control.server import Server
 from control.sip.agent import Agent
@@ -53,7 +58,7 @@ def serve(settings: FocusSettings) -> int:
     """Run a focus until SIGTERM or SIGINT; returns the exit status.
 
     Raises:
-        ControlError: if there is no mixer.
+        ControlError: if the mixer will not have it; one that does not answer is waited for.
         SettingsError, ListenError, OSError: if it cannot start; the message says why.
     """
     return life.live(settings.log, lambda stop: _serve(settings, stop))
@@ -66,6 +71,7 @@ async def opened(settings: FocusSettings) -> AsyncIterator[Running]:
         trunk = Trunk(_mixer(settings))
         stack.push_async_callback(trunk.close)
         await trunk.connect()
+        _check_codecs(settings, trunk.node)
         keys, following = _keys(settings, stack), Following(settings.keys.for_life)
         house = House(settings, trunk, keys, has_kms=bool(settings.keys.kms), following=following)
         running = _assembled(settings, house)
@@ -87,23 +93,32 @@ async def opened(settings: FocusSettings) -> AsyncIterator[Running]:
         yield running
 
 
+def _check_codecs(settings: FocusSettings, node: NodeStatus) -> None:
+    lacking = media.left_out(settings, node)
+    for name in lacking:
+        _log.info("codec_left_out", codec=name, reason="the mixer has not got it")
+    if len(lacking) == len(settings.media.codecs):
+        raise SettingsError(f"the mixer has none of [media] codecs: name some of {', '.join(node.codecs)}")
+
+
 def _assembled(settings: FocusSettings, house: House) -> Running:
     trust = settings.trust
     passwords = users.load(Path(trust.users_file)) if trust.users_file else {}
     shared = psks.load(Path(trust.psks_file)) if trust.psks_file else {}
     domain = settings.domain
-    gate = Gate(trust, domain, passwords)
+    gate, entry = Gate(trust, domain, passwords), Entry(settings.limits)
+    lobby = Lobby(settings.limits, entry, silent, Errands(house.faults))
 
     def dress(room: Room) -> None:
-        room.complaints.operator, room.changed = switchboard, watchers.changed
+        room.complaints.operator, room.changed, room.pressed = switchboard, watchers.changed, lobby.pressed
 
     def farewell(room: Room) -> None:
         watchers.closing(room)
 
     rooms = Rooms(house, dress=dress, farewell=farewell)
-    watchers = Watchers(settings, rooms, house.faults)
-    switchboard = Switchboard(house, rooms, shared, domain)
-    reception = Reception(settings, gate, rooms, switchboard, watchers, house.faults)
+    watchers = Watchers(settings, entry, rooms, house.faults)
+    switchboard = lobby.operator = Switchboard(house, rooms, lobby, shared, domain)
+    reception = Reception(settings, gate, entry, rooms, switchboard, watchers, house.faults)
     agent = Agent(settings.sip, reception, allow=ALLOW, supported=SUPPORTED, contact_params=";isfocus")
     switchboard.agent = agent
     return Running(agent, rooms, switchboard, reception, watchers)
@@ -128,6 +143,8 @@ def _keys(settings: FocusSettings, stack: AsyncExitStack) -> KeySource:
 
 
 async def _serve(settings: FocusSettings, stop: asyncio.Event) -> None:
+    if not await mixer_answers(lambda: _mixer(settings), stop):
+        return
     async with opened(settings) as running:
         life.spare_the_collector()
         listening = {kind: f"{host}:{number}" for kind, (host, number) in running.agent.listening.items()}

@@ -137,4 +137,5 @@ def of_call(room: Room, call: Call) -> messages.CallStatus:
         keying=room.driver.conductor.policy.keying_of(call.name),
         direction=agreed.direction if agreed else "",
         ssrc=call.ssrc,
+        waiting=call.waiting,
     )

@@ -27,7 +27,7 @@ class Following:
     def may_follow(self, call: Call, room: RoomSettings) -> bool:
         """It can be given another key later, and one of the suite of the group."""
         agreed = call.agreed
-        if agreed is None or agreed.crypto is None or agreed.crypto.suite != room.suite:
+        if call.apart or agreed is None or agreed.crypto is None or agreed.crypto.suite != room.suite:
             return False
         if room.style == "mki":
             return call.psk is not None and agreed.mki

@@ -41,11 +41,21 @@ def place(settings: FocusSettings, node: NodeStatus) -> Place:
     return Place(chosen.media_host, chosen.media_host6, node.port, (name, value) if value else None)
 
 
-def terms(settings: FocusSettings, room: RoomSettings) -> Terms:
-    """What a room agrees to. The suite of its group key comes first, for only who has that can take one."""
+def left_out(settings: FocusSettings, node: NodeStatus) -> list[str]:
+    """The codecs that are wanted, and that the mixer lacks."""
+    return [name for name in settings.media.codecs if name not in node.codecs]
+
+
+def terms(settings: FocusSettings, room: RoomSettings, node: NodeStatus) -> Terms:
+    """What a room agrees to. The suite of its group key comes first, for only who has that can take one.
+
+    Of Opus nothing is asked for, or sent, that the mix of the room does not have.
+    """
+    opus, names = settings.media.opus, [name for name in settings.media.codecs if name in node.codecs]
     suites = (room.suite, *(suite for suite in settings.media.suites if suite != room.suite))
     return Terms(
-        codecs=tuple(codec for name in settings.media.codecs for codec in KNOWN_CODECS if codec.name == name),
+        codecs=tuple(codec for name in names for codec in KNOWN_CODECS if codec.name == name),
+        opus=opus if room.rate == "auto" else msgspec.structs.replace(opus, max_rate=min(opus.max_rate, room.rate)),
         suites=suites,
         allow_clear=room.clear,
         mki_wanted=room.style == "mki",
@@ -73,6 +83,11 @@ def leg(
         codec=agreed.codec,
         rate=agreed.rate if agreed.codec == "L16" else None,
         payload_type=agreed.payload_type,
+        opus=agreed.opus,
+        amr=agreed.amr,
+        comfort_noise=agreed.comfort_noise,
+        dtmf=agreed.telephone_event_in,
+        dtmf_out=agreed.telephone_event,
         ptime=agreed.ptime,
         direction=agreed.direction,
         rx=rx[0] if rx else None,

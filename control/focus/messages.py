@@ -120,6 +120,8 @@ class CallStatus(_Message, frozen=True, kw_only=True):
     """`group` or `own`: which key it hears under."""
     direction: str
     ssrc: int
+    waiting: bool = False
+    """It has still to key in the PIN: it hears nobody, and nobody hears it."""
 
 
 class RoomStatus(_Message, frozen=True, kw_only=True):

@@ -28,7 +28,8 @@ def new_call(house: House, room: Room, identity: Identity, agent: str = "") -> C
     """One that nothing is known of but who it is."""
     user = _UNFIT.sub("", identity.uri.partition(":")[2].partition("@")[0])[:40]
     name = f"{user or 'anonymous'}.{secrets.token_hex(4)}"
-    terms, place = media.terms(house.settings, room.settings), media.place(house.settings, house.trunk.node)
+    node = house.trunk.node
+    terms, place = media.terms(house.settings, room.settings, node), media.place(house.settings, node)
     call = Call(name, identity, terms, place, cname=room.name)
     call.agent = agent
     return call

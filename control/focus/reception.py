@@ -16,9 +16,10 @@ import structlog
 
 from control.errors import ControlError
 from control.focus.dialled import Dialled, dialled
-from control.focus.entry import enter
+from control.focus.entry import Entry
 from control.focus.errands import Errands, Faults
 from control.focus.identity import Challenge, Gate, Identity, Refused
+from control.focus.keypad import is_key, key_of
 from control.focus.referral import Referral
 from control.focus.refusals import Refusals
 from control.focus.rooms import Rooms
@@ -43,12 +44,13 @@ class Reception:
         self,
         settings: FocusSettings,
         gate: Gate,
+        entry: Entry,
         rooms: Rooms,
         switchboard: Switchboard,
         watchers: Watchers,
         faults: Faults,
     ) -> None:
-        self._settings, self._gate = settings, gate
+        self._settings, self._gate, self._entry = settings, gate, entry
         self._rooms, self._switchboard, self._watchers = rooms, switchboard, watchers
         self._referral = Referral(settings, rooms, switchboard)
         self._errands = Errands(faults)
@@ -132,20 +134,22 @@ class Reception:
             return
         if self._switchboard.joining >= self._settings.limits.joining:
             raise Refused(503, "too many calls come at once")
-        called, identity = self._admit(incoming)
+        called, identity, waits = self._admit(incoming)
         self._switchboard.check(identity)
         content = incoming.header("Content-Type")
         if incoming.body and (content or "").partition(";")[0].strip().lower() != "application/sdp":
             raise Refused(415, "an offer is application/sdp")
-        await self._switchboard.dial_in(incoming, called.room, identity)
+        await self._switchboard.dial_in(incoming, called.room, identity, waits=waits)
 
-    def _admit(self, incoming: Incoming) -> tuple[Dialled, Identity]:
-        """Who may come into which room."""
+    def _admit(self, incoming: Incoming) -> tuple[Dialled, Identity, bool]:
+        """Who may come into which room, and whether the PIN has still to be keyed in."""
         called = dialled(str(incoming.request.uri))
         settings = self._rooms.settings(called.room)
         identity = self._gate.judge(incoming, settings.callers, time.time())
-        enter(settings, called, identity)
-        return called, identity
+        waits = not self._entry.enter(settings, called, identity, incoming.flow.remote[0])
+        if waits:
+            self._switchboard.lobby.check(settings.pin)
+        return called, identity, waits
 
     async def _update(self, incoming: Incoming) -> None:
         if incoming.dialog is None:
@@ -169,7 +173,11 @@ class Reception:
             raise Refused(481, "there is no such call")
         room, call = self._switchboard.room_of(incoming.dialog)
         incoming.respond(200)
-        room.informed(call, incoming.header("Content-Type") or "", incoming.body)
+        content = incoming.header("Content-Type") or ""
+        if not is_key(content):
+            room.informed(call, content, incoming.body)
+        elif (key := key_of(content, incoming.body)) is not None:
+            room.pressed(call, key, "info")
 
     async def _subscribe(self, incoming: Incoming) -> None:
         if (incoming.header("Event") or "").partition(";")[0].strip() != "conference":

@@ -23,6 +23,7 @@ from control.focus.call import Call
 from control.focus.complaints import Complaints
 from control.focus.errands import Errands, Faults
 from control.focus.following import Following
+from control.focus.keypad import Way
 from control.focus.roll import Roll
 from control.focus.settings import FocusSettings, RoomSettings
 from control.focus.trunk import Trunk
@@ -32,8 +33,10 @@ from control.rekey.keychain import Keychain, Limits
 from control.rekey.policy import Policy
 from control.rekey.signals import Current, Signal
 from control.rekey.tickets import Joiner
+from control.sdp.agreed import Agreed
 from control.sip.errors import SipError
 from mixer import port
+from mixer.port import Direction
 
 MIKEY: Final = "application/mikey"
 PACKAGE: Final = "mrfp-key"
@@ -45,6 +48,13 @@ class Ended(ControlError):
 
     def __init__(self) -> None:
         super().__init__(UNREACHABLE, "the call has ended while it came up")
+
+
+class Full(Exception):
+    """The room has all the calls that it may have."""
+
+    def __init__(self) -> None:
+        super().__init__("the room is full")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +83,8 @@ class Room:
         """Nobody enters any more."""
         self.changed: Callable[[Room], None]
         """Called when somebody came, went, or is another than before."""
+        self.pressed: Callable[[Call, str, Way], None]
+        """Called with each key that is pressed on a phone in it."""
         self._house = house
         self._errands = Errands(house.faults)
         self.complaints = Complaints(self.calls, settings, house.settings.keys, house.following, self.tell)
@@ -82,6 +94,14 @@ class Room:
         self.roll = Roll(
             uri, settings, self.driver.conductor.policy.keying_of, watchers=house.settings.limits.subscriptions
         )
+
+    def _happened(self, event: port.Event) -> None:
+        if isinstance(event, port.Dtmf):
+            call = self.calls.get(event.leg)
+            if call is not None:
+                self.pressed(call, event.key, "rtp")
+        else:
+            self.complaints.happened(event)
 
     def _new_driver(self) -> Driver:
         settings, house = self.settings, self._house
@@ -97,7 +117,7 @@ class Room:
         )
         return Driver(
             Conductor(policy, keychain, identity=self.identity),
-            house.trunk.line(self.name, self.complaints.happened),
+            house.trunk.line(self.name, self._happened),
             house.keys,
             renew=self._renew,
             carrier=self,
@@ -171,21 +191,38 @@ class Room:
         """A call is over, or is made to be."""
         if self.calls.pop(call.name, None) is not None:
             self.driver.leave(call.name, evict=evict)
-            self.roll.drop(call, "booted" if evict else "departed")
-            self.changed(self)
+            if not call.waiting:
+                self.roll.drop(call, "booted" if evict else "departed")
+                self.changed(self)
 
     def tell(self, call: Call) -> None:
         """A call is another than before: so is the roster."""
-        if self.calls.get(call.name) is call:
+        if self.calls.get(call.name) is call and not call.waiting:
             self.roll.put(call)
             self.changed(self)
+
+    async def admit(self, call: Call) -> None:
+        """Who waited has keyed in the PIN: it hears and is heard from now on.
+
+        Raises:
+            Full: if there is no place any more.
+            ControlError: if the mixer will not.
+        """
+        if self.full:
+            raise Full
+        call.waiting = False
+        await self.modify(call)
+
+    @property
+    def full(self) -> bool:
+        """No more calls than now may be in it. Who has still to key in a PIN takes nobody's place."""
+        return sum(not call.waiting for call in self.calls.values()) + self.expected >= self.settings.members
 
     def _joiner(self, call: Call, held: port.Key | None) -> Joiner:
         assert call.agreed is not None
         silence_s, follows = self._house.settings.media.silence_s, self._house.following.may_follow(call, self.settings)
         leg = media.leg(call.name, self.name, call.agreed, held, apart=not follows, silence_s=silence_s)
-        if call.hushed:
-            leg = msgspec.structs.replace(leg, direction=media.hushed(leg.direction))
+        leg = msgspec.structs.replace(leg, direction=_direction(call, call.agreed), mute=call.waiting)
         return Joiner(leg=leg, psk=call.psk, ratchets=call.psk is not None, follows=follows)
 
     # -- keys, as the driver's carrier --------------------------------------------------------
@@ -236,8 +273,8 @@ class Room:
         silence_s = 0.0 if call.on_hold else media.timeout(agreed.direction, self._house.settings.media.silence_s)
         change = port.LegModify(
             leg=call.name,
-            direction=agreed.direction,
-            mute=call.on_hold and not self.settings.hold_music,
+            direction=_direction(call, agreed),
+            mute=call.waiting or (call.on_hold and not self.settings.hold_music),
             remote=agreed.remote,
             timeout_s=silence_s,
         )
@@ -268,6 +305,11 @@ class Room:
                 return self._joiner(call, key)
         self.complaints.operator.dismiss(call, "the mixer has restarted")
         return None
+
+
+def _direction(call: Call, agreed: Agreed) -> Direction:
+    """Of its leg now: who has still to show something is sent nothing."""
+    return media.hushed(agreed.direction) if call.hushed or call.waiting else agreed.direction
 
 
 _log: structlog.typing.FilteringBoundLogger = structlog.get_logger("focus")

@@ -12,7 +12,7 @@ from control.listen import default_socket
 from control.rekey.settings import RekeySettings
 from control.sip.settings import SipSettings
 from control.tomlfile import LogSettings, SettingsError, TomlFile
-from mixer.port import CodecName, Identifier, SwitchStyle
+from mixer.port import CodecName, Identifier, Opus, Rate, SwitchStyle
 from mixer.suites import SuiteName
 
 __all__ = ["FocusSettings", "RoomSettings", "SettingsError", "change", "load", "parse"]
@@ -92,7 +92,8 @@ class RoomSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     subject: str = ""
     """What the room is about, for conference events."""
     pin: str = ""
-    """Dialled as `sip:room;pin=1234@host`, or `sip:room+1234@host` where phones allow no parameters."""
+    """Dialled as `sip:room;pin=1234@host`, or `sip:room+1234@host` where phones allow no parameters. Who dials none is
+    asked for it, if it has digits only: keyed in and ended by #."""
     keying: Literal["auto", "group", "unique"] = "auto"
     """`group`: one key a cohort for all who hear the same; `auto`: above a number of members."""
     style: SwitchStyle = "ssrc"
@@ -102,8 +103,8 @@ class RoomSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     rekey: RekeySettings | None = None
     """`[room.NAME.rekey]`: the whole policy (docs/rekeying-policy.md). `keying` sets its mode, and `delivery_s` is that
     of SIP if it is left as it is."""
-    rate: Literal[8000, 16000, 48000] = 8000
-    """Sampling rate of the mix, Hz."""
+    rate: Rate | Literal["auto"] = "auto"
+    """Sampling rate of the mix, Hz. `auto`: the lowest at which none of its phones loses anything."""
     max_talkers: Annotated[int, msgspec.Meta(ge=1, le=15)] = 8
     """How many of the loudest are mixed at a time."""
     members: Count = 10_000
@@ -127,11 +128,16 @@ class RoomSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         return msgspec.structs.replace(chosen, mode=self.keying if kms else "unique")
 
 
+_OPUS: Final = Opus()
+
+
 class MediaSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The `[media]` table: what is agreed on in SDP."""
 
-    codecs: tuple[CodecName, ...] = ("PCMU", "PCMA")
-    """Agreed on, best first."""
+    codecs: tuple[CodecName, ...] = ("opus", "G722", "AMR-WB", "PCMU", "PCMA", "AMR")
+    """Agreed on, best first. Those that the mixer has no library for are left out."""
+    opus: Opus = _OPUS
+    """`[media.opus]`: how Opus is encoded, at most; phones may ask for less."""
     suites: tuple[SuiteName, ...] = (
         "AEAD_AES_256_GCM",
         "AEAD_AES_128_GCM",
@@ -167,6 +173,17 @@ class LimitSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """When to come again, as Retry-After says."""
     subscriptions: Count = 1000
     """To conference events, in all rooms."""
+    pin_s: Annotated[float, msgspec.Meta(gt=0, le=3600)] = 30.0
+    """So long may a caller take to key in a PIN."""
+    pin_tries: Annotated[int, msgspec.Meta(ge=1, le=100)] = 3
+    """Wrong PINs in one call, until it is hung up on."""
+    wrong_pins: Count = 10
+    """Of one caller within `wrong_pins_s`, dialled or keyed in; then no PIN of it is taken. A caller who has proved
+    nothing is known by its address."""
+    wrong_pins_s: Annotated[float, msgspec.Meta(gt=0, le=86_400)] = 600.0
+    """See `wrong_pins`."""
+    waiting: Count = 100
+    """Callers who have still to key in a PIN, in all rooms; beyond them it must be dialled."""
 
 
 class ControlSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

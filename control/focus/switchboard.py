@@ -22,6 +22,7 @@ from control.focus.call import Call
 from control.focus.clock import Clock
 from control.focus.errands import Errands
 from control.focus.identity import Identity, Refused, bare
+from control.focus.lobby import Lobby
 from control.focus.newcomer import mikey_headers, new_call, own_key, take_mikey
 from control.focus.register import Register
 from control.focus.ringing import picked_up
@@ -45,8 +46,9 @@ BYE_S: Final = 5.0
 class Switchboard:
     """All calls of a focus."""
 
-    def __init__(self, house: House, rooms: Rooms, psks: Mapping[str, Secret], domain: str) -> None:
+    def __init__(self, house: House, rooms: Rooms, lobby: Lobby, psks: Mapping[str, Secret], domain: str) -> None:
         self._house, self._rooms, self._psks, self._domain = house, rooms, psks, domain
+        self.lobby = lobby
         self.agent: Agent
         self._wish = session_timer.Wish(house.settings.limits.session_s)
         self._errands = Errands(house.faults)
@@ -68,8 +70,8 @@ class Switchboard:
 
     # -- dialled in ---------------------------------------------------------------------------
 
-    async def dial_in(self, incoming: Incoming, name: str, identity: Identity) -> None:
-        """Take a caller into a room.
+    async def dial_in(self, incoming: Incoming, name: str, identity: Identity, *, waits: bool = False) -> None:
+        """Take a caller into a room. `waits`: it has still to key in the PIN.
 
         Raises:
             SdpError, Unacceptable, Refused, ControlError: if it is to be told so; nothing is left of the call then.
@@ -79,7 +81,9 @@ class Switchboard:
             terms = session_timer.answer(incoming.request.headers, self._wish)
             call = new_call(self._house, room, identity, incoming.header("User-Agent") or "")
             call.updates = "update" in tokens(incoming.all("Allow"))
-            take_mikey(incoming, room, call, self._psks)
+            call.waiting = call.apart = waits
+            if not waits:
+                take_mikey(incoming, room, call, self._psks)
             try:
                 if incoming.body:
                     agreed = call.consider(incoming.body)
@@ -98,6 +102,8 @@ class Switchboard:
                 raise
             if call.dialog is None:
                 await self.hang_up(call, "the caller has given up")
+            elif waits and not call.ending:
+                self.lobby.enter(room, call, incoming.flow.remote[0])
 
     async def _answer(self, room: Room, call: Call) -> bytes:
         """Find a key for who has offered, have its leg added, and say so."""
@@ -243,6 +249,7 @@ class Switchboard:
         room = self._register.drop(call)
         call.ending = True
         self.clock.stop(call)
+        self.lobby.leave(call)
         if room is not None:
             room.leave(call, evict=evict)
             _log.info("call_over", room=room.name, leg=call.name)
@@ -279,7 +286,7 @@ class Switchboard:
         self.joining += 1
         try:
             room = await self._rooms.opened(name)
-            if len(room.calls) + room.expected >= room.settings.members:
+            if room.full:
                 raise Refused(486, "the room is full")
             room.expected += 1
             try:

@@ -22,6 +22,7 @@ from mixer import port
 
 EVENTS: Final[tuple[EventName, ...]] = (
     "auth_failures",
+    "dtmf",
     "key_expired",
     "key_switched",
     "leg_deaf",

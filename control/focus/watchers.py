@@ -16,7 +16,7 @@ from typing import Final
 
 from control.focus.call import Call
 from control.focus.dialled import dialled
-from control.focus.entry import enter
+from control.focus.entry import DIAL_IT, Entry
 from control.focus.errands import Errands, Faults
 from control.focus.identity import Gate, Identity, Refused
 from control.focus.room import Room
@@ -45,8 +45,8 @@ class Watch:
 class Watchers:
     """All subscriptions of a focus, room by room."""
 
-    def __init__(self, settings: FocusSettings, rooms: Rooms, faults: Faults) -> None:
-        self._settings, self._rooms = settings, rooms
+    def __init__(self, settings: FocusSettings, entry: Entry, rooms: Rooms, faults: Faults) -> None:
+        self._settings, self._entry, self._rooms = settings, entry, rooms
         self._dialogs: dict[str, Watch] = {}
         self._errands = Errands(faults)
         self._changed = asyncio.Event()
@@ -88,6 +88,8 @@ class Watchers:
         room = next((room for room in self._rooms if isinstance(call, Call) and call.name in room.calls), None)
         if room is None or not isinstance(call, Call):
             raise Refused(481, "there is no such subscription")
+        if call.waiting:
+            raise Refused(403, "key in the PIN first")
         return room, self._viewer(call.identity)
 
     def _newcomer(self, incoming: Incoming, gate: Gate, now: float) -> tuple[Room, Viewer]:
@@ -95,7 +97,8 @@ class Watchers:
         settings = self._rooms.settings(called.room)
         room = self._rooms.get(called.room)
         identity = gate.judge(incoming, settings.observers, now)
-        enter(settings, called, identity)
+        if not self._entry.enter(settings, called, identity, incoming.flow.remote[0]):
+            raise Refused(403, DIAL_IT)
         if room is None:
             raise Refused(404, "there is no such conference now")
         if len(self._dialogs) >= self._settings.limits.subscriptions:

@@ -7,7 +7,10 @@ crypto       a=crypto lines, read strictly
 dtls         fingerprints and setup roles
 direction    who sends and who listens
 terms        what we are ready to agree to
-formats      payload types and codecs
+formats      payload types, and what stands beside a codec
+parameters   a=fmtp, as names and values
+opus, amr    what the parameters of these mean
+choice       which payload type is taken
 address      where the peer is
 extensions   audio levels, and announced SSRCs
 

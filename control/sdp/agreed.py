@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from control.sdp.crypto import CryptoLine, InlineKey
 from control.sdp.dtls import Fingerprint, Setup
 from control.sdp.terms import Security
-from mixer.port import CodecName, Direction, Ptime, Rate
+from mixer.port import Amr, CodecName, Direction, Opus, Ptime, Rate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,10 +41,20 @@ class Agreed:
     fingerprints: tuple[Fingerprint, ...] = ()
     """DTLS: the peer's certificate must have one of these."""
     ssrcs: tuple[int, ...] = ()
+    opus: Opus | None = None
+    """With opus: how to encode for the peer."""
+    amr: Amr | None = None
+    """With AMR and AMR-WB: how packets are written both ways, and in which modes we send."""
+    parameters: str = ""
+    """What our SDP says of the codec behind a=fmtp; empty for nothing."""
+    comfort_noise: int | None = None
+    """The payload type of comfort noise, both ways."""
     telephone_event: int | None = None
     """The payload type of DTMF that the peer wants to receive."""
     telephone_event_in: int | None = None
     """That of the DTMF that it sends."""
+    telephone_rate: int = 0
+    """The clock rate of both, Hz; 0 if there are none."""
     level_in: int | None = None
     level_out: int | None = None
     mki: bool = False

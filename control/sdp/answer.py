@@ -5,11 +5,14 @@ Knows the order in which things are judged. Must never know how a single line is
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from control.sdp.agreed import Agreed, Local
+from control.sdp.choice import choose
 from control.sdp.crypto import CryptoLine, format_crypto
 from control.sdp.direction import meet, reverse
 from control.sdp.extensions import extensions_of
-from control.sdp.formats import choose_codec, formats_of
+from control.sdp.formats import Format, formats_of
 from control.sdp.model import Media, Session
 from control.sdp.protection import check_keys_differ, choose_protection
 from control.sdp.reading import read
@@ -75,15 +78,28 @@ def _judged(offer: Session, index: int, terms: Terms, before: Agreed | None) -> 
     media = offer.media[index]
     if not terms.takes(media.profile):
         raise Unacceptable(Warn.TRANSPORT, f"The profile must be one of {', '.join(terms.profiles)}")
-    codec, payload_type = choose_codec(formats_of(media), _codecs(terms, before))
+    choice = choose(_formats(media, before), _codecs(terms, before), terms)
     protection = choose_protection(offer, media, terms, before)
-    return read(offer, index, codec, (payload_type, payload_type), protection, terms)
+    return _as_before(read(offer, index, choice, protection, terms), before)
+
+
+def _formats(media: Media, before: Agreed | None) -> list[Format]:
+    """Those of the offer, with the payload type in use before all others."""
+    used = before.payload_type if before else None
+    return sorted(formats_of(media), key=lambda each: each.payload_type != used)
 
 
 def _codecs(terms: Terms, before: Agreed | None) -> list[Codec]:
     """Ours, with the one in use before all others."""
     used = (before.codec, before.rate) if before else None
     return sorted(terms.codecs, key=lambda codec: (codec.name, codec.rate) != used)
+
+
+def _as_before(agreed: Agreed, before: Agreed | None) -> Agreed:
+    """A running encoder goes on as it is, whatever the peer asks of it now: parameters of Opus are wishes."""
+    if before is None or (before.codec, before.payload_type) != (agreed.codec, agreed.payload_type):
+        return agreed
+    return replace(agreed, opus=before.opus, ptime=before.ptime)
 
 
 def _accepted(offer: Session, media: Media, agreed: Agreed, local: Local) -> list[str]:

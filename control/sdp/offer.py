@@ -11,15 +11,16 @@ from itertools import count
 from typing import Final, Literal
 
 from control.sdp.agreed import Agreed, Local
+from control.sdp.choice import answered, offered_formats
 from control.sdp.crypto import CryptoError, CryptoLine, format_crypto
 from control.sdp.direction import direction_of, meet, reverse
 from control.sdp.extensions import LEVEL_IN, LEVEL_OUT, extensions_of
-from control.sdp.formats import TELEPHONE_EVENT, Format, formats_of, telephone_event_of
+from control.sdp.formats import EVENTS, NOISE, TELEPHONE_EVENT, Format, formats_of
 from control.sdp.model import Media, Session, parse
 from control.sdp.protection import answered_protection
 from control.sdp.reading import read
 from control.sdp.refusal import Unacceptable, Warn
-from control.sdp.terms import Codec, Terms
+from control.sdp.terms import Terms
 from control.sdp.writing import (
     audio_lines,
     dtls_lines,
@@ -72,19 +73,30 @@ def agree_answer(offer: bytes | Session, answer: Session, terms: Terms) -> Agree
     offer = parse(offer) if isinstance(offer, bytes) else offer
     index, ours = _offered(offer)
     media = _counterpart(offer, index, answer)
-    codec, payload_types = _answered_codec(ours, media, terms)
+    choice = answered(formats_of(media), formats_of(ours), terms)
     protection = answered_protection(ours, answer, media, terms)
-    agreed = read(answer, index, codec, payload_types, protection, terms)
+    agreed = _beside(read(answer, index, choice, protection, terms), formats_of(ours))
     offered = {each.uri: each.id for each in extensions_of(offer, ours)}
-    event_in = telephone_event_of(formats_of(ours), agreed.rate)
     return replace(
         agreed,
         direction=meet(agreed.direction, reverse(direction_of(offer, ours))),
-        telephone_event=agreed.telephone_event if event_in is not None else None,
-        telephone_event_in=event_in if agreed.telephone_event is not None else None,
         rtcp_mux=agreed.rtcp_mux and ours.attribute("rtcp-mux") is not None,
         level_in=agreed.level_in if agreed.level_in == offered.get(LEVEL_IN) else None,
         level_out=agreed.level_out if agreed.level_out == offered.get(LEVEL_OUT) else None,
+    )
+
+
+def _beside(agreed: Agreed, offered: Sequence[Format]) -> Agreed:
+    """What stands beside the codec, if it was offered. Events keep to the numbers that each end has given them."""
+    rate = agreed.telephone_rate
+    event = next((each.payload_type for each in offered if rate and each.is_event(rate)), None)
+    noise = agreed.comfort_noise in [each.payload_type for each in offered if each.is_noise(agreed.rate)]
+    return replace(
+        agreed,
+        comfort_noise=agreed.comfort_noise if noise else None,
+        telephone_event=agreed.telephone_event if event is not None else None,
+        telephone_event_in=event,
+        telephone_rate=rate if event is not None else 0,
     )
 
 
@@ -116,13 +128,13 @@ def _further(agreed: Agreed, local: Local) -> list[str]:
 
 
 def _formats(terms: Terms) -> list[Format]:
-    """All codecs, and telephone-event once for each clock rate."""
+    """All codecs, comfort noise for those that have none, and telephone-event once for each clock rate."""
     dynamic = count(FIRST_DYNAMIC)
+    formats = offered_formats(terms, dynamic)
+    if terms.comfort_noise and any(codec.comfort_noise and codec.rate == NOISE.rate for codec in terms.codecs):
+        formats.append(NOISE)
     rates = dict.fromkeys(codec.rate for codec in terms.codecs) if terms.dtmf else {}
-    return [
-        *(Format(next(dynamic) if each.static is None else each.static, each.name, each.rate) for each in terms.codecs),
-        *(Format(next(dynamic), TELEPHONE_EVENT, rate) for rate in rates),
-    ]
+    return formats + [Format(next(dynamic), TELEPHONE_EVENT, rate, 1, EVENTS) for rate in rates]
 
 
 def _level_lines(level_in: int | None, level_out: int | None) -> list[str]:
@@ -159,13 +171,3 @@ def _counterpart(offer: Session, index: int, answer: Session) -> Media:
     if media.profile != ours.profile:
         raise Unacceptable(Warn.TRANSPORT, f"The profile of the answer must be {ours.profile}")
     return media
-
-
-def _answered_codec(ours: Media, media: Media, terms: Terms) -> tuple[Codec, tuple[int, int]]:
-    """The codec that the answer has first, of those we offered, and its payload types: to the peer, from the peer."""
-    offered = {(each.name, each.rate): each.payload_type for each in formats_of(ours)}
-    for each in formats_of(media):
-        for codec in terms.codecs:
-            if each.is_of(codec) and (each.name, each.rate) in offered:
-                return codec, (each.payload_type, offered[each.name, each.rate])
-    raise Unacceptable(Warn.MEDIA_FORMAT, "The answer has no codec that was offered")

@@ -8,35 +8,48 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
-from mixer.port import CodecName, Rate
+from mixer.port import CodecName, Opus, Ptime, Rate
 from mixer.suites import SuiteName
 
 Security: TypeAlias = Literal["sdes", "dtls", "clear"]
 
 
+PTIMES: Final[tuple[Ptime, ...]] = (10, 20, 30, 40, 60)
+"""Milliseconds that the mixer can put into a packet, and the most that it takes in one."""
+
+
 @dataclass(frozen=True, slots=True)
 class Codec:
-    """A codec of one channel, by its name in a=rtpmap."""
+    """A codec by its name in a=rtpmap."""
 
     name: CodecName
     rate: Rate
-    """The clock rate, Hz."""
-    width: int
-    """Octets a sample."""
+    """The clock rate, Hz: of opus 48000 and of G722 8000, whatever the audio has."""
+    bits_per_s: int
+    """The most that a second of it has."""
     static: int | None = None
     """The payload type that needs no rtpmap (RFC 3551 section 6)."""
+    channels: int = 1
+    """As a=rtpmap tells them: of opus always 2, mono or not (RFC 7587 section 7)."""
+    ptimes: tuple[Ptime, ...] = PTIMES
+    """Milliseconds of whole frames."""
+    comfort_noise: bool = True
+    """It has no way of its own to say silence, so RFC 3389 is of use beside it."""
 
-    def longest(self, octets: int) -> int:
-        """Whole milliseconds of audio that fit."""
-        return octets * 1000 // (self.rate * self.width)
 
+PCMU: Final = Codec("PCMU", 8000, 64_000, static=0)
+PCMA: Final = Codec("PCMA", 8000, 64_000, static=8)
+G722: Final = Codec("G722", 8000, 64_000, static=9)
+L16: Final = (Codec("L16", 16000, 256_000), Codec("L16", 8000, 128_000), Codec("L16", 48000, 768_000))
+OPUS: Final = Codec("opus", 48000, 510_000, channels=2, ptimes=(10, 20, 40, 60), comfort_noise=False)
+AMR: Final = Codec("AMR", 8000, 13_000, ptimes=(20, 40, 60), comfort_noise=False)
+AMR_WB: Final = Codec("AMR-WB", 16000, 25_000, ptimes=(20, 40, 60), comfort_noise=False)
 
-PCMU: Final = Codec("PCMU", 8000, 1, static=0)
-PCMA: Final = Codec("PCMA", 8000, 1, static=8)
-L16: Final = (Codec("L16", 16000, 2), Codec("L16", 8000, 2), Codec("L16", 48000, 2))
+KNOWN_CODECS: Final = (OPUS, G722, AMR_WB, PCMU, PCMA, AMR, *L16)
+"""All that there is words for, by how they sound for what they take; a mixer may lack some. L16 is dear: it comes
+last."""
 
-KNOWN_CODECS: Final = (PCMU, PCMA, *L16)
-"""All that the mixer has. L16 is dear: it comes last."""
+OPUS_AS_USUAL: Final = Opus()
 
 SECURE_PROFILES: Final = ("RTP/SAVP", "RTP/SAVPF", "UDP/TLS/RTP/SAVP", "UDP/TLS/RTP/SAVPF")
 CLEAR_PROFILES: Final = ("RTP/AVP", "RTP/AVPF")
@@ -47,6 +60,8 @@ class Terms:
     """What the focus takes; every tuple is in its order of preference."""
 
     codecs: tuple[Codec, ...] = KNOWN_CODECS
+    opus: Opus = OPUS_AS_USUAL
+    """How we would encode Opus; what a peer asks for may lessen it, and add `cbr`."""
     suites: tuple[SuiteName, ...] = (
         "AEAD_AES_256_GCM",
         "AEAD_AES_128_GCM",
@@ -66,6 +81,8 @@ class Terms:
     max_ptime: int = 60
     dtmf: bool = True
     """Agree to telephone-event (RFC 4733)."""
+    comfort_noise: bool = True
+    """Agree to comfort noise (RFC 3389) beside codecs that have none of their own."""
     mki_wanted: bool = False
     """Of two lines of one suite take the one with an MKI, rather than the one without."""
     levels: bool = True

@@ -9,8 +9,9 @@ import ipaddress
 from collections.abc import Iterable, Sequence
 
 from control.sdp.agreed import Agreed, Local
-from control.sdp.formats import PTIMES, TELEPHONE_EVENT, Format
+from control.sdp.formats import COMFORT_NOISE, EVENTS, TELEPHONE_EVENT, Format
 from control.sdp.model import Media
+from control.sdp.terms import KNOWN_CODECS, PTIMES
 
 
 def session_lines(local: Local, times: str = "0 0") -> list[str]:
@@ -22,9 +23,12 @@ def session_lines(local: Local, times: str = "0 0") -> list[str]:
 
 def received_formats(agreed: Agreed) -> list[Format]:
     """What an m-line of ours lists: the payload types that we receive (RFC 3264 section 5.1)."""
-    formats = [Format(agreed.payload_type_in, agreed.codec, agreed.rate)]
+    channels = next(codec.channels for codec in KNOWN_CODECS if codec.name == agreed.codec)
+    formats = [Format(agreed.payload_type_in, agreed.codec, agreed.rate, channels, agreed.parameters)]
+    if agreed.comfort_noise is not None:
+        formats.append(Format(agreed.comfort_noise, COMFORT_NOISE, agreed.rate))
     if agreed.telephone_event_in is not None:
-        formats.append(Format(agreed.telephone_event_in, TELEPHONE_EVENT, agreed.rate))
+        formats.append(Format(agreed.telephone_event_in, TELEPHONE_EVENT, agreed.telephone_rate, 1, EVENTS))
     return formats
 
 
@@ -33,10 +37,11 @@ def audio_lines(port: int, profile: str, formats: Sequence[Format]) -> list[str]
     numbers = " ".join(str(each.payload_type) for each in formats)
     lines = [f"m=audio {port} {profile} {numbers}"]
     for each in formats:
-        is_event = each.name == TELEPHONE_EVENT
-        lines.append(f"a=rtpmap:{each.payload_type} {each.name.lower() if is_event else each.name}/{each.rate}")
-        if is_event:
-            lines.append(f"a=fmtp:{each.payload_type} 0-15")
+        name = each.name.lower() if each.name == TELEPHONE_EVENT else each.name
+        channels = f"/{each.channels}" if each.channels > 1 else ""
+        lines.append(f"a=rtpmap:{each.payload_type} {name}/{each.rate}{channels}")
+        if each.parameters:
+            lines.append(f"a=fmtp:{each.payload_type} {each.parameters}")
     return lines
 
 

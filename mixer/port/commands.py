@@ -5,7 +5,7 @@ Knows: what is asked. Must never know: what is answered, or how it is done.
 
 from __future__ import annotations
 
-from typing import Annotated, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 import msgspec
 
@@ -26,6 +26,7 @@ from mixer.port.values import (
     Keying,
     Opus,
     PayloadType,
+    Position,
     Ptime,
     Rate,
     RecordFormat,
@@ -43,8 +44,9 @@ class ConferenceCreate(Value, frozen=True, kw_only=True):
     """Create a conference. Legs hear the sum of its loudest talkers, without themselves."""
 
     conference: Identifier
-    rate: Rate = 8000
-    """Sampling rate of the mix, Hz. Legs with another clock rate are resampled."""
+    rate: Rate | Literal["auto"] = "auto"
+    """Sampling rate of the mix, Hz. `auto`: the lowest at which none of its legs loses anything, from 8000 (G.711) to
+    48000 (Opus); changed in pauses as legs come and go. Legs with another rate are resampled."""
     keying: Keying = "unique"
     """How legs are keyed unless they say otherwise."""
     style: SwitchStyle = "ssrc"
@@ -133,6 +135,13 @@ class LegAdd(Value, frozen=True, kw_only=True):
     """Seen from the endpoint: `recvonly` only listens, `sendonly` only speaks."""
     gain_db: Gain = 0.0
     """Applied to what the leg says before it is mixed."""
+    agc: bool = False
+    """Bring what the leg says slowly to the loudness at which all with `agc` are heard, on top of `gain_db`."""
+    noise_suppression: bool = False
+    """Take steady noise out of what the leg says. Leaves 8 kHz of its band, and takes 6 ms, or 8 to 11 where
+    the leg or the mix is not at 16 kHz."""
+    position: Position = 0.0
+    """Where listeners in stereo hear the leg, -1 left to 1 right."""
     mute: bool = False
     """The leg goes on sending and is not mixed."""
     rx: Key | None = None
@@ -184,6 +193,9 @@ class LegModify(Value, frozen=True, kw_only=True):
     leg: Identifier
     direction: Direction | None = None
     gain_db: Gain | None = None
+    agc: bool | None = None
+    noise_suppression: bool | None = None
+    position: Position | None = None
     mute: bool | None = None
     remote: Endpoint | None = None
     timeout_s: Annotated[float, msgspec.Meta(ge=0.0, le=86400.0)] | None = None

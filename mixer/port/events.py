@@ -14,11 +14,29 @@ class Event(Value, tag_field="event", frozen=True, kw_only=True):
 
 
 class Talking(Event, tag="talking", frozen=True, kw_only=True):
-    """A leg entered or left the mix."""
+    """A leg began to be heard in the mix, or has not been for 300 ms."""
 
     conference: str
     leg: str
     talking: bool
+
+
+class Dtmf(Event, tag="dtmf", frozen=True, kw_only=True):
+    """A leg pressed a key, and let it go (RFC 4733). Told once for each press, whatever packets were lost."""
+
+    conference: str
+    leg: str
+    key: str
+    """`0` to `9`, `*`, `#`, `A` to `D`, or `flash`."""
+    duration_ms: int
+
+
+class DominantSpeaker(Event, tag="dominant_speaker", frozen=True, kw_only=True):
+    """Another leg leads the talk from now on: it has spoken for longer and louder. Nothing is told when all fall
+    silent, or when the leg that leads leaves."""
+
+    conference: str
+    leg: str
 
 
 class LegLatched(Event, tag="leg_latched", frozen=True, kw_only=True):

@@ -74,6 +74,8 @@ class LegStatus(Value, frozen=True, kw_only=True):
     late: int
     concealed_ms: int
     auth_failures: int
+    corrupt: int
+    """Payloads that its decoder refused."""
     sent: int
 
 

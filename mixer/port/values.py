@@ -25,6 +25,7 @@ KekName: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._-]{0,32}
 Endpoint: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"^(\[[0-9a-fA-F:.]+\]|[0-9.]+):[0-9]{1,5}$(?!\n)")]
 Gain: TypeAlias = Annotated[float, msgspec.Meta(ge=-60.0, le=20.0)]
 FileName: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+Position: TypeAlias = Annotated[float, msgspec.Meta(ge=-1.0, le=1.0)]
 
 KeyDirection: TypeAlias = Literal["tx", "rx"]
 Rate: TypeAlias = Literal[8000, 16000, 24000, 48000]
@@ -130,8 +131,8 @@ class Opus(Value, frozen=True, kw_only=True):
 
     bitrate: Annotated[int, msgspec.Meta(ge=6000, le=510000)] = 32000
     """Bits a second, on average."""
-    complexity: Annotated[int, msgspec.Meta(ge=0, le=10)] = 5
-    """What a packet may cost: 10 costs about four times what 0 does."""
+    complexity: Annotated[int, msgspec.Meta(ge=0, le=10)] = 10
+    """What a packet may cost: 10 costs about four times what 0 does, and sounds best."""
     fec: bool = True
     """Repeat each packet, coarsely, in the next one, if the bitrate allows it (`useinbandfec`)."""
     loss_percent: Annotated[int, msgspec.Meta(ge=0, le=100)] = 10

@@ -18,7 +18,7 @@ from bench.srtp import PacketSession
 DELAY = 2
 HOP_NS = 5_000_000
 BEGIN_NS = 1_700_000_000_000_000_000
-ROOM = 300
+ROOM = 440
 
 
 @dataclass
@@ -29,6 +29,8 @@ class Faults:
     """Legs hear themselves so loud."""
     unheard: set[int] = field(default_factory=set)
     """Legs that are in nobody's mix."""
+    constant: float = 0.0
+    """This is added to every sample that anybody hears."""
     foreign: bool = False
     """The other conferences are in the mix too."""
     skip: set[tuple[int, int]] = field(default_factory=set)
@@ -104,11 +106,13 @@ class _Stream:
             mki=plan.mki_of("group" if grouped else "tx"),
         )
 
-    def seal(self, tick: int, samples: Samples, common: dict[tuple[int, int, bytes], bytes]) -> bytes:
-        voice = self._plan.voice
-        header = bytes([0x80, voice.payload_type]) + (100 + tick).to_bytes(2, "big")
-        header += (tick * voice.samples()).to_bytes(4, "big") + self._ssrc.to_bytes(4, "big")
-        packet = header + voice.encode(samples).tobytes()
+    def seal(self, tick: int, payload: bytes, common: dict[tuple[int, int, bytes], bytes]) -> bytes:
+        coder = self._plan.coder
+        header = bytes([0x80, coder.payload_type]) + (100 + tick).to_bytes(2, "big")
+        header += (tick * coder.clock // 50).to_bytes(4, "big") + self._ssrc.to_bytes(4, "big")
+        packet = header + payload
+        if self._plan.clear:
+            return packet
         if not self._shared:
             return self._session.protect(packet)
         name = (self._conference, tick, packet)
@@ -120,17 +124,22 @@ class _Stream:
 def _voices(plan: Plan) -> dict[int, Samples]:
     rank = uplink.talker_rank(plan)
     said = {int(leg): uplink.voice(plan, int(rank[leg])) for leg in np.flatnonzero(plan.talks())}
-    return {leg: plan.voice.decode(plan.voice.encode(samples)) for leg, samples in said.items()}
+    return {leg: _through(plan, samples) for leg, samples in said.items()}
 
 
-def _heard(plan: Plan, leg: int, voices: dict[int, Samples], faults: Faults) -> NDArray[np.float32]:
-    """float32[ticks, samples]"""
+def _through(plan: Plan, samples: Samples) -> Samples:
+    """What the codec makes of it."""
+    return plan.coder.sound([np.frombuffer(packet, np.uint8) for packet in plan.coder.packets(samples)])
+
+
+def _heard(plan: Plan, leg: int, voices: dict[int, Samples], faults: Faults) -> list[bytes]:
+    """Payloads, one a tick."""
     conference = plan.conference()
-    total = np.zeros(plan.ticks * plan.voice.samples(), np.float32)
+    total = np.full(plan.ticks * plan.coder.rate // 50, faults.constant, np.float32)
     for talker, said in voices.items():
         near = faults.foreign or conference[talker] == conference[leg]
         if talker == leg and faults.self_db is not None:
             total += said * np.float32(10 ** (faults.self_db / 20))
         elif talker != leg and near and talker not in faults.unheard:
             total += said
-    return total.reshape(plan.ticks, -1)
+    return plan.coder.packets(total)

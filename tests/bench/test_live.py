@@ -37,3 +37,23 @@ async def test_a_small_load_is_heard_right(options: dict[str, Any]) -> None:
 async def test_legs_are_weighed() -> None:
     weight = await weigh(Plan(legs=50, seconds=0.5, warmup=0.5, seed="live"))
     assert weight.loaded_mib > weight.base_mib > 10
+
+
+async def test_legs_in_clear_that_say_their_level_are_heard_right() -> None:
+    fields: dict[str, Any] = {"keying": "unique", "clear": True, "quiet": "level127"}
+    plan = Plan(legs=8, talkers=2, seconds=1.2, warmup=0.6, seed="live", **fields)
+    result, verdict = await measure(plan)
+    assert complaints(plan, verdict, result) == []
+    assert (result.encrypts_per_tick, result.quiet) == (0, "level127")
+    assert result.lost == 0
+
+
+@pytest.mark.parametrize("quiet", ["dtx", "level127"])
+async def test_opus_is_encoded_once_for_all_listeners_and_heard_right(quiet: str) -> None:
+    fields: dict[str, Any] = {"codec": "opus", "quiet": quiet}
+    plan = Plan(legs=12, talkers=2, seconds=2.4, warmup=0.6, seed="live", **fields)
+    result, verdict = await measure(plan)
+    assert complaints(plan, verdict, result) == []
+    assert result.encodes_per_tick == result.encrypts_per_tick == pytest.approx(3, abs=0.2)
+    assert result.stages_us["encode"] > 0
+    assert result.stages_us["decode"] > 0

@@ -32,6 +32,7 @@ KEYS = [
     "auth_failures",
     "rss_mib",
     "stages_us",
+    "quiet",
 ]
 
 

@@ -14,6 +14,8 @@ from tests.bench.standin import DELAY, HOP_NS, Faults, mix
 
 SUITES = ["AES_CM_128_HMAC_SHA1_80", "AES_CM_128_HMAC_SHA1_32", "AES_256_CM_HMAC_SHA1_80", "AEAD_AES_128_GCM"]
 
+CODECS = ["opus", "G722", "AMR", pytest.param("AMR-WB", marks=pytest.mark.needs("libvo-amrwbenc"))]
+
 
 def plan(**changes: Any) -> Plan:
     fields: dict[str, Any] = {
@@ -55,6 +57,30 @@ def test_other_codecs_pass(codec: str, rate: int, monkeypatch: pytest.MonkeyPatc
     assert verdict(plan(codec=codec, rate=rate)).problems == []
 
 
+@pytest.mark.parametrize("codec", CODECS)
+@pytest.mark.parametrize("quiet", ["level127", "sound"])
+def test_codecs_with_memory_pass(codec: str, quiet: str) -> None:
+    v = verdict(plan(codec=codec, quiet=quiet))
+    assert v.problems == []
+    assert (v.lost, v.auth_failures) == (0, 0)
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_what_is_wrong_is_seen_through_a_codec_with_memory(codec: str) -> None:
+    p = plan(codec=codec, quiet="level127")
+    assert any("hears talker 1 " in problem for problem in verdict(p, Faults(unheard={1})).problems)
+    assert any("hears itself" in problem for problem in verdict(p, Faults(self_db=-20)).problems)
+    assert any("no talker said" in problem for problem in verdict(p, Faults(foreign=True)).problems)
+
+
+def test_a_right_mix_in_clear_passes() -> None:
+    assert verdict(plan(keying="unique", clear=True)).problems == []
+
+
+def test_lateness_is_against_the_earliest_packet() -> None:
+    assert verdict(plan()).arrival_ms.max == 0
+
+
 def test_latency_is_exact() -> None:
     """A packet said at t, with its burst's phase, is heard `DELAY` ticks and a hop after tick t."""
     p = plan(talkers=1, legs=4, conferences=1)
@@ -73,6 +99,10 @@ def test_hearing_oneself_50_db_down_is_allowed() -> None:
     v = verdict(plan(), Faults(self_db=-50))
     assert v.self_db < -44
     assert v.problems == []
+
+
+def test_what_is_constant_is_no_sound() -> None:
+    assert verdict(plan(), Faults(constant=0.03)).problems == []
 
 
 def test_a_missing_talker_is_seen() -> None:

@@ -170,7 +170,7 @@ class FakeMixer:
         return port.ConferenceStatus(
             legs_count=len(legs),
             conference=name,
-            rate=made.rate,
+            rate=8000 if made.rate == "auto" else made.rate,
             keying=made.keying,
             style=made.style,
             suite=made.key.suite if made.key else "",
@@ -218,6 +218,7 @@ def _leg_status(leg: port.LegAdd) -> port.LegStatus:
         late=1,
         concealed_ms=20,
         auth_failures=0,
+        corrupt=0,
         sent=499,
     )
 

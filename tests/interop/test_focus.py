@@ -225,3 +225,62 @@ async def test_admission_under_the_key_in_use(tmp_path: Path) -> None:
         await bob.closed()
     samples, rate = bob.samples()
     assert_hears(samples, present={1000, 1300}, absent={700}, rate=rate, seconds=1.0, sent_db=-14.0)
+
+
+async def test_every_codec_in_one_room_under_a_group_key(tmp_path: Path) -> None:
+    """Opus, G.722 and G.711 hear each other. At less than 64 kbit/s five tones in Opus have noise of their own that is
+    as loud between them as what must not be heard."""
+    async with (
+        house(tmp_path, GROUP + "[media.opus]\nbitrate = 64000\n") as here,
+        phones(("cyd", 1000), ("dan", 1300)) as (cyd, dan),
+        Baresip(tmp_path, "ann", tone_hz=440, codecs="opus/48000/1") as ann,
+        Baresip(tmp_path, "bob", tone_hz=700, codecs="g722/16000/1") as bob,
+        Baresip(tmp_path, "eve", tone_hz=550, codecs="pcma") as eve,
+    ):
+        for phone in (ann, bob, eve, cyd, dan):
+            await phone.dial(here.uri("room"))
+        await asyncio.gather(ann.established(), bob.established(), eve.established())
+        calls = {call.identity.uri: call for _, call in here.focus.switchboard.calls.values()}
+        agreed = {uri[4:7]: call.agreed for uri, call in calls.items() if call.agreed}
+        assert {name: each.codec for name, each in agreed.items() if name in ("ann", "bob", "eve")} == {
+            "ann": "opus",
+            "bob": "G722",
+            "eve": "PCMA",
+        }
+        assert agreed["ann"].opus is not None
+        assert agreed["ann"].opus.bitrate == 64000
+        await until(lambda: in_group(here, "cyd", "dan"))
+        (heard,) = await listen(dan, seconds=TALK_S)
+        assert_caller_hears(heard, {440, 700, 550, 1000}, {1300}, level=0.25)
+        for phone in (ann, bob, eve):
+            await phone.hang_up()
+        await asyncio.gather(ann.closed(), bob.closed(), eve.closed())
+        assert not here.faults
+    for phone in (ann, bob, eve):
+        others = {440, 700, 550, 1000, 1300} - {round(phone.tone_hz)}
+        samples, rate = phone.samples()
+        assert rate == phone.rate
+        assert_hears(samples, present=others, absent={round(phone.tone_hz)}, rate=rate, seconds=1.0)
+
+
+async def test_a_pin_keyed_in_on_a_real_phone(tmp_path: Path) -> None:
+    """baresip offers Opus with telephone events of another clock, and presses its keys with them."""
+    told = '[room.board]\npin = "4711"\n'
+    async with (
+        house(tmp_path, told) as here,
+        phones(("cyd", 1000)) as (cyd,),
+        Baresip(tmp_path, "ann", tone_hz=440, codecs="opus/48000/1") as ann,
+    ):
+        await cyd.dial(here.uri("board;pin=4711"))
+        await ann.dial(here.uri("board"))
+        await ann.established()
+        (call,) = [call for _, call in here.focus.switchboard.calls.values() if "ann" in call.identity.uri]
+        assert call.agreed is not None
+        assert (call.agreed.codec, call.agreed.telephone_rate) == ("opus", 8000)
+        await until(lambda: call.ssrc)
+        (before,) = await listen(cyd)
+        assert_caller_hears(before, set(), {440, 1000})
+        await ann.press("4711#")
+        await until(lambda: not call.waiting)
+        (after,) = await listen(cyd, seconds=TALK_S)
+        assert_caller_hears(after, {440}, {1000}, level=0.25)

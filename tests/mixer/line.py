@@ -77,12 +77,15 @@ class Line:
                 come.append((sent + self.twice[number], number))
         return come
 
+    def stamp(self, number: int) -> NDArray[np.int64]:
+        """The timestamp of a packet."""
+        leap = self.jump[1] if 0 <= self.jump[0] <= number else 0
+        return np.array([self.start + number * self.width + leap & 0xFFFF_FFFF])
+
     def place(self, number: int) -> None:
         """A packet arrives."""
-        first = number * self.width
-        leap = self.jump[1] if 0 <= self.jump[0] <= number else 0
-        stamp = np.array([self.start + first + leap & 0xFFFF_FFFF])
-        heard = self.playout.place(np.array([ROW]), self.said(first, self.width)[None, :], stamp)
+        sound = self.said(number * self.width, self.width)[None, :]
+        heard = self.playout.place(np.array([ROW]), sound, self.stamp(number))
         self.refused += int(not heard[0])
 
     def tick(self) -> NDArray[np.int16]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from tests import naive
+from tests import codecs, naive
 from tests.naive import Rtcp, Rtp
 from tests.reference.srtp import Context, Refused
 
@@ -20,30 +20,10 @@ Numbers = NDArray[np.int64]
 Voice = Callable[[Numbers], NDArray[np.int16]]
 """Samples by their numbers on the phone's own clock."""
 
-STATIC = {"PCMU": 0, "PCMA": 8, "L16": 96}
-_TABLES = {"PCMU": np.array(naive.ULAW, np.int16), "PCMA": np.array(naive.ALAW, np.int16)}
-
 
 def tone(hertz: float, rate: int = 8000, amplitude: float = 3000.0) -> Voice:
     """A sine that never ends."""
     return lambda at: np.rint(amplitude * np.sin(2 * np.pi * hertz * at / rate)).astype(np.int16)
-
-
-def encode(codec: str, samples: NDArray[np.int16]) -> bytes:
-    """Octets of a codec; the nearest code word of G.711."""
-    if codec == "L16":
-        return samples.astype(">i2").tobytes()
-    table = _TABLES[codec]
-    order = np.argsort(table, kind="stable")
-    ladder = table[order].astype(np.float64)
-    return order[np.searchsorted((ladder[1:] + ladder[:-1]) / 2, samples)].astype(np.uint8).tobytes()
-
-
-def decode(codec: str, octets: bytes) -> NDArray[np.int16]:
-    """Samples of a codec."""
-    if codec == "L16":
-        return np.frombuffer(octets, ">i2").astype(np.int16)
-    return _TABLES[codec][np.frombuffer(octets, np.uint8)]
 
 
 @dataclass(frozen=True)
@@ -63,7 +43,9 @@ class Phone:
     Attributes:
         uplink: what it sends under, None for clear RTP.
         keys: what it may hear under, by name.
+        rate, clock: Hz of its samples, and of its timestamps.
         width: samples of a packet that it sends, if not `ptime`'s.
+        mouth: its encoder; ears: its decoders, one for each SSRC that it hears.
         ppm: how much faster its clock is than the mixer's.
         level_in: id of the RFC 6464 extension that it writes; `claim` is the level.
     """
@@ -88,6 +70,9 @@ class Phone:
     claim: int = 0
     position: int = 0
     spoken: int = 0
+    clock: int = 0
+    mouth: codecs.Mouth | None = None
+    ears: dict[int, codecs.Ear] = field(default_factory=dict)
     heard: list[Heard] = field(default_factory=list)
     rtcp: list[tuple[int, str, Rtcp]] = field(default_factory=list)
     """When, under which key, what."""
@@ -105,12 +90,14 @@ class Phone:
             self.position += width
             if self.voice is not None:
                 packets.append(self.say(self.voice(numbers), self.timestamp))
-            self.timestamp = self.timestamp + width & 0xFFFF_FFFF
+            self.timestamp = self.timestamp + width * (self.clock or self.rate) // self.rate & 0xFFFF_FFFF
         return packets
 
     def say(self, samples: NDArray[np.int16], timestamp: int | None = None) -> bytes:
         """The next packet, protected if there is a key. Time does not pass."""
-        return self.seal(self.rtp(encode(self.codec, samples), timestamp))
+        if self.mouth is None:
+            self.mouth = codecs.mouth(self.codec, len(samples) * 1000 // self.rate)
+        return self.seal(self.rtp(self.mouth.encode(samples), timestamp))
 
     def rtp(self, payload: bytes, timestamp: int | None = None) -> bytes:
         """The next packet in clear."""
@@ -149,7 +136,11 @@ class Phone:
             self.rtcp.append((at_ns, key, naive.parse_rtcp(clear)))
             return
         packet = naive.parse_rtp(clear)
-        self.heard.append(Heard(at_ns, key, packet, decode(self.codec, packet.payload)))
+        if packet.ssrc not in self.ears:
+            self.ears[packet.ssrc] = codecs.ear(self.codec)
+        known = packet.payload_type == self.payload_type
+        samples = self.ears[packet.ssrc].decode(packet.payload) if known else np.zeros(0, np.int16)
+        self.heard.append(Heard(at_ns, key, packet, samples))
 
     def _open(self, octets: bytes, rtcp: bool) -> tuple[str, bytes] | None:
         if not self.keys:

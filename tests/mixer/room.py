@@ -21,9 +21,11 @@ from mixer.engine import Engine
 from mixer.ledger import KeyLedger
 from mixer.port import Event, Key, LegAdded
 from mixer.secret import Secret
+from mixer.spread import Spread, one_by_one
 from mixer.suites import SuiteName
+from tests import codecs
 from tests.mixer.net import MS, Datagram, Net
-from tests.mixer.phone import STATIC, Phone, Voice
+from tests.mixer.phone import Phone, Voice
 from tests.reference.srtp import SUITES, Context
 
 DEFAULT: Final[SuiteName] = "AES_CM_128_HMAC_SHA1_80"
@@ -84,10 +86,12 @@ class Room:
         net: Net | None = None,
         ears: Net | None = None,
         ledger: KeyLedger | None = None,
+        spread: Spread = one_by_one,
         **config: Any,
     ):
         """`net`: from phones to the mixer; `ears`: from the mixer to phones, at once and whole if omitted."""
-        self.engine = Engine(MixerConfig(tick_ms=tick_ms, max_legs=max_legs, **config), ledger=ledger)  # type: ignore[arg-type]
+        options = MixerConfig(tick_ms=tick_ms, max_legs=max_legs, **config)  # type: ignore[arg-type]
+        self.engine = Engine(options, ledger=ledger, spread=spread)
         self.ears = ears
         self._ledger = ledger
         self._past_ns = 0
@@ -141,14 +145,14 @@ class Room:
         *,
         suite: SuiteName = DEFAULT,
         mki_width: int | None = None,
-        rate: int = 8000,
+        rate: int | str = 8000,
         uplink: bool = False,
         first_key: bool = True,
         **fields: Any,
     ) -> Hall:
         """Create a conference whose legs are keyed in that mode."""
         width = (2 if mode == "mki" else 0) if mki_width is None else mki_width
-        hall = self.halls[name] = Hall(name, mode, suite, width, rate)
+        hall = self.halls[name] = Hall(name, mode, suite, width, 8000 if rate == "auto" else int(rate))
         if mode != "unique":
             fields |= {"keying": "group", "style": mode}
             if first_key:
@@ -185,10 +189,12 @@ class Room:
             fields: more of `LegAdd`.
         """
         place = self.halls[hall]
-        rate = clock or (8000 if codec != "L16" else place.rate)
+        rate = codecs.RATES.get(codec) or clock or place.rate
         self._places += 1
         address = f"192.0.2.{self._places % 250 + 1}:{4000 + 2 * self._places}"
-        who = Phone(name, address, self._random.randrange(1, 1 << 32), codec, rate, ptime, STATIC[codec], voice=voice)
+        ssrc, kind = self._random.randrange(1, 1 << 32), codecs.TYPES[codec]
+        who = Phone(name, address, ssrc, codec, rate, ptime, kind, voice=voice)
+        who.clock = codecs.CLOCKS.get(codec, rate)
         fields |= {"codec": codec, "rate": clock, "ptime": ptime}
         if declare:
             fields["ssrc"] = who.ssrc

@@ -98,7 +98,7 @@ def test_gain_and_mute_are_heard_in_what_a_leg_says() -> None:
     room.apply(LegModify(leg="ann", mute=True))
     muted = run(room, 400)["ann"]
     assert len(muted) == 20
-    assert not sound(muted).any()
+    assert not sound(muted[1:]).any(), "after a short fade"
 
 
 def test_an_empty_conference_is_recorded_as_silence() -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from mixer.codecs import EMPTY
 from mixer.playout import Playout
@@ -17,6 +18,7 @@ from tests.mixer.line import ROW, Line, shaky
 from tests.naive import Tape
 
 HERTZ = 437.0
+ROWS = np.array([ROW])
 SMOOTH = 1.3
 """Steps up to so many times those of the sine itself: beats of two sines in a cross-fade have that."""
 rates = pytest.mark.parametrize("rate", [8000, 16000, 48000])
@@ -204,3 +206,38 @@ def test_in_time_packets_are_played_sample_by_sample(packets: list[tuple[int, in
         gap_before = tick > 0 and None in tape.read(80 * (tick - 20) - 33, 33)
         if None not in expected and not gap_before:
             assert played == expected
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_admitted_now_and_written_when_due_is_the_same_sound(seed: int) -> None:
+    """As a codec with memory does it: decode what begins before the tick ends, and no more."""
+    at_once, in_time = line(), line()
+    waiting: list[tuple[NDArray[np.int64], NDArray[np.int16]]] = []
+    late = shaky(seed, 100, 70)
+    for tick in range(120):
+        for number in sorted(n for n in late if tick * 20 <= n * 20 + late[n] < (tick + 1) * 20):
+            at_once.place(number)
+            stamp, pcm = in_time.stamp(number), in_time.said(number * 160, 160)[None, :]
+            if in_time.playout.admit(ROWS, 160, stamp)[0].all():
+                waiting.append((stamp, pcm))
+        due = [item for item in waiting if in_time.playout.lead(ROWS, item[0])[0] < 160]
+        waiting = [item for item in waiting if in_time.playout.lead(ROWS, item[0])[0] >= 160]
+        for stamp, pcm in due:
+            in_time.playout.write(ROWS, pcm, stamp)
+        assert (at_once.playout.missing(ROWS) == in_time.playout.missing(ROWS)).all()
+        assert (at_once.tick() == in_time.tick()).all()
+    assert at_once.loudness(600, 2000) > 0.9
+
+
+def test_written_out_of_reach_is_dropped() -> None:
+    playout = Playout(1, 8000, 20)
+    playout.open(0, 20, 200)
+    row, loud = np.array([0]), np.full((1, 4000), 1000, np.int16)
+    playout.admit(row, 160, np.array([5000]))
+    for far in (-4000, 4000, 1 << 31):
+        playout.write(row, loud, np.array([5000 - 160 + far]))
+        assert playout.missing(row) == [160]
+    playout.write(row, loud, np.array([5000]))
+    assert playout.missing(row) == [160], "a tick of delay comes first"
+    assert not playout.take()[1].any()
+    assert playout.missing(row) == [0]

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mixer import mixing, window
+from mixer.limiter import Limiter
 from mixer.mixing import Mix
 
 TICKS = 12
@@ -25,7 +26,7 @@ Said = list[dict[int, list[int]]]
 def mix_of(said: dict[int, list[int]], width: int) -> Mix:
     legs = sorted(said, key=lambda leg: (LEGS[leg], leg))
     voices = np.array([said[leg] for leg in legs], np.float32).reshape(len(legs), width)
-    return mixing.mix(np.array(legs, np.int64), np.array([LEGS[leg] for leg in legs], np.int64), voices)
+    return mixing.mix(np.array(legs, np.int64), np.array([LEGS[leg] for leg in legs], np.int64), voices, Limiter(8, 20))
 
 
 @each_tick
@@ -83,3 +84,27 @@ def spoken(said: Said, conference: int, tick: int, at: int, without: int | None)
 def test_the_first_packet_needs_ticks_that_were_never_mixed() -> None:
     composed = window.compose([mix_of({0: [5] * 20}, 20)], 20, 2, 0, 60)
     assert composed.common[0].tolist() == [0] * 40 + [5] * 20
+
+
+@each_tick
+@pytest.mark.parametrize("ptime", [10, 40, 60])
+def test_sides_are_cut_as_the_mix_is(tick_ms: int, ptime: int) -> None:
+    """Everybody is on the left: then the side is the mix. In one tick nobody listened in stereo."""
+    rng = np.random.default_rng(ptime)
+    mixes: deque[Mix] = deque(maxlen=window.LONGEST_MS // tick_ms + 1)
+    for frame in range(TICKS):
+        voices = rng.integers(-900, 900, (3, tick_ms)).astype(np.float32)
+        talker, position = np.array([0, 2, 3]), np.full(3, -1, np.float32)
+        stereo = None if frame == 0 else position
+        mixes.append(mixing.mix(talker, talker % 2, voices, Limiter(2, tick_ms), stereo))
+        for number in window.due(ptime, tick_ms, frame):
+            composed = window.compose(mixes, tick_ms, frame, number * ptime, ptime)
+            silent = max(0, tick_ms - number * ptime)
+            if frame == 0:
+                assert composed.side is composed.minus_side is None
+                continue
+            assert composed.side is not None
+            assert composed.minus_side is not None
+            assert (composed.side[:, silent:] == composed.common[:, silent:]).all()
+            assert (composed.minus_side[:, silent:] == composed.minus[:, silent:]).all()
+            assert not composed.side[:, :silent].any()

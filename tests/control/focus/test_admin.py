@@ -92,10 +92,8 @@ async def test_the_mixer_is_gone_for_a_call_out(tmp_path: Path, capsys: pytest.C
 
 
 def test_a_focus_that_cannot_start_says_why(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["focus", "--mixer", f"unix:{tmp_path / 'none.sock'}"]) == 1
-    said = capsys.readouterr().err
-    assert "no mixer answers" in said
-    assert "mrfp serve" in said
+    assert main(["focus", "--config", str(tmp_path / "none.toml")]) == 1
+    assert "none.toml" in capsys.readouterr().err
 
 
 async def test_tls_without_a_certificate_is_said_in_words(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,9 +9,9 @@ import pytest
 from sipmessage import Request, Response
 
 from control.focus.dialled import Dialled
-from control.focus.entry import enter
+from control.focus.entry import Entry, caller
 from control.focus.identity import Challenge, Gate, Identity, Refused
-from control.focus.settings import Proof, RoomSettings, TrustSettings
+from control.focus.settings import LimitSettings, Proof, RoomSettings, TrustSettings
 from control.sip.digest import Credentials
 from control.sip.flows import Flow
 from control.sip.message import Envelope, parse
@@ -154,12 +154,12 @@ def test_a_word_that_says_nothing(word: str) -> None:
 
 
 ANN = Identity("sip:ann@example.net", proof="digest")
+EVE = Identity("sip:eve@anywhere")
 
 
 @pytest.mark.parametrize(
     ("room", "called", "identity"),
     [
-        (RoomSettings(pin="4711"), Dialled("room"), ANN),
         (RoomSettings(pin="4711"), Dialled("room", "471"), ANN),
         (RoomSettings(pin="4711"), Dialled("room", "é"), ANN),
         (RoomSettings(allowed=("sip:bob@example.net",)), Dialled("room"), ANN),
@@ -169,11 +169,52 @@ ANN = Identity("sip:ann@example.net", proof="digest")
 )
 def test_who_may_not_enter(room: RoomSettings, called: Dialled, identity: Identity) -> None:
     with pytest.raises(Refused) as refusal:
-        enter(room, called, identity)
+        Entry(LimitSettings()).enter(room, called, identity, "192.0.2.9")
     assert refusal.value.status == 403
     assert "4711" not in str(refusal.value)
 
 
 def test_who_may_enter() -> None:
-    enter(RoomSettings(), Dialled("room"), Identity("sip:eve@anywhere"))
-    enter(RoomSettings(pin="4711", allowed=(ANN.uri,)), Dialled("room", "4711"), ANN)
+    entry = Entry(LimitSettings())
+    assert entry.enter(RoomSettings(), Dialled("room"), EVE, "192.0.2.9")
+    assert entry.enter(RoomSettings(pin="4711", allowed=(ANN.uri,)), Dialled("room", "4711"), ANN, "192.0.2.9")
+
+
+def test_who_has_dialled_no_pin_is_asked_for_it() -> None:
+    assert not Entry(LimitSettings()).enter(RoomSettings(pin="4711"), Dialled("room"), ANN, "192.0.2.9")
+
+
+def guessed(entry: Entry, pin: str, identity: Identity = EVE, address: str = "192.0.2.9") -> str:
+    try:
+        entry.enter(RoomSettings(pin="4711"), Dialled("room", pin), identity, address)
+    except Refused as refusal:
+        return refusal.reason
+    return ""
+
+
+def test_nobody_may_guess_for_ever() -> None:
+    now = [0.0]
+    entry = Entry(LimitSettings(wrong_pins=3, wrong_pins_s=60.0), lambda: now[0])
+    said = [guessed(entry, pin) for pin in ("1", "2", "3", "4711", "")]
+    assert [word.partition(":")[0] for word in said] == ["dial the room with its PIN"] * 3 + ["too many wrong PINs"] * 2
+    assert guessed(entry, "4711", address="192.0.2.8") == ""  # somebody else
+    assert guessed(entry, "4711", ANN) == ""  # the same address, but proved
+    now[0] = 59.9
+    assert guessed(entry, "4711")
+    now[0] = 60.0
+    assert guessed(entry, "4711") == ""
+
+
+def test_an_entry_remembers_so_many_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("control.focus.entry.MANY_CALLERS", 2)
+    entry = Entry(LimitSettings(wrong_pins=1))
+    for last in (1, 2, 3):
+        assert guessed(entry, "0", address=f"192.0.2.{last}")
+    assert [bool(guessed(entry, "4711", address=f"192.0.2.{last}")) for last in (1, 2, 3)] == [False, True, True]
+
+
+def test_who_guesses() -> None:
+    assert caller(ANN, "192.0.2.9") == ANN.uri
+    assert caller(EVE, "192.0.2.9") == "192.0.2.9"
+    assert caller(EVE, "2001:db8::1") == caller(EVE, "2001:db8::ffff:1") != caller(EVE, "2001:db8:0:1::1")
+    assert caller(EVE, "fe80::1%eth0") == "fe80::/64"

@@ -78,6 +78,12 @@ BARESIP = sdp(
     connection="IN IP4 127.0.0.1",
 )
 
+BARESIP_OPUS = (
+    BARESIP.replace(b"SAVP 8 101", b"SAVP 96 101")
+    .replace(b"a=rtpmap:8 PCMA/8000", b"a=rtpmap:96 opus/48000/2")
+    .replace(b"a=sendrecv", b"a=fmtp:96 stereo=0;sprop-stereo=0;maxaveragebitrate=24000;useinbandfec=1\r\na=sendrecv")
+)
+
 BARESIP_DTLS = sdp(
     "a=setup:actpass",
     f"a=fingerprint:SHA-256 {PRINT}",

@@ -20,6 +20,10 @@ from tests.control.sdp.judging import judged, warning
         ("97", ("97 l16/48000",), "L16", 48000, 97),
         ("97 98", ("97 L16/8000", "98 L16/16000"), "L16", 16000, 98),
         ("0 8", ("0 PCMA/8000",), "PCMA", 8000, 8),
+        ("0 9", (), "G722", 8000, 9),
+        ("0 97", ("97 OPUS/48000/2",), "opus", 48000, 97),
+        ("8 97", ("97 AMR-WB/16000/1",), "AMR-WB", 16000, 97),
+        ("97", ("97 AMR/8000",), "AMR", 8000, 97),
         ("66 97", ("66 PCMU/8000", "97 PCMU/8000"), "PCMU", 8000, 97),
     ],
 )
@@ -37,6 +41,13 @@ def test_the_codec(formats: str, maps: tuple[str, ...], codec: str, rate: int, p
         ("97", ("97 PCMU/16000",)),
         ("97", ("97 L16/44100",)),
         ("97", ("97 L16/48000/2",)),
+        ("97", ("97 opus/48000",)),
+        ("97", ("97 opus/48000/1",)),
+        ("97", ("97 opus/16000/2",)),
+        ("97", ("97 G722/16000",)),
+        ("97", ("97 AMR/8000/2",)),
+        ("97", ("97 AMR-WB/8000",)),
+        ("9", ("9 PCMU/8000",)),
         ("97", ("97 PCMU",)),
         ("0", ("0 PCMA/8000",)),
         ("*", ()),
@@ -70,8 +81,36 @@ def test_the_packet_time_is_what_the_peer_asks_for_if_it_can_be(attributes: tupl
     assert judged(offer(*attributes)).ptime == ptime
 
 
+def test_packets_hold_whole_frames() -> None:
+    amr = offer("a=rtpmap:97 AMR/8000", "a=ptime:30", formats="97")
+    opus = offer("a=rtpmap:97 opus/48000/2", "a=ptime:30", formats="97")
+    assert (judged(amr).ptime, judged(opus).ptime) == (20, 20)
+    assert judged(offer("a=rtpmap:97 AMR/8000", "a=ptime:10", formats="97")).ptime == 20
+
+
 def test_wide_audio_is_cut_to_the_mtu() -> None:
     assert judged(offer("a=rtpmap:97 L16/48000", "a=ptime:20", formats="97")).ptime == 10
+
+
+@pytest.mark.parametrize(
+    ("formats", "maps", "noise"),
+    [
+        ("0 13", (), 13),
+        ("9 13", (), 13),
+        ("0", (), None),
+        ("0 98", ("98 CN/16000",), None),
+        ("97 13", ("97 L16/16000",), None),
+        ("97 98", ("97 L16/16000", "98 CN/16000"), 98),
+        ("97 13", ("97 opus/48000/2",), None),
+        ("0 13", ("13 PCMA/8000",), None),
+    ],
+)
+def test_comfort_noise_has_the_clock_of_a_codec_without_its_own(
+    formats: str, maps: tuple[str, ...], noise: int | None
+) -> None:
+    session = offer(*(f"a=rtpmap:{each}" for each in maps), formats=formats)
+    assert judged(session).comfort_noise == noise
+    assert judged(session, Terms(comfort_noise=False)).comfort_noise is None
 
 
 def test_telephone_event_has_the_clock_of_the_audio() -> None:

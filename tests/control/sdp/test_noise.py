@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import contextlib
 
+import msgspec
 from hypothesis import event, given
 from hypothesis import strategies as st
 
+from control.sdp import amr, opus
 from control.sdp.answer import Agreed, Unacceptable, agree, write_answer
 from control.sdp.crypto import CryptoError, format_crypto, parse_crypto
 from control.sdp.direction import direction_of, meet, reverse
 from control.sdp.model import SdpError, parse
 from control.sdp.offer import agree_answer, write_offer
+from control.sdp.parameters import parameters_of
 from control.sdp.terms import Terms
+from mixer.port import Opus
 from mixer.suites import SUITES
 from tests.control.sdp import bodies
 from tests.control.sdp.strategies import offers
 
 TERMS = Terms(allow_clear=True)
+REAL = [bodies.BARESIP, bodies.BARESIP_OPUS, bodies.LINPHONE, bodies.CHROMIUM, bodies.BARESIP_DTLS]
 OFFER = write_offer(TERMS, bodies.local(), crypto=bodies.all_lines(TERMS))
 
 
@@ -36,9 +41,7 @@ def test_octets_at_random(octets: bytes) -> None:
 
 @given(st.data())
 def test_octets_changed_at_random(data: st.DataObject) -> None:
-    body = bytearray(
-        data.draw(st.sampled_from([bodies.BARESIP, bodies.LINPHONE, bodies.CHROMIUM, bodies.BARESIP_DTLS]))
-    )
+    body = bytearray(data.draw(st.sampled_from(REAL)))
     for at in data.draw(st.lists(st.integers(0, len(body) - 1), min_size=1, max_size=4)):
         body[at] = data.draw(st.integers(0, 255))
     with contextlib.suppress(SdpError, Unacceptable):
@@ -52,6 +55,16 @@ def test_crypto_lines_at_random(value: str) -> None:
     with contextlib.suppress(CryptoError):
         line = parse_crypto(value)
         assert parse_crypto(format_crypto(line)) == line
+
+
+@given(st.text(max_size=80) | st.from_regex(r"([a-z-]{3,20} ?= ?[0-9,]{0,9} ?; ?){1,5}", fullmatch=True))
+def test_parameters_at_random(text: str) -> None:
+    meant = opus.asked(parameters_of(text), Opus())
+    assert msgspec.convert(msgspec.to_builtins(meant), Opus) == meant
+    for name, highest in amr.HIGHEST.items():
+        known = amr.understood(name, parameters_of(text))
+        if known is not None:
+            assert max(known[0].modes, default=0) <= highest
 
 
 @given(offers())

@@ -7,7 +7,8 @@ import pytest
 from control.sdp.crypto import CryptoError, CryptoLine
 from control.sdp.model import parse
 from control.sdp.offer import write_offer
-from control.sdp.terms import L16, PCMA, PCMU, Terms
+from control.sdp.terms import AMR_WB, G722, L16, OPUS, PCMA, PCMU, Terms
+from mixer.port import Opus
 from tests.control.sdp import bodies
 from tests.control.sdp.bodies import CM_80, crypto, key, local
 
@@ -23,10 +24,11 @@ def test_the_first_offer_has_all_we_can() -> None:
         "s=-",
         "c=IN IP4 192.0.2.9",
         "t=0 0",
-        "m=audio 30000 RTP/SAVP 0 8 96 97 98",
+        "m=audio 30000 RTP/SAVP 0 8 96 13 97 98",
         "a=rtpmap:0 PCMU/8000",
         "a=rtpmap:8 PCMA/8000",
         "a=rtpmap:96 L16/16000",
+        "a=rtpmap:13 CN/8000",
         "a=rtpmap:97 telephone-event/8000",
         "a=fmtp:97 0-15",
         "a=rtpmap:98 telephone-event/16000",
@@ -40,6 +42,26 @@ def test_the_first_offer_has_all_we_can() -> None:
         "a=extmap:2/sendonly urn:ietf:params:rtp-hdrext:csrc-audio-level",
         crypto(1, "AEAD_AES_128_GCM", 101),
         crypto(2, CM_80, 102),
+    ]
+
+
+def test_codecs_are_offered_with_what_we_ask_of_them() -> None:
+    terms = Terms(codecs=(OPUS, G722, AMR_WB), opus=Opus(bitrate=24000, max_rate=16000), suites=(CM_80,))
+    lines = write_offer(terms, local(), crypto=bodies.all_lines(terms)).decode().splitlines()
+    assert lines[5:18] == [
+        "m=audio 30000 RTP/SAVP 96 9 97 98 13 99 100 101",
+        "a=rtpmap:96 opus/48000/2",
+        "a=fmtp:96 maxplaybackrate=16000;sprop-maxcapturerate=16000;maxaveragebitrate=24000;useinbandfec=1",
+        "a=rtpmap:9 G722/8000",
+        "a=rtpmap:97 AMR-WB/16000",
+        "a=rtpmap:98 AMR-WB/16000",
+        "a=fmtp:98 octet-align=1",
+        "a=rtpmap:13 CN/8000",
+        "a=rtpmap:99 telephone-event/48000",
+        "a=fmtp:99 0-15",
+        "a=rtpmap:100 telephone-event/8000",
+        "a=fmtp:100 0-15",
+        "a=rtpmap:101 telephone-event/16000",
     ]
 
 

@@ -9,7 +9,8 @@ from aiortc.sdp import SessionDescription
 from control.sdp.answer import agree, write_answer
 from control.sdp.model import parse
 from control.sdp.offer import agree_answer, write_offer
-from control.sdp.terms import Terms
+from control.sdp.terms import PCMU, Terms
+from mixer.port import Opus
 from tests.control.sdp import bodies
 
 TERMS = Terms()
@@ -74,17 +75,54 @@ def test_ffmpeg_has_pcma_under_a_number_of_its_own() -> None:
 
 def test_chromium() -> None:
     offer = parse(bodies.CHROMIUM)
-    agreed = agree(offer, TERMS)
+    agreed = agree(offer, Terms(codecs=(PCMU,)))
     assert (agreed.codec, agreed.telephone_event, agreed.level_in, agreed.level_out) == ("PCMU", 126, 1, None)
+    assert agreed.comfort_noise == 13
     assert (agreed.remote, agreed.direction, agreed.rtcp_mux, agreed.rtcp_port) == (None, "sendrecv", True, None)
     answer = SessionDescription.parse(write_answer(offer, agreed, bodies.local(fingerprint=True)).decode())
     (media,) = answer.media
     assert (media.rtcp_mux, media.rtp.muxId, media.direction) == (True, "0", "sendrecv")
-    assert [codec.mimeType for codec in media.rtp.codecs] == ["audio/PCMU", "audio/telephone-event"]
+    assert [codec.mimeType for codec in media.rtp.codecs] == ["audio/PCMU", "audio/CN", "audio/telephone-event"]
     assert [(each.id, each.uri) for each in media.rtp.headerExtensions] == [
         (1, "urn:ietf:params:rtp-hdrext:ssrc-audio-level")
     ]
     assert [each.ssrc for each in media.ssrc] == [0x01020304]
+
+
+def test_chromium_with_opus() -> None:
+    offer = parse(bodies.CHROMIUM)
+    agreed = agree(offer, TERMS)
+    assert (agreed.codec, agreed.rate, agreed.payload_type) == ("opus", 48000, 111)
+    assert (agreed.telephone_event, agreed.telephone_rate, agreed.comfort_noise) == (110, 48000, None)
+    assert agreed.opus == Opus(fec=True)
+    answer = SessionDescription.parse(write_answer(offer, agreed, bodies.local(fingerprint=True)).decode())
+    opus, event = answer.media[0].rtp.codecs
+    assert (opus.mimeType, opus.clockRate, opus.channels, opus.payloadType) == ("audio/opus", 48000, 2, 111)
+    assert opus.parameters == {"maxaveragebitrate": "32000", "useinbandfec": 1}
+    assert (event.mimeType, event.clockRate) == ("audio/telephone-event", 48000)
+
+
+def test_baresip_with_opus_has_events_of_another_clock() -> None:
+    offer = parse(bodies.BARESIP_OPUS)
+    agreed = agree(offer, TERMS)
+    assert agreed.opus == Opus(bitrate=24000)
+    assert (agreed.codec, agreed.telephone_event, agreed.telephone_rate) == ("opus", 101, 8000)
+    lines = write_answer(offer, agreed, bodies.local()).decode().splitlines()
+    assert lines[5:10] == [
+        "m=audio 30000 RTP/SAVP 96 101",
+        "a=rtpmap:96 opus/48000/2",
+        "a=fmtp:96 maxaveragebitrate=32000;useinbandfec=1",
+        "a=rtpmap:101 telephone-event/8000",
+        "a=fmtp:101 0-15",
+    ]
+
+
+def test_linphone_with_opus() -> None:
+    body = bodies.LINPHONE.replace(b"SAVP 97", b"SAVP 96 97").replace(
+        b"a=rtpmap:97", b"a=rtpmap:96 opus/48000/2\r\na=fmtp:96 useinbandfec=1\r\na=rtpmap:97"
+    )
+    agreed = agree(parse(body), TERMS)
+    assert (agreed.codec, agreed.payload_type, agreed.telephone_event) == ("opus", 96, 101)
 
 
 def test_two_foci_understand_each_other() -> None:

@@ -1,0 +1,149 @@
+"""What the generator does with a codec: a talker's packets beforehand, and the sound of packets afterwards.
+
+    TableCoder      G.711 and L16, from the definition (`bench.codec`)
+    bench.lossy     Opus, G.722 and AMR, by FFmpeg's codecs: code that the mixer does not use
+
+Nothing here runs while a measurement does. Sound is float32 in -1 to 1 at the rate at which it is judged, which
+for all codecs but L16 is 8000 Hz: what talkers say ends at 3400 Hz, and whatever rate a codec has is made of that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol, TypeAlias
+
+import numpy as np
+
+from bench.codec import Codec, Octets, Samples, codec
+
+Quiet: TypeAlias = Literal["silence", "dtx", "level127", "sound"]
+"""What legs send that do not talk.
+
+    silence     encoded silence, which nothing but its sound says
+    dtx         what the codec has for silence (Opus DTX, AMR SID): a packet every 20 ms all the same
+    level127    encoded noise too faint to hear, and RFC 6464 level 127 in the header
+    sound       encoded noise, 24 dB fainter than a talker, and no level: whoever wants to know must decode it
+"""
+
+
+class Coder(Protocol):
+    """One codec of the field, as the generator needs it."""
+
+    @property
+    def clock(self) -> int:
+        """RTP clock rate, Hz."""
+
+    @property
+    def payload_type(self) -> int: ...
+
+    @property
+    def rate(self) -> int:
+        """Of the sound given and returned, Hz."""
+
+    @property
+    def sampling(self) -> int:
+        """Of the conference that is to lose nothing of it, Hz."""
+
+    @property
+    def largest(self) -> int:
+        """Octets that no payload of 20 ms exceeds, ours or the mixer's."""
+
+    @property
+    def fixed(self) -> bool:
+        """Whether a payload of 20 ms that is not `largest` octets long is none of ours."""
+
+    @property
+    def rest_limit_db(self) -> float:
+        """How much of a mix may be explained by no talker: what the codec adds, and some more."""
+
+    @property
+    def heard_limit_db(self) -> float:
+        """How loud a talker must be in a mix at least, against what it sent: a codec of words makes noise of noise."""
+
+    @property
+    def quiets(self) -> tuple[Quiet, ...]:
+        """Ways to be quiet that it has."""
+
+    def packets(self, sound: Samples) -> list[bytes]:
+        """Payloads of 20 ms each, one after the other."""
+
+    def background(self, sound: Samples) -> list[bytes]:
+        """The same of a leg that does not talk."""
+
+    def sound(self, payloads: Sequence[Octets]) -> Samples:
+        """float32[payloads * rate / 50]: what a listener hears of payloads in this order."""
+
+    def pauses(self) -> list[bytes]:
+        """Payloads of a leg in DTX, to be sent over and over."""
+
+
+@dataclass(frozen=True)
+class TableCoder:
+    """A codec without memory: judged at its own rate."""
+
+    table: Codec
+
+    @property
+    def clock(self) -> int:
+        return self.table.rate
+
+    @property
+    def payload_type(self) -> int:
+        return self.table.payload_type
+
+    @property
+    def rate(self) -> int:
+        return self.table.rate
+
+    @property
+    def sampling(self) -> int:
+        return self.table.rate
+
+    @property
+    def largest(self) -> int:
+        return self.table.samples() * self.table.width
+
+    fixed = True
+    rest_limit_db = -15.0
+    heard_limit_db = -6.0
+    quiets: tuple[Quiet, ...] = ("silence", "level127", "sound")
+
+    def packets(self, sound: Samples) -> list[bytes]:
+        octets = self.table.encode(sound).tobytes()
+        return [octets[at : at + self.largest] for at in range(0, len(octets) - self.largest + 1, self.largest)]
+
+    def background(self, sound: Samples) -> list[bytes]:
+        return self.packets(sound)
+
+    def sound(self, payloads: Sequence[Octets]) -> Samples:
+        return self.table.decode(np.concatenate(payloads)) if payloads else np.zeros(0, np.float32)
+
+    def pauses(self) -> list[bytes]:
+        raise NotImplementedError(f"{self.table.name} has no DTX")
+
+
+def coder(name: str, rate: int = 8000, bitrate: int = 32000) -> Coder:
+    """The codec of that name.
+
+    Args:
+        rate: of L16, Hz.
+        bitrate: of Opus.
+
+    Raises:
+        CodecError: there is none, or a library for it is missing.
+    """
+    if name in ("PCMU", "PCMA", "L16"):
+        return TableCoder(codec(name, rate))
+    # Only who needs them waits for FFmpeg's libraries.
+    from bench.lossy import lossy
+
+    return lossy(name, bitrate)
+
+
+def resample(sound: Samples, count: int) -> Samples:
+    """The same sound in `count` samples, exactly: by its spectrum, taken to be periodic."""
+    spectrum = np.fft.rfft(sound)
+    if count < len(sound):
+        spectrum = spectrum[: count // 2 + 1]
+    return np.asarray(np.fft.irfft(spectrum, count) * (count / max(1, len(sound))), np.float32)

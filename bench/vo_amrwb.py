@@ -1,0 +1,58 @@
+"""AMR-WB by VisualOn's encoder, a library of the distribution: FFmpeg's wheels have only a decoder."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any, Final
+
+import cffi
+
+from bench.codec import CodecError, Samples
+
+_LIBRARY: Final = "libvo-amrwbenc.so.0"
+_FRAME: Final = 320
+_MODE: Final = 2
+"""12.65 kbit/s, what networks use."""
+
+_LARGEST: Final = 64
+_ffi = cffi.FFI()
+_ffi.cdef(
+    """
+    void *E_IF_init(void);
+    int E_IF_encode(void *state, int mode, const short *speech, unsigned char *out, int dtx);
+    void E_IF_exit(void *state);
+    """
+)
+
+
+@cache
+def library() -> Any:
+    """The library.
+
+    Raises:
+        CodecError: it is missing.
+    """
+    try:
+        return _ffi.dlopen(_LIBRARY)
+    except OSError as error:
+        raise CodecError(f"no {_LIBRARY} to encode AMR-WB with: apt-get install libvo-amrwbenc0") from error
+
+
+def encode(samples: Samples, dtx: bool) -> list[bytes]:
+    """Frames of 20 ms as files have them; the samples are int16 at 16000 Hz.
+
+    Raises:
+        CodecError: the library is missing.
+    """
+    vo = library()
+    state = vo.E_IF_init()
+    out = _ffi.new("unsigned char[]", _LARGEST)
+    frames: list[bytes] = []
+    try:
+        for at in range(0, len(samples) - _FRAME + 1, _FRAME):
+            speech = _ffi.from_buffer("short[]", samples[at : at + _FRAME].tobytes())
+            size = vo.E_IF_encode(state, _MODE, speech, out, int(dtx))
+            frames.append(bytes(_ffi.buffer(out, size)))
+    finally:
+        vo.E_IF_exit(state)
+    return frames

@@ -1,0 +1,20 @@
+"""What an engine has done, counted since its beginning."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(slots=True)
+class Counters:
+    """Cumulative."""
+
+    decodes: int = 0
+    """Calls of decoders with memory: packets decoded, repaired or invented."""
+    encodes: int = 0
+    encrypts: int = 0
+    common_encodes: int = 0
+    """Encodes done once for all listeners of a stream."""
+    common_encrypts: int = 0
+    """Encrypts done once for all listeners of a stream."""
+    packets_sent: int = 0

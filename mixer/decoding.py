@@ -1,0 +1,189 @@
+"""Decoding of codecs with memory: which legs, when, and what fills the gaps.
+
+A leg is decoded only while it can matter, and only as far as the next tick needs:
+
+    asleep      it says itself that nobody speaks: DTX, SID, no voice activity, or level 127 (RFC 6464). Its
+                packets pass by, and cost no more than their decryption
+    awake       it speaks, or did a moment ago (`HANG_MS`). If more legs of a conference claim to speak than could
+                ever be mixed, only the loudest by their own account are decoded (and then measured)
+    running     its decoder stands at the end of what was decoded last, and goes on from there
+
+A decoder that begins to run is warmed up with the packets that nobody needed before: what a talker says first
+is heard as it was said. What is missing between two packets is repaired from the second if it repeats the first
+(in-band FEC), else invented by the decoder; after `INVENT_MS` the playout buffer fades out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mixer.codecs import CODECS, CodecError, Coder, Decoder, Samples
+from mixer.counters import Counters
+from mixer.playout import Playout
+from mixer.spread import Spread
+from mixer.state import State
+
+HANG_MS: Final = 200
+"""A leg stays awake so long after its last packet with speech."""
+INVENT_MS: Final = 100
+"""A decoder invents no more than this in a row."""
+WARM_UP: Final = 20
+"""Packets before the first that a decoder is warmed up with: after three, G.722 is still 10 dB too quiet for 25 ms."""
+RESERVE: Final = 2
+"""So many times as many legs as a conference mixes are decoded, if more claim to speak."""
+ROUNDS: Final = 16
+"""Steps that a leg may take in a tick: 20 ms are at most eight packets of 2.5 ms."""
+
+Rows = NDArray[np.int64]
+_FAR: Final = np.int64(1 << 40)
+
+
+@dataclass(slots=True)
+class Step:
+    """One call of a decoder: decode `payload`; or repair `samples` before it; or, without one, invent them."""
+
+    decoder: Decoder
+    payload: bytes | None
+    samples: int = 0
+    warm_up: tuple[bytes, ...] = ()
+
+
+def perform(step: Step) -> Samples | None:
+    """The samples; None if the payload was corrupt."""
+    try:
+        for payload in step.warm_up:
+            step.decoder.decode(payload)
+        if step.payload is None:
+            return step.decoder.conceal(step.samples)
+        if step.samples:
+            repaired = step.decoder.recover(step.payload, step.samples)
+            return step.decoder.conceal(step.samples) if repaired is None else repaired
+        return step.decoder.decode(step.payload)
+    except CodecError:
+        return None
+
+
+class Decoding:
+    """Decodes for all legs."""
+
+    def __init__(self, state: State, spread: Spread, counters: Counters) -> None:
+        self._state, self._spread, self._counters = state, spread, counters
+        self._legs, self._waiting = state.legs, state.waiting
+        self._decoders: dict[int, tuple[Decoder, object, int]] = {}
+        """By leg row, with the leg that it was made for, and the rate."""
+
+    def step(self) -> None:
+        """Bring every leg that can matter up to the end of the next tick."""
+        legs, top = self._legs, self._legs.top
+        awake = np.flatnonzero(legs.awake[:top])
+        if not len(awake):
+            return
+        for rate, playout in self._state.playouts.items():
+            rows = awake[legs.rate[awake] == rate]
+            over = playout.lead(rows, legs.dozes[rows]) <= 0
+            legs.awake[rows[over]] = legs.running[rows[over]] = False
+            rows = rows[~over & playout.started[rows]]
+            self._fill(playout, rows[self._matter(rows)])
+
+    def _matter(self, rows: Rows) -> NDArray[np.bool_]:
+        """Which of these legs to decode: all that make no claim or talk already, and the loudest of the others."""
+        legs = self._legs
+        if (legs.claim[rows] < 0).all():
+            return np.ones(len(rows), bool)
+        conference = legs.conference[rows]
+        room = RESERVE * self._state.conferences.max_talkers[conference]
+        order = np.lexsort((legs.claim[rows], ~legs.talking[rows], conference))
+        position = np.arange(len(rows))
+        first = np.ones(len(rows), bool)
+        first[1:] = conference[order][1:] != conference[order][:-1]
+        place = np.empty(len(rows), np.int64)
+        place[order] = position - np.maximum.accumulate(np.where(first, position, 0))
+        chosen: NDArray[np.bool_] = (place < room) | (legs.claim[rows] < 0) | legs.talking[rows]
+        legs.running[rows[~chosen]] = False
+        return chosen
+
+    # -- filling a tick -----------------------------------------------------------------------
+
+    def _fill(self, playout: Playout, rows: Rows) -> None:
+        for _ in range(ROUNDS):
+            if not len(rows):
+                return
+            rows, steps = self._plan(playout, rows)
+            sounds = self._spread(perform, steps)
+            self._counters.decodes += len(steps)
+            self._write(playout, rows, steps, sounds)
+
+    def _plan(self, playout: Playout, rows: Rows) -> tuple[Rows, list[Step]]:
+        """The next step of each leg whose tick is not full yet; legs that have none are left out."""
+        legs, waiting = self._legs, self._waiting
+        lead = playout.lead(rows[:, None], waiting.stamp[rows])
+        due = waiting.undecoded[rows] & (lead + waiting.width[rows] > 0) & (lead < playout.samples)
+        lead = np.where(due, lead, np.where(waiting.undecoded[rows] & (lead >= 0), lead, _FAR))
+        slot = np.argmin(lead, axis=1)
+        first = lead[np.arange(len(rows)), slot]
+        begin = np.maximum(playout.lead(rows, legs.decoded[rows]), 0)
+        tired = (begin < first) & (legs.invented[rows] >= INVENT_MS * playout.rate // 1000)
+        legs.running[rows[tired]] = False
+        # Behind what is decoded already, late packets may still be wanted: the playout delay has grown.
+        begin = np.where(legs.running[rows], np.minimum(begin, first), first)
+        some = np.flatnonzero(begin < playout.samples)
+        rows, slot, begin, first = rows[some], slot[some], begin[some], first[some]
+        legs.decoded[rows] = playout.cursor[rows] + begin & 0xFFFF_FFFF
+        places = zip(rows.tolist(), slot.tolist(), begin.tolist(), first.tolist(), strict=True)
+        return rows, [self._step(playout, row, at, start, next_one) for row, at, start, next_one in places]
+
+    def _step(self, playout: Playout, row: int, slot: int, begin: int, first: int) -> Step:
+        """What a leg's decoder does next, at lead `begin`; the packet in `slot` is the next, at lead `first`."""
+        legs, waiting = self._legs, self._waiting
+        decoder = self._decoder(row, playout.rate)
+        if first <= begin:
+            warm_up = () if legs.running[row] else self._passed_by(row, slot)
+            waiting.undecoded[row, slot] = False
+            legs.running[row] = True
+            legs.decoded[row] = waiting.stamp[row, slot]
+            return Step(decoder, waiting.payload(row, slot), warm_up=warm_up)
+        gap, width = first - begin, int(waiting.width[row, slot])
+        if gap <= width:
+            samples, repeats = gap, waiting.payload(row, slot)
+        else:
+            samples, repeats = min(gap - width if first < _FAR else gap, playout.samples - begin), None
+        legs.invented[row] += samples
+        return Step(decoder, repeats, samples)
+
+    def _passed_by(self, row: int, slot: int) -> tuple[bytes, ...]:
+        """The packets just before one, which nobody needed when they were due."""
+        waiting = self._waiting
+        before = waiting.stamp[row, slot] - waiting.stamp[row]
+        before = (before + (1 << 31) & 0xFFFF_FFFF) - (1 << 31)
+        near = (before > 0) & (before <= WARM_UP * waiting.width[row, slot]) & waiting.undecoded[row]
+        order = sorted(np.flatnonzero(near).tolist(), key=lambda k: -int(before[k]))
+        waiting.undecoded[row] &= before <= 0
+        return tuple(waiting.payload(row, k) for k in order)
+
+    def _decoder(self, row: int, rate: int) -> Decoder:
+        leg = self._legs.at(row)
+        known = self._decoders.get(row)
+        if known is not None and known[1] is leg and known[2] == rate:
+            return known[0]
+        codec = CODECS[int(self._legs.codec[row])]
+        assert isinstance(codec, Coder)
+        decoder = codec.decoder(rate)
+        self._decoders[row] = decoder, leg, rate
+        return decoder
+
+    def _write(self, playout: Playout, rows: Rows, steps: list[Step], sounds: list[Samples | None]) -> None:
+        """Put what was decoded into the playout buffers, and note where the decoders stand."""
+        legs = self._legs
+        length = np.array([0 if sound is None else len(sound) for sound in sounds], np.int64)
+        legs.corrupt[rows[length == 0]] += 1
+        spoken = np.array([not step.samples for step in steps], bool) & (length > 0)
+        legs.invented[rows[spoken]] = 0
+        for width in np.unique(length[length > 0]).tolist():
+            some = np.flatnonzero(length == width)
+            pcm = np.stack([sound for sound in sounds if sound is not None and len(sound) == width])
+            playout.write(rows[some], pcm, legs.decoded[rows[some]])
+        legs.decoded[rows] = legs.decoded[rows] + length & 0xFFFF_FFFF

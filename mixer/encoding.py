@@ -1,0 +1,130 @@
+"""Encoders of codecs with memory: one for each thing that is heard, and none for what is silent.
+
+    common      a stream's encoder: one packet for all its listeners
+    own         of a leg that hears something of its own, while it does: the mix without itself
+
+A receiver must not hear that it is handed from one encoder to another. So a leg's own encoder takes over from
+that of its stream, state and all; and a stream's that nobody listened to takes over from a listener who returns.
+
+A conference is silent most of the time: an encoder that was given nothing but zeros for `SETTLED_MS` is not
+called any more, and its last packet is sent again, until there is sound.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mixer.codecs import CODECS, Coder, Encoder, Samples
+from mixer.plans import Plan
+from mixer.spread import Spread
+from mixer.state import State
+
+SETTLED_MS: Final = 400
+KEPT_MS: Final = 1000
+"""An own encoder that was not needed for so long is let go."""
+
+Rows = NDArray[np.int64]
+
+
+@dataclass(slots=True)
+class Pen:
+    """An encoder in use.
+
+    Attributes:
+        owner: what it was made for; when that row holds another, it is of no use.
+        stream, rate: the leading stream whose format it writes, and Hz of what it is given.
+        written: time of the packet that it wrote last, ms on the engine's clock.
+        silent_ms: how long it was given nothing but zeros.
+    """
+
+    encoder: Encoder
+    owner: object
+    stream: int
+    rate: int
+    written: int = -KEPT_MS
+    silent_ms: int = 0
+    last: bytes = b""
+
+    def write(self, samples: Samples, ptime: int) -> bytes:
+        """The next packet."""
+        self.silent_ms = 0 if samples.any() else self.silent_ms + ptime
+        if self.silent_ms <= SETTLED_MS or not self.last:
+            self.last = self.encoder.encode(samples)
+        return self.last
+
+    def take_over(self, other: Pen) -> None:
+        """Go on where another stands."""
+        self.encoder.take_over(other.encoder)
+        self.silent_ms, self.last = other.silent_ms, other.last
+
+
+class Encoding:
+    """Encodes for all streams and legs."""
+
+    def __init__(self, state: State, spread: Spread) -> None:
+        self._state, self._spread = state, spread
+        self._common: dict[int, Pen] = {}
+        self._own: dict[int, Pen] = {}
+
+    def encode(self, plan: Plan, streams: Rows, legs: Rows, audio: Samples, begin: int) -> list[bytes]:
+        """Encode what is heard in one packet time.
+
+        Args:
+            streams: int64[q], the leading stream of each, all of one codec.
+            legs: int64[q], whose own it is, -1 for common ones.
+            audio: int16[q, samples] or int16[q, samples, 2].
+            begin: time of the first sample, ms on the engine's clock.
+        """
+        before = begin - plan.ptime
+        places = list(zip(streams.tolist(), legs.tolist(), strict=True))
+        own = {leg for _, leg in places if leg >= 0}
+        pens = [
+            self._of_stream(stream, plan, before, own) if leg < 0 else self._of_leg(leg, stream, plan, before)
+            for stream, leg in places
+        ]
+        payloads = self._spread(_write, [(pen, sound, plan.ptime) for pen, sound in zip(pens, audio, strict=True)])
+        for pen in pens:
+            pen.written = begin
+        if begin // KEPT_MS != before // KEPT_MS:
+            self._own = {leg: pen for leg, pen in self._own.items() if begin - pen.written < KEPT_MS}
+        return payloads
+
+    def _of_stream(self, stream: int, plan: Plan, before: int, own: set[int]) -> Pen:
+        owner = self._state.streams.form(stream)
+        pen = self._common.get(stream)
+        if pen is None or pen.owner is not owner or pen.rate != self._state.streams.rate[stream]:
+            pen = self._common[stream] = self._pen(stream, plan, owner)
+        if pen.written < before:
+            for leg, other in self._own.items():
+                if (other.stream, other.rate, other.written) == (stream, pen.rate, before) and leg not in own:
+                    pen.take_over(other)
+                    break
+        return pen
+
+    def _of_leg(self, leg: int, stream: int, plan: Plan, before: int) -> Pen:
+        owner, rate = self._state.legs.at(leg), int(self._state.streams.rate[stream])
+        pen = self._own.get(leg)
+        if pen and pen.owner is owner and (pen.stream, pen.rate, pen.written) == (stream, rate, before):
+            return pen
+        pen = self._own[leg] = self._pen(stream, plan, owner)
+        common = self._common.get(stream)
+        if common and (common.rate, common.written) == (rate, before):
+            pen.take_over(common)
+        return pen
+
+    def _pen(self, stream: int, plan: Plan, owner: object) -> Pen:
+        streams = self._state.streams
+        form = streams.form(stream)
+        codec = CODECS[form.codec]
+        assert isinstance(codec, Coder)
+        rate = int(streams.rate[stream])
+        return Pen(codec.encoder(rate, plan.ptime, form.settings), owner, stream, rate)
+
+
+def _write(job: tuple[Pen, Samples, int]) -> bytes:
+    pen, samples, ptime = job
+    return pen.write(samples, ptime)

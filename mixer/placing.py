@@ -1,0 +1,217 @@
+"""From decrypted packets to sound: what each payload is, and where in time it belongs.
+
+    sort        by payload type: audio, comfort noise, telephone events, or nothing that was agreed
+    place       a codec without memory is decoded here, and written to the playout ring
+    keep        a codec with memory is decoded when it is due; until then its packets wait
+
+A packet's time is settled here for both: early, late, or a new beginning.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mixer import wire
+from mixer.admission import Admission
+from mixer.batch import STRIDE, Batch
+from mixer.codecs import CODECS, HEAD, Coder, Table
+from mixer.decoding import HANG_MS
+from mixer.drops import Drop
+from mixer.keypads import Keypads
+from mixer.state import State
+
+Rows = NDArray[np.int64]
+Fates = NDArray[np.uint8]
+
+LONGEST_MS: Final = 120
+"""Longest packet that is played."""
+
+
+class Placing:
+    """Takes what was decrypted, for all legs."""
+
+    def __init__(self, state: State, admission: Admission, keypads: Keypads) -> None:
+        self._state, self._admission = state, admission
+        self._legs, self._reception, self._waiting = state.legs, state.reception, state.waiting
+        self._keypads = keypads
+
+    def place(self, batch: Batch, rows: Rows, leg: Rows, header: NDArray[np.int64], fate: Fates) -> None:
+        """Account authentic packets and take their payloads; fills `fate`. Packets of one leg lie side by side."""
+        legs = self._legs
+        octets = batch.octets[: batch.count]
+        end, bad = wire.payload_ends(octets, np.minimum(batch.length[: batch.count], STRIDE), header)
+        fate[rows] = bad[rows]
+        rows = rows[fate[rows] == 0]
+        who = leg[rows]
+        fields = wire.header_view(octets)[rows]
+        seq, timestamp = fields["seq"].astype(np.int64), fields["timestamp"].astype(np.int64)
+        payload_type = fields["marker_pt"].astype(np.int64) & 0x7F
+        wanted = payload_type == legs.payload_type[who]
+        self._note(batch, rows, who, seq, timestamp, fate)
+        silent = self._note_claims(octets, rows, who, header)
+        if not wanted.all():
+            fate[rows[~wanted]] = Drop.UNKNOWN_PAYLOAD_TYPE
+            self._aside(batch, rows, who, payload_type, timestamp, header, end, fate)
+        size = (end - header)[rows]
+        usable = wanted & (fate[rows] == 0)
+        kind = np.where(usable, (legs.codec[who] << 56) | (legs.rate[who] << 20) | size, -1)
+        memory = usable & _HAS_MEMORY[legs.codec[who]]
+        kind[memory] &= ~0xFFFFF  # these may have any length
+        for k in np.unique(kind).tolist():
+            if k < 0:
+                continue
+            some = np.flatnonzero(kind == k)
+            start = rows[some] * STRIDE + header[rows[some]]
+            codec, rate = CODECS[k >> 56], k >> 20 & 0xFFFFFFFFF
+            if isinstance(codec, Table):
+                fate[rows[some]] = self._write(batch, who[some], start, timestamp[some], codec, rate, k & 0xFFFFF)
+            elif isinstance(codec, Coder):
+                fate[rows[some]] = self._keep(
+                    batch, who[some], start, size[some], timestamp[some], silent[some], codec, rate
+                )
+
+    # -- accounting ---------------------------------------------------------------------------
+
+    def _note(self, batch: Batch, rows: Rows, who: Rows, seq: Rows, timestamp: Rows, fate: Fates) -> None:
+        """Account what is authentic: reception statistics, and that the legs are alive."""
+        legs = self._legs
+        legs.heard[who] = self._state.frame
+        for newcomer in set(who[~legs.latched[who]].tolist()):
+            self._admission.latch(newcomer)
+        arrival, clock = batch.arrival[rows], legs.clock[who]
+        clear = legs.rx_session[who] < 0
+        for some in rounds(who):
+            new = self._reception.note(who[some], seq[some], timestamp[some], arrival[some], clock[some])
+            # SRTP has a replay window of its own; this is the one of clear RTP.
+            fate[rows[some][clear[some] & ~new]] = Drop.DUPLICATE
+
+    def _note_claims(
+        self, octets: NDArray[np.uint8], rows: Rows, who: Rows, header: NDArray[np.int64]
+    ) -> NDArray[np.bool_]:
+        """RFC 6464: who claims to be silent is believed; who claims to be loud is decoded first, and then measured.
+
+        Returns:
+            bool[n], the packets that claim silence.
+        """
+        wanted = self._legs.level_in[who]
+        if not wanted.any():
+            return np.zeros(len(rows), bool)
+        level = np.full(len(octets), 0, np.uint8)
+        level[rows] = wanted
+        claim = wire.claimed_levels(octets, header, level)[rows]
+        self._legs.claim[who] = claim
+        silent: NDArray[np.bool_] = claim == SILENCE
+        self._legs.claimed_silent[who] = silent
+        return silent
+
+    def _aside(
+        self,
+        batch: Batch,
+        rows: Rows,
+        who: Rows,
+        payload_type: Rows,
+        timestamp: Rows,
+        header: NDArray[np.int64],
+        end: NDArray[np.int64],
+        fate: Fates,
+    ) -> None:
+        """What is not audio: comfort noise says that nobody speaks, which the missing audio says as well."""
+        noise = payload_type == self._legs.noise_type[who]
+        fate[rows[noise]] = Drop.ACCEPTED
+        events = np.flatnonzero(payload_type == self._legs.event_type[who])
+        if len(events):
+            at = rows[events]
+            head = _heads(batch, at * STRIDE + header[at])
+            taken = self._keypads.hear(who[events], timestamp[events], head, (end - header)[at])
+            fate[at] = np.where(taken, Drop.ACCEPTED, Drop.BAD_PAYLOAD)
+
+    # -- without memory -----------------------------------------------------------------------
+
+    def _write(
+        self, batch: Batch, who: Rows, start: Rows, timestamp: Rows, codec: Table, rate: int, size: int
+    ) -> Fates | Drop:
+        """Decode packets of equal codec and size and put them into the playout buffers; their fates."""
+        if size == 0 or size % codec.width or size // codec.width * 1000 > LONGEST_MS * rate:
+            return Drop.BAD_PAYLOAD
+        pcm = codec.decode(wire.windows(batch.octets, size)[start])
+        fates = np.zeros(len(who), np.uint8)
+        for some in rounds(who):
+            heard = self._state.playouts[rate].place(who[some], pcm[some], timestamp[some])
+            if not heard.all():
+                fates[some] = np.where(heard, Drop.ACCEPTED, Drop.LATE)
+        return fates
+
+    # -- with memory --------------------------------------------------------------------------
+
+    def _keep(
+        self,
+        batch: Batch,
+        who: Rows,
+        start: Rows,
+        size: Rows,
+        timestamp: Rows,
+        silent: NDArray[np.bool_],
+        codec: Coder,
+        rate: int,
+    ) -> Fates:
+        """Settle the time of packets and let them wait until they are due; their fates."""
+        head = _heads(batch, start)
+        clock = codec.clocks[0]
+        width, speaks = codec.peek(head, size)
+        fates = np.where((width > 0) & (width * 1000 <= LONGEST_MS * clock), Drop.ACCEPTED, Drop.BAD_PAYLOAD)
+        stamp = self._stamp(who, timestamp) * rate // clock & 0xFFFF_FFFF
+        width = width * rate // clock
+        speaks &= ~silent
+        playout = self._state.playouts[rate]
+        for some in rounds(who):
+            good = np.flatnonzero(fates == 0) if isinstance(some, slice) else some[fates[some] == 0]
+            rows = who[good]
+            heard, _ = playout.admit(rows, width[good], stamp[good])
+            self._waiting.store(rows, batch.octets, start[good], size[good], stamp[good], width[good])
+            fates[good[~heard]] = Drop.LATE
+            awake = good[speaks[good]]
+            self._legs.awake[who[awake]] = True
+            self._legs.dozes[who[awake]] = stamp[awake] + width[awake] + HANG_MS * rate // 1000 & 0xFFFF_FFFF
+        return fates.astype(np.uint8)
+
+    def _stamp(self, who: Rows, timestamp: Rows) -> Rows:
+        """Extend 32-bit timestamps, so that they can be brought to another clock and wrap there."""
+        before = self._legs.stamp[who]
+        extended: Rows = before + ((timestamp - before + (1 << 31) & 0xFFFF_FFFF) - (1 << 31))
+        self._legs.stamp[who] = extended
+        return extended
+
+
+SILENCE: Final = 127
+"""RFC 6464: the level that says so."""
+
+_HAS_MEMORY: Final = np.array([isinstance(codec, Coder) for codec in CODECS])
+
+
+def _heads(batch: Batch, start: Rows) -> NDArray[np.uint8]:
+    """How payloads begin, uint8[n, HEAD]; no packet is so full of headers that its payload begins beyond that."""
+    return wire.windows(batch.octets, HEAD)[np.minimum(start, batch.octets.size - HEAD)]
+
+
+def rank(who: Rows) -> Rows | None:
+    """For each packet of legs in order, how many of the same leg stand before it; None if no leg has two."""
+    first = np.ones(len(who), bool)
+    first[1:] = who[1:] != who[:-1]
+    if first.all():
+        return None
+    position = np.arange(len(who))
+    return position - np.maximum.accumulate(np.where(first, position, 0))
+
+
+def rounds(who: Rows) -> Iterator[Rows | slice]:
+    """Positions of packets, in rounds in which each leg has one at most, in order of arrival."""
+    ranks = rank(who)
+    if ranks is None:
+        yield slice(None)
+        return
+    for n in range(int(ranks.max()) + 1):
+        yield np.flatnonzero(ranks == n)

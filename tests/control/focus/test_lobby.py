@@ -1,0 +1,232 @@
+"""A PIN that is keyed in: who has not done so hears nobody, is heard by nobody, and holds no key of the group."""
+
+from __future__ import annotations
+
+import io
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import structlog
+
+from bench.callers.caller import Caller, CallRefused
+from control import logs
+from control.focus.call import Call
+from tests.control.focus.house import House, assert_hears, house, listen, phones, until
+from tests.control.focus.raw import Peer, offer, peer
+from tests.control.focus.test_keys import CURRENT, GROUP, in_group, keyings
+
+PIN = '[room.board]\npin = "4711"\n'
+RELAY = "application/dtmf-relay"
+
+
+def call_of(here: House, name: str) -> Call:
+    return next(call for _, call in here.focus.switchboard.calls.values() if name in call.identity.uri)
+
+
+async def info(asker: Peer, key: str, content: str = RELAY) -> int:
+    body = f"Signal={key}\r\nDuration=160\r\n" if content == RELAY else key
+    return (await asker.ask("INFO", body, {"Content-Type": content})).status
+
+
+async def keyed(asker: Peer, keys: str) -> None:
+    for key in keys:
+        assert await info(asker, key) == 200
+
+
+async def deaf(*callers: Caller) -> None:
+    """They get nothing at all, while somebody else does get what is sent at the same time."""
+    *waiting, witness = callers
+    before = [len(caller.arrived_packets) for caller in waiting]
+    await listen(witness, seconds=0.6)
+    assert [len(caller.arrived_packets) for caller in waiting] == before
+
+
+async def test_who_keys_in_the_pin_is_in(tmp_path: Path) -> None:
+    async with house(tmp_path, PIN) as here, phones(("ann", 440), ("bob", 700)) as (ann, bob):
+        await ann.dial(here.uri("board;pin=4711"))
+        await bob.dial(here.uri("board"))
+        assert call_of(here, "bob").waiting
+        await until(lambda: call_of(here, "bob").ssrc)
+        await deaf(bob, ann)
+        (alone,) = await listen(ann)
+        assert_hears(alone, set(), {440, 700})
+        bob.call.press("4711#")
+        await until(lambda: not call_of(here, "bob").waiting)
+        heard = await listen(ann, bob)
+        assert_hears(heard[0], {700}, {440})
+        assert_hears(heard[1], {440}, {700})
+        assert not here.faults
+
+
+@pytest.mark.parametrize("policy", [GROUP, CURRENT])
+async def test_a_caller_who_waits_never_has_the_key_of_the_group(tmp_path: Path, policy: str) -> None:
+    async with (
+        house(tmp_path, f'[default_room]\npin = "4711"\n{policy}') as here,
+        phones(("ann", 440), ("cyd", 1000)) as (ann, cyd),
+        phones(("bob", 700)) as (bob,),
+    ):
+        await ann.dial(here.uri("room;pin=4711"))
+        await cyd.dial(here.uri("room;pin=4711"))
+        await bob.dial(here.uri("room"))
+        await until(lambda: in_group(here, "ann", "cyd"))
+        await deaf(bob, ann)
+        bob.call.press("4711#")
+        await until(lambda: not call_of(here, "bob").waiting)
+        (heard,) = await listen(bob)
+        assert_hears(heard, {440, 1000}, {700})
+        assert keyings(here)["bob"] == "own"
+        assert cyd.reads(ann.arrived_packets) > 0  # so the key of the group would open them
+        assert bob.reads(ann.arrived_packets) == 0
+
+
+async def test_a_phone_that_tells_keys_by_info(tmp_path: Path) -> None:
+    async with house(tmp_path, PIN) as here, peer(here, room="board") as eve:
+        assert (await eve.ask("INVITE", offer())).status == 200
+        await keyed(eve, "99*471")
+        assert await info(eve, "1", "application/dtmf") == 200
+        assert call_of(here, "eve").waiting
+        await keyed(eve, "#")
+        await until(lambda: not call_of(here, "eve").waiting)
+        assert (await eve.ask("BYE")).status == 200
+        await here.nothing_left()
+
+
+async def test_a_body_that_is_no_key_changes_nothing(tmp_path: Path) -> None:
+    async with house(tmp_path, PIN) as here, peer(here, room="board") as eve:
+        assert (await eve.ask("INVITE", offer())).status == 200
+        for key in "47":
+            assert await info(eve, key) == 200
+        for body in ("Signal=99\r\nDuration=160", "Signal=9", "", "9\0"):
+            await eve.ask("INFO", body, {"Content-Type": RELAY})
+        await keyed(eve, "11#")
+        await until(lambda: not call_of(here, "eve").waiting)
+        assert (await eve.ask("BYE")).status == 200
+        await here.nothing_left()
+
+
+async def test_keys_that_come_in_both_ways_count_once(tmp_path: Path) -> None:
+    async with house(tmp_path, PIN) as here, phones(("bob", 0)) as (bob,):
+        await bob.dial(here.uri("board"))
+        call = call_of(here, "bob")
+        (room,) = here.focus.rooms
+        for key in "4711#":
+            room.pressed(call, key, "rtp")
+            room.pressed(call, key, "info")
+        await until(lambda: not call.waiting)
+        assert bob.in_call
+
+
+async def test_three_wrong_pins_end_the_call_and_ten_the_guessing(tmp_path: Path) -> None:
+    told = PIN + "[limits]\nwrong_pins = 4\n"
+    async with house(tmp_path, told) as here, phones(("bob", 0)) as (bob,), peer(here, room="board") as eve:
+        await bob.dial(here.uri("board"))
+        bob.call.press("0#4710#47110#")
+        await until(lambda: bob.call.ended)
+        assert "the PIN was wrong" in bob.call.ended
+        with pytest.raises(CallRefused) as refusal:
+            await bob.dial(here.uri("board;pin=1"))
+        assert refusal.value.status == 403
+        with pytest.raises(CallRefused) as refusal:
+            await bob.dial(here.uri("board;pin=4711"))
+        assert "too many wrong PINs" in str(refusal.value)
+        assert (await eve.ask("INVITE", offer())).status == 403
+        await here.nothing_left()
+
+
+async def test_who_keys_in_nothing_is_hung_up_on(tmp_path: Path) -> None:
+    async with house(tmp_path, PIN + "[limits]\npin_s = 0.2\n") as here, phones(("bob", 0)) as (bob,):
+        await bob.dial(here.uri("board"))
+        await until(lambda: bob.call.ended)
+        assert "no PIN was keyed in" in bob.call.ended
+        await here.nothing_left()
+
+
+async def test_who_hangs_up_while_it_waits_leaves_nothing(tmp_path: Path) -> None:
+    async with house(tmp_path, PIN) as here, phones(("bob", 0)) as (bob,):
+        await bob.dial(here.uri("board"))
+        await bob.hang_up()
+        await here.nothing_left()
+        assert not len(here.focus.switchboard.lobby)
+
+
+async def test_who_waits_is_on_no_roster_and_sees_none(tmp_path: Path) -> None:
+    async with house(tmp_path, PIN) as here, peer(here, room="board", polite=True) as eve:
+        assert (await eve.ask("INVITE", offer())).status == 200
+        (room,) = here.focus.rooms
+        assert not room.roll.roster.presences
+        assert (await eve.ask("SUBSCRIBE", headers={"Event": "conference"})).status == 403
+        await keyed(eve, "4711#")
+        await until(lambda: room.roll.roster.presences)
+        assert (await eve.ask("SUBSCRIBE", headers={"Event": "conference"})).status == 200
+        assert (await eve.ask("BYE")).status == 200
+
+
+async def test_who_waits_takes_nobodys_place(tmp_path: Path) -> None:
+    told = PIN + "members = 1\n"
+    async with (
+        house(tmp_path, told) as here,
+        peer(here, room="board", polite=True) as eve,
+        phones(("ann", 0)) as (ann,),
+    ):
+        assert (await eve.ask("INVITE", offer())).status == 200
+        await ann.dial(here.uri("board;pin=4711"))
+        await keyed(eve, "4711#")
+        assert "the room is full" in (await eve.request_of("BYE")).headers["reason"]
+        await until(lambda: len(here.focus.switchboard.calls) == 1)
+        assert ann.in_call
+
+
+async def test_the_lobby_has_so_many_places(tmp_path: Path) -> None:
+    told = PIN + '[room.words]\npin = "sesame"\n[limits]\nwaiting = 1\n'
+    async with (
+        house(tmp_path, told) as here,
+        peer(here, room="board", polite=True) as eve,
+        peer(here, room="board") as bob,
+        peer(here, room="words") as cyd,
+    ):
+        assert (await eve.ask("INVITE", offer())).status == 200
+        assert (await bob.ask("INVITE", offer())).status == 403
+        assert (await cyd.ask("INVITE", offer())).status == 403  # no keypad has these keys
+        assert (await eve.ask("BYE")).status == 200
+
+
+async def test_holding_the_line_opens_no_way_in(tmp_path: Path) -> None:
+    async with house(tmp_path, PIN) as here, phones(("ann", 440), ("bob", 700)) as (ann, bob):
+        await ann.dial(here.uri("board;pin=4711"))
+        await bob.dial(here.uri("board"))
+        await bob.hold()
+        await bob.resume()
+        await bob.rekey_own()
+        await deaf(bob, ann)
+        (alone,) = await listen(ann)
+        assert_hears(alone, set(), {440, 700})
+
+
+@pytest.fixture(params=["json", "console"])
+def stream(request: pytest.FixtureRequest) -> Iterator[io.StringIO]:
+    handlers, level = list(logging.getLogger().handlers), logging.getLogger().level
+    log = io.StringIO()
+    logs.configure("debug", request.param, log)
+    yield log
+    structlog.reset_defaults()
+    logging.getLogger().handlers[:] = handlers
+    logging.getLogger().setLevel(level)
+
+
+async def test_no_key_that_was_pressed_is_logged(tmp_path: Path, stream: io.StringIO) -> None:
+    """Neither by the focus nor by the mixer, which logs its events; a PIN would be told digit by digit."""
+    async with house(tmp_path, PIN) as here, phones(("bob", 0)) as (bob,), peer(here, room="board", polite=True) as eve:
+        logging.getLogger().setLevel(logging.DEBUG)
+        await bob.dial(here.uri("board"))
+        bob.call.press("4711#")
+        await until(lambda: not call_of(here, "bob").waiting)
+        assert (await eve.ask("INVITE", offer())).status == 200
+        await keyed(eve, "4711#")
+        await until(lambda: not call_of(here, "eve").waiting)
+        assert (await eve.ask("BYE")).status == 200
+    text = stream.getvalue()
+    assert "pin_keyed_in" in text
+    assert "4711" not in text
+    assert "dtmf" not in text
