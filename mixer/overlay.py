@@ -65,7 +65,12 @@ def into_conferences(mix: Mix, conference: Rows, sound: Voice, factor: Voice) ->
     mine = np.repeat(over, mix.count)
     talks = np.flatnonzero(mine >= 0)
     minus[talks] = _limit(minus[talks] * factor[mine[talks]] + sound[mine[talks]])
-    return replace(mix, common=common, minus=minus)
+    laid = replace(mix, common=common, minus=minus)
+    if mix.side is not None and mix.minus_side is not None:  # what is played is in the middle
+        laid.side, laid.minus_side = mix.side.copy(), mix.minus_side.copy()
+        laid.side[at] = mix.side[at] * factor
+        laid.minus_side[talks] = mix.minus_side[talks] * factor[mine[talks]]
+    return laid
 
 
 def to_legs(mix: Mix, leg: Rows, conference: Rows, sound: Voice, factor: Voice) -> Mix:
@@ -94,8 +99,9 @@ def to_legs(mix: Mix, leg: Rows, conference: Rows, sound: Voice, factor: Voice) 
     start = np.searchsorted(home[order], np.arange(len(mix.conference)))
     laid = replace(mix, start=start, talker=talker[order], minus=minus[order], level=level[order])
     if mix.side is not None and mix.minus_side is not None:
-        # What a leg hears alone is in the middle; the others stay where they are.
-        laid.minus_side = np.concatenate([mix.minus_side, mix.side[room]])[order]
+        minus_side = np.concatenate([mix.minus_side, mix.side[room]])
+        minus_side[at] = minus_side[at] * factor
+        laid.minus_side = minus_side[order]
     return laid
 
 

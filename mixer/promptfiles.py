@@ -11,6 +11,7 @@ import os
 from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
+from weakref import WeakValueDictionary
 
 import av
 import numpy as np
@@ -24,7 +25,9 @@ LONGEST_S: Final = 600
 LARGEST: Final = 256 << 20
 """Octets of one file."""
 KEPT: Final = 64 << 20
-"""Octets of samples that are kept: one file of the longest, or many."""
+"""Octets of samples that are kept for the next time: one file of the longest, or many."""
+IN_USE: Final = 512 << 20
+"""Octets of all samples there are, those that play included."""
 KINDS: Final = "wav,w64,aiff,au,flac,mp3,ogg,matroska,webm,mov,mp4,m4a,caf,amr,aac"
 """Demuxers of FFmpeg. None of them opens another file."""
 
@@ -43,8 +46,10 @@ class PromptFiles:
     def __init__(self, folder: Folder) -> None:
         self._folder = folder
         self._reader = ThreadPoolExecutor(1, "prompts")
+        # Both are touched by the reading thread only.
         self._kept: OrderedDict[Identity, Samples] = OrderedDict()
-        """Touched by the reading thread only."""
+        self._in_use: WeakValueDictionary[Identity, Samples] = WeakValueDictionary()
+        """What is kept or still plays."""
 
     async def load(self, name: str) -> Samples:
         """All of a file: int16[n], mono at `sounds.RATE`, not to be written to.
@@ -61,14 +66,18 @@ class PromptFiles:
         try:
             facts = os.fstat(found)
             identity = (facts.st_dev, facts.st_ino, facts.st_mtime_ns, facts.st_size)
-            if identity in self._kept:
-                self._kept.move_to_end(identity)
-                return self._kept[identity]
+            known = self._in_use.get(identity)
+            if known is not None:
+                self._keep(identity, known)
+                return known
             if facts.st_size > LARGEST:
                 raise PromptFileError(f"{name!r} is larger than {LARGEST >> 20} MB")
             samples = _decode(name, found)
         finally:
             os.close(found)
+        if samples.nbytes + sum(some.nbytes for some in self._in_use.values()) > IN_USE:
+            raise PromptFileError(f"{IN_USE >> 20} MB of sound are in use; let something end before {name!r}")
+        self._in_use[identity] = samples
         self._keep(identity, samples)
         return samples
 
@@ -78,6 +87,7 @@ class PromptFiles:
 
     def _keep(self, identity: Identity, samples: Samples) -> None:
         self._kept[identity] = samples
+        self._kept.move_to_end(identity)
         while sum(kept.nbytes for kept in self._kept.values()) > KEPT:
             self._kept.popitem(last=False)
 

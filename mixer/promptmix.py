@@ -50,7 +50,7 @@ class PromptMix:
         for rate, mix in mixes.items():
             width = mix.common.shape[1]
             ears = [ear for ear in after if self._state.conferences.rate[ear.conference] == rate]
-            turns = [np.linspace(before.get(ear, 1.0), after[ear], width, dtype=np.float32) for ear in ears]
+            turns = _lines([before.get(ear, 1.0) for ear in ears], [after[ear] for ear in ears], width)
             laid[rate] = _lay(mix, ears, [heard[rate][ear] for ear in ears], turns)
         return laid
 
@@ -74,11 +74,17 @@ class PromptMix:
         return self._state.conferences.has_row(ear.conference)
 
 
-def _lay(mix: Mix, ears: Sequence[Ear], sounds: Sequence[Voice], turns: Sequence[Voice]) -> Mix:
+def _lines(before: Sequence[float], after: Sequence[float], width: int) -> Voice:
+    """From one factor to the other: float32[ears, width]."""
+    start, end = np.array(before, np.float32)[:, None], np.array(after, np.float32)[:, None]
+    return np.asarray(start + (end - start) * (np.arange(1, width + 1) / width), np.float32)
+
+
+def _lay(mix: Mix, ears: Sequence[Ear], sounds: Sequence[Voice], factor: Voice) -> Mix:
     if not ears:
         return mix
     conference, leg = np.array(ears, np.int64).T
-    sound, factor = np.stack(sounds), np.stack(turns)
+    sound = np.stack(sounds)
     everybody, alone = np.flatnonzero(leg < 0), np.flatnonzero(leg >= 0)
     mix = overlay.including(mix, conference)
     if len(everybody):

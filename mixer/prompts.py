@@ -18,15 +18,15 @@ from mixer.mixing import Mix
 from mixer.playing import Playing
 from mixer.port import PlayDone, PlayReason, PlayStart, PortError, Refusal, Tone
 from mixer.promptmix import PromptMix
-from mixer.sounds import RATE, SHORTEST, Recorded, Sound, Tones
+from mixer.sounds import SHORTEST_MS, Recorded, Sound, tones
 from mixer.state import State
 
-MOST: Final = 1024
+MOST: Final = 256
 """Sounds that may play at a time: each costs some Python a tick."""
 LOW: Final = Tone(hz=440.0, ms=120, level_dbov=-26.0)
 HIGH: Final = Tone(hz=660.0, ms=120, level_dbov=-26.0)
-JOIN: Final = Tones([LOW, HIGH])
-LEAVE: Final = Tones([HIGH, LOW])
+JOIN: Final = tones([LOW, HIGH])
+LEAVE: Final = tones([HIGH, LOW])
 
 
 class Prompts:
@@ -139,10 +139,9 @@ def _sound(wish: PlayStart, samples: NDArray[np.int16] | None) -> Sound:
     if (wish.file is None) == (not wish.tones):
         raise PortError(Refusal.INVALID, "say what to play: either `file` or `tones`")
     if wish.tones:
-        tones = Tones(wish.tones)
-        if tones.length < SHORTEST:
-            raise PortError(Refusal.INVALID, f"tones must last {SHORTEST * 1000 // RATE} ms or more in all")
-        return tones
+        if sum(tone.ms for tone in wish.tones) < SHORTEST_MS:
+            raise PortError(Refusal.INVALID, f"tones must last {SHORTEST_MS} ms or more in all")
+        return tones(wish.tones)
     if samples is None:
         raise PortError(Refusal.BAD_FILE, "this mixer reads no files; play tones")
     return Recorded(samples)

@@ -18,7 +18,8 @@ RATE: Final = 48000
 """Hz of every sound: each rate of a mix divides it."""
 EDGE_MS: Final = 5
 """A tone grows and dies so long: without that it would click."""
-SHORTEST: Final = RATE * 20 // 1000
+SHORTEST_MS: Final = 20
+SHORTEST: Final = RATE * SHORTEST_MS // 1000
 """Samples of the shortest sound: a loop of less would be a loop of Python in a tick."""
 
 Voice = NDArray[np.float32]
@@ -50,6 +51,16 @@ class Recorded:
     def piece(self, at: int, count: int) -> Voice:
         """See `Sound`."""
         return self._samples[at : at + count].astype(np.float32)
+
+
+def tones(wish: Sequence[Tone]) -> Sound:
+    """Sines one after another: made here and now if they are short, and when they are due if they are long.
+
+    Args:
+        wish: at least one, and together at least as long as `SHORTEST`.
+    """
+    made = Tones(wish)
+    return made if made.length > RATE else Recorded(np.rint(made.piece(0, made.length)).astype(np.int16))
 
 
 class Tones:

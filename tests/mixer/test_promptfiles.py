@@ -6,6 +6,7 @@ import os
 import struct
 import threading
 import wave
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 
@@ -122,11 +123,27 @@ def test_what_is_kept_is_bounded(files: PromptFiles, root: Path, monkeypatch: py
     monkeypatch.setattr(promptfiles, "KEPT", int(2.5 * 2 * RATE))
     for name in ("a.wav", "b.wav", "c.wav"):
         write_wav(root / name, sine(8000))
-    a, b = files.read("a.wav"), files.read("b.wav")
-    assert files.read("a.wav") is a
+    a, b = weakref.ref(files.read("a.wav")), weakref.ref(files.read("b.wav"))
+    assert files.read("a.wav") is a()
     files.read("c.wav")
-    assert files.read("a.wav") is a, "it was wanted later than b"
-    assert files.read("b.wav") is not b
+    assert files.read("a.wav") is a(), "it was wanted later than b"
+    assert a() is not None
+    assert b() is None
+
+
+def test_what_plays_is_not_read_again_and_all_of_it_is_bounded(
+    files: PromptFiles, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(promptfiles, "KEPT", 0)
+    monkeypatch.setattr(promptfiles, "IN_USE", int(2.5 * 2 * RATE))
+    for name in ("a.wav", "b.wav", "c.wav"):
+        write_wav(root / name, sine(8000))
+    playing = [files.read("a.wav"), files.read("b.wav")]
+    assert files.read("a.wav") is playing[0]
+    with pytest.raises(PromptFileError, match="in use"):
+        files.read("c.wav")
+    del playing[0]
+    check(files.read("c.wav"))
 
 
 # -- what is refused --------------------------------------------------------------------------
