@@ -278,8 +278,8 @@ class Room:
             remote=agreed.remote,
             timeout_s=silence_s,
         )
+        await self._expect(call)  # first: the phone may be sending under its new key already
         await self._house.trunk.client.call(change)
-        await self._expect(call)
         self.tell(call)
 
     async def _expect(self, call: Call) -> None:
