@@ -20,11 +20,12 @@ from control.focus.entry import Entry
 from control.focus.errands import Errands
 from control.focus.following import Following
 from control.focus.identity import Gate
-from control.focus.lobby import Lobby, silent
+from control.focus.lobby import Lobby
 from control.focus.messages import FOCUS
 from control.focus.metrics import FocusCollector
 from control.focus.nokeys import NoKeys
 from control.focus.patience import mixer_answers
+from control.focus.prompts import Prompts
 from control.focus.reception import ALLOW, Reception
 from control.focus.room import House, Room
 from control.focus.rooms import Rooms
@@ -107,7 +108,7 @@ def _assembled(settings: FocusSettings, house: House) -> Running:
     shared = psks.load(Path(trust.psks_file)) if trust.psks_file else {}
     domain = settings.domain
     gate, entry = Gate(trust, domain, passwords), Entry(settings.limits)
-    lobby = Lobby(settings.limits, entry, silent, Errands(house.faults))
+    lobby = Lobby(settings.limits, entry, Prompts(house.trunk).say, Errands(house.faults))
 
     def dress(room: Room) -> None:
         room.complaints.operator, room.changed, room.pressed = switchboard, watchers.changed, lobby.pressed

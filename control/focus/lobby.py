@@ -3,9 +3,9 @@
 Knows: what they have keyed in so far, and how long they have been there. Must never know: how keys travel, or how a
 call is ended.
 
-A caller waits in the room itself, with a leg that is muted, is sent nothing of the mix, and stays on a key of its own:
-moving a leg into another conference would take another key, which many phones cannot be given. Nothing that is keyed in
-is ever logged.
+A caller waits in the room itself, with a leg that is muted, hears prompts alone (`prompts`), and stays on a key of its
+own: moving a leg into another conference would take another key, which many phones cannot be given. Nothing that is
+keyed in is ever logged.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Final, Literal, TypeAlias
+from typing import Final, TypeAlias
 
 import structlog
 
@@ -24,11 +24,10 @@ from control.focus.entry import DIAL_IT, Entry, caller
 from control.focus.errands import Errands
 from control.focus.identity import Refused
 from control.focus.keypad import Way
+from control.focus.prompts import Cue
 from control.focus.room import Full, Room
 from control.focus.settings import LimitSettings
 
-Cue: TypeAlias = Literal["wanted", "wrong", "welcome"]
-"""What a caller is to be told."""
 Prompt: TypeAlias = Callable[[Room, Call, Cue], Awaitable[None]]
 
 LONGEST: Final = 32
@@ -120,10 +119,6 @@ class Lobby:
 
     def _say(self, room: Room, call: Call, cue: Cue) -> None:
         self._errands.run(self._prompt(room, call, cue))
-
-
-async def silent(room: Room, call: Call, cue: Cue) -> None:
-    """The prompt of a mixer that cannot play anything."""
 
 
 _log: structlog.typing.FilteringBoundLogger = structlog.get_logger("focus")

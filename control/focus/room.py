@@ -100,8 +100,17 @@ class Room:
             call = self.calls.get(event.leg)
             if call is not None:
                 self.pressed(call, event.key, "rtp")
+        elif isinstance(event, port.PlayDone):
+            self._played(event.play)
         else:
             self.complaints.happened(event)
+
+    def _played(self, name: str) -> None:
+        """A prompt that should repeat for ever has ended: who heard it must not hear the conference instead."""
+        for call in self.calls.values():
+            if call.waiting and call.prompted and prompt_of(call) == name:
+                call.prompted = False
+                self._errands.run(self.modify(call))
 
     def _new_driver(self) -> Driver:
         settings, house = self.settings, self._house
@@ -278,8 +287,8 @@ class Room:
             remote=agreed.remote,
             timeout_s=silence_s,
         )
+        await self._expect(call)  # first: the phone may be sending under its new key already
         await self._house.trunk.client.call(change)
-        await self._expect(call)
         self.tell(call)
 
     async def _expect(self, call: Call) -> None:
@@ -301,15 +310,22 @@ class Room:
         if call.held is not None and self._house.following.takes_another(call):
             key = port.Key(suite=call.held.suite, secret=media.fresh_key(call.held.suite), mki=call.held.mki)
             if await call.rekey(key):
+                call.prompted = False  # what was played is gone with the mixer's life before
                 call.fresh_keys()  # the new leg begins on them
                 return self._joiner(call, key)
         self.complaints.operator.dismiss(call, "the mixer has restarted")
         return None
 
 
+def prompt_of(call: Call) -> str:
+    """What the mixer calls that which is played to one who waits."""
+    return f"pin-{call.name}"
+
+
 def _direction(call: Call, agreed: Agreed) -> Direction:
-    """Of its leg now: who has still to show something is sent nothing."""
-    return media.hushed(agreed.direction) if call.hushed or call.waiting else agreed.direction
+    """Of its leg now: who has still to show something is sent nothing of the conference."""
+    silent = call.hushed or (call.waiting and not call.prompted)
+    return media.hushed(agreed.direction) if silent else agreed.direction
 
 
 _log: structlog.typing.FilteringBoundLogger = structlog.get_logger("focus")

@@ -94,6 +94,8 @@ class RoomSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     pin: str = ""
     """Dialled as `sip:room;pin=1234@host`, or `sip:room+1234@host` where phones allow no parameters. Who dials none is
     asked for it, if it has digits only: keyed in and ended by #."""
+    pin_prompt: str = ""
+    """Played to who has still to key in the PIN, over and over: a file below the mixer's `prompts`; tones if empty."""
     keying: Literal["auto", "group", "unique"] = "auto"
     """`group`: one key a cohort for all who hear the same; `auto`: above a number of members."""
     style: SwitchStyle = "ssrc"

@@ -9,11 +9,16 @@ from pathlib import Path
 
 import pytest
 import structlog
+from structlog.testing import capture_logs
 
 from bench.callers.caller import Caller, CallRefused
+from bench.callers.hearing import levels_db
 from control import logs
+from control.client import MixerClient
 from control.focus.call import Call
-from tests.control.focus.house import House, assert_hears, house, listen, phones, until
+from control.focus.room import prompt_of
+from mixer import port
+from tests.control.focus.house import RATE, House, assert_hears, house, listen, phones, until
 from tests.control.focus.raw import Peer, offer, peer
 from tests.control.focus.test_keys import CURRENT, GROUP, in_group, keyings
 
@@ -35,12 +40,13 @@ async def keyed(asker: Peer, keys: str) -> None:
         assert await info(asker, key) == 200
 
 
-async def deaf(*callers: Caller) -> None:
-    """They get nothing at all, while somebody else does get what is sent at the same time."""
-    *waiting, witness = callers
-    before = [len(caller.arrived_packets) for caller in waiting]
-    await listen(witness, seconds=0.6)
-    assert [len(caller.arrived_packets) for caller in waiting] == before
+async def prompted(caller: Caller) -> None:
+    """It hears the prompt, and nobody."""
+    await until(lambda: len(caller.heard()) > RATE // 2)
+    (heard,) = await listen(caller, seconds=3.2)  # all of the prompt, once
+    levels = levels_db(heard, (440, 620, 1000))
+    assert levels[620] > -45.0
+    assert max(levels[440], levels[1000]) < -70.0, levels
 
 
 async def test_who_keys_in_the_pin_is_in(tmp_path: Path) -> None:
@@ -49,7 +55,7 @@ async def test_who_keys_in_the_pin_is_in(tmp_path: Path) -> None:
         await bob.dial(here.uri("board"))
         assert call_of(here, "bob").waiting
         await until(lambda: call_of(here, "bob").ssrc)
-        await deaf(bob, ann)
+        await prompted(bob)
         (alone,) = await listen(ann)
         assert_hears(alone, set(), {440, 700})
         bob.call.press("4711#")
@@ -71,7 +77,7 @@ async def test_a_caller_who_waits_never_has_the_key_of_the_group(tmp_path: Path,
         await cyd.dial(here.uri("room;pin=4711"))
         await bob.dial(here.uri("room"))
         await until(lambda: in_group(here, "ann", "cyd"))
-        await deaf(bob, ann)
+        await prompted(bob)
         bob.call.press("4711#")
         await until(lambda: not call_of(here, "bob").waiting)
         (heard,) = await listen(bob)
@@ -79,6 +85,35 @@ async def test_a_caller_who_waits_never_has_the_key_of_the_group(tmp_path: Path,
         assert keyings(here)["bob"] == "own"
         assert cyd.reads(ann.arrived_packets) > 0  # so the key of the group would open them
         assert bob.reads(ann.arrived_packets) == 0
+
+
+async def test_who_waits_hears_nobody_when_its_prompt_is_taken_away(tmp_path: Path) -> None:
+    async with house(tmp_path, PIN) as here, phones(("ann", 440), ("bob", 700)) as (ann, bob):
+        await ann.dial(here.uri("board;pin=4711"))
+        await bob.dial(here.uri("board"))
+        call = call_of(here, "bob")
+        await until(lambda: call.prompted)
+        async with MixerClient(f"unix:{tmp_path}/control.sock") as operator:
+            await operator.call(port.PlayStop(play=prompt_of(call)))
+            await until(lambda: not call.prompted)
+            status = await operator.call(port.ConferenceShow(conference="board"))
+        directions = {leg.leg.partition(".")[0]: (leg.direction, leg.muted) for leg in status.legs}
+        assert directions == {"ann": ("sendrecv", False), "bob": ("sendonly", True)}
+        bob.call.press("4711#")
+        await until(lambda: not call.waiting)
+        (heard,) = await listen(bob)
+        assert_hears(heard, {440}, {700})
+
+
+async def test_a_prompt_that_cannot_be_played_is_none(tmp_path: Path) -> None:
+    async with house(tmp_path, PIN + 'pin_prompt = "none.wav"') as here, phones(("bob", 700)) as (bob,):
+        with capture_logs() as lines:
+            await bob.dial(here.uri("board"))
+            call = call_of(here, "bob")
+            await until(lambda: [line for line in lines if line["event"] == "not_prompted"])
+        bob.call.press("4711#")
+        await until(lambda: not call.waiting)
+        assert not here.faults
 
 
 async def test_a_phone_that_tells_keys_by_info(tmp_path: Path) -> None:
@@ -199,7 +234,7 @@ async def test_holding_the_line_opens_no_way_in(tmp_path: Path) -> None:
         await bob.hold()
         await bob.resume()
         await bob.rekey_own()
-        await deaf(bob, ann)
+        await prompted(bob)
         (alone,) = await listen(ann)
         assert_hears(alone, set(), {440, 700})
 
