@@ -31,6 +31,8 @@ HANG_MS: Final = 200
 """A leg stays awake so long after its last packet with speech."""
 INVENT_MS: Final = 100
 """A decoder invents no more than this in a row."""
+NOTHING: Final = 2
+"""Octets of a payload that is not even silence: DTX (RFC 6716 section 2.1.9), NO_DATA (RFC 4867)."""
 WARM_UP: Final = 20
 """Packets before the first that a decoder is warmed up with: after three, G.722 is still 10 dB too quiet for 25 ms."""
 RESERVE: Final = 2
@@ -130,22 +132,30 @@ class Decoding:
         legs.running[rows[tired]] = False
         # Behind what is decoded already, late packets may still be wanted: the playout delay has grown.
         begin = np.where(legs.running[rows], np.minimum(begin, first), first)
-        some = np.flatnonzero(begin < playout.samples)
-        rows, slot, begin, first = rows[some], slot[some], begin[some], first[some]
-        legs.decoded[rows] = playout.cursor[rows] + begin & 0xFFFF_FFFF
-        places = zip(rows.tolist(), slot.tolist(), begin.tolist(), first.tolist(), strict=True)
-        return rows, [self._step(playout, row, at, start, next_one) for row, at, start, next_one in places]
+        wanting = begin < playout.samples
+        legs.decoded[rows[wanting]] = playout.cursor[rows[wanting]] + begin[wanting] & 0xFFFF_FFFF
+        due, gaps = wanting & (first <= begin), np.flatnonzero(wanting & (first > begin))
+        steps = self._decode(playout, rows[due], slot[due])
+        for k in gaps.tolist():
+            steps.append(self._fill_gap(playout, int(rows[k]), int(slot[k]), int(begin[k]), int(first[k])))
+        return np.concatenate([rows[due], rows[gaps]]), steps
 
-    def _step(self, playout: Playout, row: int, slot: int, begin: int, first: int) -> Step:
-        """What a leg's decoder does next, at lead `begin`; the packet in `slot` is the next, at lead `first`."""
+    def _decode(self, playout: Playout, rows: Rows, slot: Rows) -> list[Step]:
+        """Decode a packet each of several legs."""
+        legs, waiting = self._legs, self._waiting
+        warm_up: list[tuple[bytes, ...]] = [()] * len(rows)
+        for k in np.flatnonzero(~legs.running[rows]).tolist():
+            warm_up[k] = self._passed_by(int(rows[k]), int(slot[k]))
+        waiting.undecoded[rows, slot] = False
+        legs.running[rows] = True
+        legs.decoded[rows] = waiting.stamp[rows, slot]
+        found = zip(rows.tolist(), waiting.payloads(rows, slot), warm_up, strict=True)
+        return [Step(self._decoder(row, playout.rate), payload, 0, before) for row, payload, before in found]
+
+    def _fill_gap(self, playout: Playout, row: int, slot: int, begin: int, first: int) -> Step:
+        """Fill what a leg lacks from lead `begin` on; the packet in `slot` is the next, at lead `first`."""
         legs, waiting = self._legs, self._waiting
         decoder = self._decoder(row, playout.rate)
-        if first <= begin:
-            warm_up = () if legs.running[row] else self._passed_by(row, slot)
-            waiting.undecoded[row, slot] = False
-            legs.running[row] = True
-            legs.decoded[row] = waiting.stamp[row, slot]
-            return Step(decoder, waiting.payload(row, slot), warm_up=warm_up)
         gap, width = first - begin, int(waiting.width[row, slot])
         if gap <= width:
             samples, repeats = gap, waiting.payload(row, slot)
@@ -160,6 +170,8 @@ class Decoding:
         before = waiting.stamp[row, slot] - waiting.stamp[row]
         before = (before + (1 << 31) & 0xFFFF_FFFF) - (1 << 31)
         near = (before > 0) & (before <= WARM_UP * waiting.width[row, slot]) & waiting.undecoded[row]
+        pause = np.min(before[near & (waiting.size[row] <= NOTHING)], initial=WARM_UP << 32)
+        near &= before < pause  # a packet of DTX leaves a decoder where it was
         order = sorted(np.flatnonzero(near).tolist(), key=lambda k: -int(before[k]))
         waiting.undecoded[row] &= before <= 0
         return tuple(waiting.payload(row, k) for k in order)

@@ -144,6 +144,8 @@ class Legs:
         # Codecs with memory (`decoding`); timestamps in samples of `rate`, modulo 2^32.
         self.stamp = self._column(np.int64)
         """Its newest RTP timestamp, extended beyond 32 bits, in units of `clock`."""
+        self.spoken = self._column(np.int64)
+        """Packets with speech since its last one of DTX."""
         self.awake = self._column(np.bool_)
         """It spoke lately: what it sends is decoded."""
         self.dozes = self._column(np.int64)

@@ -19,7 +19,7 @@ from mixer import wire
 from mixer.admission import Admission
 from mixer.batch import STRIDE, Batch
 from mixer.codecs import CODECS, HEAD, Coder, Table
-from mixer.decoding import HANG_MS
+from mixer.decoding import HANG_MS, NOTHING
 from mixer.drops import Drop
 from mixer.keypads import Keypads
 from mixer.state import State
@@ -177,10 +177,21 @@ class Placing:
             heard, _ = playout.admit(rows, width[good], stamp[good])
             self._waiting.store(rows, batch.octets, start[good], size[good], stamp[good], width[good])
             fates[good[~heard]] = Drop.LATE
+            self._note_speech(rows, size[good] <= NOTHING, speaks[good])
             awake = good[speaks[good]]
-            self._legs.awake[who[awake]] = True
             self._legs.dozes[who[awake]] = stamp[awake] + width[awake] + HANG_MS * rate // 1000 & 0xFFFF_FFFF
         return fates.astype(np.uint8)
+
+    def _note_speech(self, rows: Rows, nothing: NDArray[np.bool_], speaks: NDArray[np.bool_]) -> None:
+        """Wake legs that speak. One whole packet between two of DTX is no speech: it is how an endpoint that is silent
+        says what its silence sounds like."""
+        legs = self._legs
+        pausing = rows[nothing]
+        updates = pausing[legs.spoken[pausing] == 1]
+        legs.awake[updates] = legs.running[updates] = False
+        legs.spoken[pausing] = 0
+        legs.spoken[rows[speaks]] += 1
+        legs.awake[rows[speaks]] = True
 
     def _stamp(self, who: Rows, timestamp: Rows) -> Rows:
         """Extend 32-bit timestamps, so that they can be brought to another clock and wrap there."""

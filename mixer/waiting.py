@@ -36,13 +36,14 @@ class Waiting:
         """Timestamp of the first sample."""
         self.width = np.zeros((legs, DEPTH), np.int64)
         """Samples."""
-        self._size = np.zeros((legs, DEPTH), np.int64)
+        self.size = np.zeros((legs, DEPTH), np.int64)
+        """Octets."""
         self.undecoded = np.zeros((legs, DEPTH), np.bool_)
         """bool: here is a packet, and no decoder has seen it."""
 
     def forget(self, row: int) -> None:
         """Throw away what waits for a leg."""
-        for slot in np.flatnonzero(self._size[row] > CELL).tolist():
+        for slot in np.flatnonzero(self.size[row] > CELL).tolist():
             self._long.pop((row, slot), None)
         self.undecoded[row] = False
 
@@ -56,7 +57,7 @@ class Waiting:
         """
         slot = self._next[rows]
         self._next[rows] = (slot + 1) % DEPTH
-        self.stamp[rows, slot], self.width[rows, slot], self._size[rows, slot] = stamp, width, size
+        self.stamp[rows, slot], self.width[rows, slot], self.size[rows, slot] = stamp, width, size
         self.undecoded[rows, slot] = True
         # Whole cells are copied, with what follows the payload: one copy for packets of all lengths.
         breadth = int(min(CELL, size.max(initial=0)))
@@ -77,5 +78,15 @@ class Waiting:
 
     def payload(self, row: int, slot: int) -> bytes:
         """The payload of a packet that was stored."""
-        size = int(self._size[row, slot])
+        size = int(self.size[row, slot])
         return self._long[row, slot] if size > CELL else self._octets[row, slot, :size].tobytes()
+
+    def payloads(self, rows: Rows, slots: Rows) -> list[bytes]:
+        """The payloads of packets of several legs."""
+        cells = self._octets[rows, slots].tobytes()
+        sizes = self.size[rows, slots].tolist()
+        found = [cells[at : at + size] for at, size in zip(range(0, len(cells), CELL), sizes, strict=True)]
+        for k, size in enumerate(sizes):
+            if size > CELL:
+                found[k] = self._long[int(rows[k]), int(slots[k])]
+        return found
