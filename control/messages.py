@@ -13,6 +13,7 @@ from mixer.port import CohortStatus, Identifier, StreamPosition
 
 EventName: TypeAlias = Literal[
     "talking",
+    "dominant_speaker",
     "leg_latched",
     "leg_secured",
     "leg_insecure",

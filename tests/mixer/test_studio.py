@@ -155,7 +155,7 @@ async def test_a_file_that_is_there_is_never_touched(stage: Set) -> None:
     assert not (stage.prompts / "new.wav").exists()
 
 
-@pytest.mark.parametrize("file", ["../new.wav", "no/new.wav", "/tmp/new.wav", "way/new.wav", ".", "x/../new.wav"])
+@pytest.mark.parametrize("file", ["../new.wav", "no/new.wav", "/etc/new.wav", "way/new.wav", ".", "x/../new.wav"])
 async def test_no_recording_leaves_its_directory(stage: Set, file: str) -> None:
     (stage.recordings / "way").symlink_to(stage.prompts)
     wish = RecordStart(record="r", conference="c", file=file)
