@@ -63,6 +63,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     floor_us_per_leg_tick: float
     ratio_to_floor: float
     legs_per_core: int
+    decodes_per_tick: float
     encodes_per_tick: float
     encrypts_per_tick: float
     late_ticks: int
@@ -135,6 +136,7 @@ async def _mixer(plan: Plan, load: Child, mixer: Daemon, floor_us: float) -> tup
         floor_us_per_leg_tick=round(floor_us, 2),
         ratio_to_floor=round(cpu_us / floor_us, 2),
         legs_per_core=int(20_000 / cpu_us),
+        decodes_per_tick=round((after.decodes - before.decodes) / ticks, 2),
         encodes_per_tick=round((after.encodes - before.encodes) / ticks, 2),
         encrypts_per_tick=round((after.encrypts - before.encrypts) / ticks, 2),
         late_ticks=after.late_ticks - before.late_ticks + after.skipped_ticks - before.skipped_ticks,
@@ -211,7 +213,7 @@ def describe(result: Result, verdict: Verdict) -> str:
         f"{r.legs} legs in {r.conferences} conferences, {r.keying} keys, {r.codec} ({r.quiet}), {r.suite}\n"
         f"  CPU          {r.cpu_us_per_leg_tick} us a leg and tick, {r.ratio_to_floor} times the kernel's "
         f"{r.floor_us_per_leg_tick}: {r.legs_per_core} legs a core\n"
-        f"  each tick    {r.encodes_per_tick} encodes, {r.encrypts_per_tick} encrypts\n"
+        f"  each tick    {r.decodes_per_tick} decodes, {r.encodes_per_tick} encodes, {r.encrypts_per_tick} encrypts\n"
         f"  lateness     p50 {r.lateness_ms.p50} ms, p99 {r.lateness_ms.p99} ms, max {r.lateness_ms.max} ms; "
         f"{r.late_ticks} late ticks\n"
         f"  mouth to ear p50 {r.mouth_to_ear_ms.p50} ms, p99 {r.mouth_to_ear_ms.p99} ms, "

@@ -54,6 +54,7 @@ class NodeCollector(Collector):
             ("mrfp_skipped_ticks", "Ticks given up; audio had a gap.", status.skipped_ticks),
             ("mrfp_datagrams_received", "Datagrams received.", status.received),
             ("mrfp_datagrams_accepted", "Datagrams used.", status.accepted),
+            ("mrfp_decodes", "Packets of codecs with memory decoded, repaired or invented.", status.decodes),
             ("mrfp_encodes", "Frames encoded.", status.encodes),
             ("mrfp_encrypts", "Packets encrypted: one a tick, stream and key.", status.encrypts),
             ("mrfp_common_encodes", "Frames encoded for all listeners together.", status.common_encodes),

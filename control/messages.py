@@ -106,6 +106,8 @@ class NodeStatus(_Message, frozen=True, kw_only=True):
     accepted: int = 0
     drops: dict[str, int] = {}
     """Datagrams not used, by reason."""
+    decodes: int = 0
+    """Packets of codecs with memory decoded, repaired or invented; quiet legs cost none."""
     encodes: int = 0
     """Frames encoded, for all streams."""
     encrypts: int = 0

@@ -341,6 +341,7 @@ class Service:
             "received": engine.tally.received,
             "accepted": engine.tally.accepted,
             "drops": engine.tally.drops(),
+            "decodes": counters.decodes,
             "encodes": counters.encodes,
             "encrypts": counters.encrypts,
             "common_encodes": counters.common_encodes,

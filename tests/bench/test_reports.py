@@ -47,6 +47,7 @@ def result(cpu: float = 8.0, lost: int = 0) -> capacity.Result:
         floor_us_per_leg_tick=4.0,
         ratio_to_floor=cpu / 4,
         legs_per_core=int(20_000 / cpu),
+        decodes_per_tick=3.0,
         encodes_per_tick=4.0,
         encrypts_per_tick=4.0,
         late_ticks=0,
