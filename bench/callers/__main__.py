@@ -25,7 +25,7 @@ from control.sip.tls import TlsFilesUnfit
 from mixer.suites import SUITES
 
 RATE: Final = 8000
-"""Of G.711, which all of them speak."""
+"""At which all of them are judged, whatever they speak."""
 CHURNERS: Final = 20
 """Callers that take turns in coming and going."""
 
@@ -71,6 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--misbehave", default="", metavar="KINDS", help="one more caller for each, as silent,late_s")
     parser.add_argument("--bound", type=float, default=5.0, help="after so long a leaver reads nothing; 0: not judged")
     parser.add_argument("--suite", choices=list(SUITES), default="AES_CM_128_HMAC_SHA1_80")
+    parser.add_argument("--codec", choices=("PCMU", "PCMA", "G722", "opus", "AMR", "AMR-WB"), default="PCMU")
     parser.add_argument("--mki", action="store_true", help="offer keys with an MKI")
     parser.add_argument("--psks", type=Path, help="`identity base64-key` a line: who takes keys by MIKEY")
     parser.add_argument("--domain", default="127.0.0.1", help="of the callers' own addresses")
@@ -103,6 +104,7 @@ def _plan(arguments: argparse.Namespace) -> Plan:
         transport=arguments.transport,
         tls=_tls(arguments) if arguments.transport == "tls" else None,
         suite=arguments.suite,
+        codec=arguments.codec,
         mki=arguments.mki,
         psks=psks.load(arguments.psks) if arguments.psks else {},
         domain=arguments.domain,
