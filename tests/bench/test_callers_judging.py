@@ -43,6 +43,8 @@ def test_what_is_untrue_is_said() -> None:
     assert untrue("anna", good, ["mallory"]) == []
     assert untrue("anna", good | {"anna": -30.0}, ["mallory"]) == ["anna hears itself, only 30 dB down"]
     assert untrue("anna", good | {"boris": -20.0}, ["mallory"]) == ["anna does not hear boris (-20 dB)"]
+    assert untrue("anna", good | {"anna": -30.0}, ["mallory"], limit_db=-25.0) == []
+    assert untrue("anna", good | {"anna": -20.0}, ["mallory"], limit_db=-25.0) != []
     assert untrue("anna", good | {"mallory": -1.0}, ["mallory"]) == ["anna hears mallory, whom nobody should"]
 
 
