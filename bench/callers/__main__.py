@@ -1,8 +1,8 @@
 """python -m bench.callers sip:room@127.0.0.1:5060 --callers 10 --seconds 8
 
 Callers dial a conference, talk, and are judged by what they hear. Prints a line for each call. Exits with 1, and says
-why, if anybody did not hear the others, heard itself (less than 40 dB down; 25 with a codec that makes noise of its own),
-or could read what it must not.
+why, if anybody did not hear the others, heard itself (less than 40 dB down; 25 with a codec that adds noise), or could
+read what it must not.
 """
 
 from __future__ import annotations
