@@ -17,9 +17,10 @@ from bench.callers.handshake import Handshake
 from bench.callers.keyring import Keyring, MemberKeys, NoKeys, PlainKeys
 from bench.callers.media import Media
 from bench.callers.mouth import Mouth
-from bench.callers.negotiation import Negotiation, Wishes
+from bench.callers.negotiation import OPUS_BITRATE, Negotiation, Wishes
 from bench.callers.recording import Recording
-from bench.codec import Samples, codec
+from bench.codec import Samples
+from bench.coder import coder
 from bench.srtp import PacketSession
 from control.member import Member
 from control.sdp.agreed import Agreed
@@ -71,7 +72,7 @@ class Call:
         cls, voice: Voice, wishes: Wishes, *, psk: Secret | None = None, habits: Habits | None = None
     ) -> Call:
         """A call with a media socket of its own."""
-        spoken = codec(wishes.codec, wishes.rate)
+        spoken = coder(wishes.codec, wishes.rate, OPUS_BITRATE)
         mouth = Mouth(spoken, voice.said, voice.ssrc or 1 + secrets.randbits(31), over_and_over=voice.over_and_over)
         media = await Media.open(mouth, Recording(spoken))
         identity = self_signed() if wishes.security == "dtls" else None
@@ -161,6 +162,7 @@ class Call:
     def _apply(self, agreed: Agreed, *, hear: bool = True) -> None:
         media = self.media
         media.mouth.says_as(agreed.payload_type)
+        media.ear.hears_as(agreed.payload_type_in)
         if agreed.remote is not None:
             host, _, port = agreed.remote.rpartition(":")
             media.remote = host.strip("[]"), int(port)

@@ -49,6 +49,8 @@ class Casting:
     tls: SipSettings | None = None
     """For TLS: the agent needs to know whom to trust."""
     suite: SuiteName = "AES_CM_128_HMAC_SHA1_80"
+    codec: str = "PCMU"
+    """What they speak; speech is judged in G.711 only."""
     mki: bool = False
     psks: Mapping[str, Secret] = field(default_factory=dict)
     """By SIP URI: these callers take keys by MIKEY."""
@@ -102,6 +104,7 @@ async def _open(casting: Casting, name: str, lines: Lines | None, **options: Any
         lines=lines,
         transport=casting.transport,
         suites=(casting.suite,),
+        codec=casting.codec,
         mki=casting.mki,
         psk=casting.psks.get(uri),
         credentials=Credentials(name, password) if password is not None else None,

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 from bench.callers.caller import Caller
 from bench.callers.hearing import levels_db
 from bench.callers.voices import voices
 from bench.content import HEARD_LIMIT_DB, SELF_LIMIT_DB, decibels
+
+NOISY: Final = {"opus": -25.0, "AMR": -25.0, "AMR-WB": -25.0}
+"""What a codec adds to the tones of others may be so loud where its own tone would be, in dB."""
 
 
 def everybody_hears_everybody(
@@ -16,7 +20,9 @@ def everybody_hears_everybody(
     """What is wrong with what they heard since then. Nobody may hear itself, or anybody of `unheard`."""
     problems = []
     for caller in callers:
-        problems += untrue(caller.name, hears(caller, [*callers, *unheard], since_ns), [one.name for one in unheard])
+        levels = hears(caller, [*callers, *unheard], since_ns)
+        limit = NOISY.get(caller.options.codec, SELF_LIMIT_DB)
+        problems += untrue(caller.name, levels, [one.name for one in unheard], limit)
     return problems
 
 
@@ -32,13 +38,15 @@ def hears(caller: Caller, talkers: Iterable[Caller], since_ns: int = 0) -> dict[
     return found | (voices(caller, speakers) if speakers else {})
 
 
-def untrue(name: str, levels: dict[str, float], unheard: Sequence[str] = ()) -> list[str]:
-    """What is wrong with what one caller heard."""
+def untrue(
+    name: str, levels: dict[str, float], unheard: Sequence[str] = (), limit_db: float = SELF_LIMIT_DB
+) -> list[str]:
+    """What is wrong with what one caller heard; `limit_db` is for itself, and for those whom nobody should hear."""
     problems = []
     for other, level in levels.items():
-        if other == name and level > SELF_LIMIT_DB:
+        if other == name and level > limit_db:
             problems.append(f"{name} hears itself, only {-level:.0f} dB down")
-        elif other in unheard and level > SELF_LIMIT_DB:
+        elif other in unheard and level > limit_db:
             problems.append(f"{name} hears {other}, whom nobody should")
         elif other != name and other not in unheard and level < HEARD_LIMIT_DB:
             problems.append(f"{name} does not hear {other} ({level:.0f} dB)")

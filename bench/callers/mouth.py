@@ -10,24 +10,27 @@ from typing import Final, TypeAlias
 import numpy as np
 
 from bench.callers.keypad import Keypad
-from bench.codec import Codec, Samples
+from bench.codec import Samples
+from bench.coder import Coder
 
 Seal: TypeAlias = Callable[[bytes], bytes]
 """Protects a clear packet."""
 _RTP: Final = struct.Struct("!BBHII")
 _MARKED: Final = 0x80
+PACKETS_PER_S: Final = 50
 
 
 class Mouth:
     """One stream of RTP. It says `said` over and over, or once and then silence."""
 
-    def __init__(self, voice: Codec, said: Samples, ssrc: int, *, over_and_over: bool = True) -> None:
+    def __init__(self, voice: Coder, said: Samples, ssrc: int, *, over_and_over: bool = True) -> None:
         self.ssrc = ssrc
         self.spoken = 0
         """Packets said."""
-        self._voice, self._payload_type = voice, voice.payload_type
-        self._payloads = _payloads(voice, said)
-        self._silence = bytes([voice.silence]) * (voice.samples() * voice.width)
+        self._payload_type = voice.payload_type
+        self._samples = voice.clock // PACKETS_PER_S
+        self._payloads = _payloads(voice, said, over_and_over)
+        self._silence = voice.packets(np.zeros(voice.rate, np.float32))[-1]
         self._over_and_over = over_and_over
         self._sequence = secrets.randbelow(1 << 14)
         self._timestamp = secrets.randbits(32)
@@ -47,7 +50,7 @@ class Mouth:
     def press(self, keys: str, payload_type: int) -> None:
         """Say keys in place of its voice, as telephone events of this payload type."""
         self._event_type = payload_type
-        self._keypad.press(keys, self._voice.samples())
+        self._keypad.press(keys, self._samples)
 
     def pause(self) -> None:
         """What comes next is the beginning of a talkspurt."""
@@ -55,7 +58,7 @@ class Mouth:
 
     def packet(self, tick: int) -> bytes:
         """The clear packet of a tick; ticks may be left out."""
-        timestamp = self._timestamp + tick * self._voice.samples()
+        timestamp = self._timestamp + tick * self._samples
         step = self._keypad.step()
         if step is None:
             marked, self._begins = self._begins, False
@@ -79,8 +82,10 @@ class Mouth:
         return self._payloads[tick] if tick < len(self._payloads) else self._silence
 
 
-def _payloads(voice: Codec, said: Samples) -> list[bytes]:
-    """Whole packets; the last is filled up with silence."""
-    size = voice.samples()
-    padded = np.concatenate([said, np.zeros(-len(said) % size, np.float32)])
-    return [voice.encode(padded[at : at + size]).tobytes() for at in range(0, len(padded), size)]
+def _payloads(voice: Coder, said: Samples, again: bool) -> list[bytes]:
+    """Whole packets; the last is filled up with silence. What is said `again` follows upon itself."""
+    if not len(said):
+        return []
+    padded = np.concatenate([said, np.zeros(-len(said) % (voice.rate // PACKETS_PER_S), np.float32)])
+    packets = voice.packets(np.tile(padded, 2) if again else padded)
+    return packets[len(packets) // 2 :] if again else packets

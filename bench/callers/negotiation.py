@@ -19,13 +19,14 @@ from control.sdp.crypto import CryptoLine, InlineKey
 from control.sdp.formats import Format
 from control.sdp.model import Session, parse
 from control.sdp.offer import agree_answer, write_offer
-from control.sdp.terms import KNOWN_CODECS, Security, Terms
+from control.sdp.terms import KNOWN_CODECS, Codec, Security, Terms
 from control.sdp.writing import audio_lines, session_lines, stream_lines, to_octets
-from mixer.port import Direction
+from mixer.port import Direction, Opus
 from mixer.secret import Secret
 from mixer.suites import SUITES, SuiteName
 
 Rate: TypeAlias = Literal[8000, 16000, 48000]
+OPUS_BITRATE: Final = 64_000
 OWN_MKI: Final = 1 << 31
 """Set in the MKI of a key that belongs to one endpoint alone (`control.rekey.epochs`)."""
 
@@ -36,14 +37,20 @@ class Wishes:
 
     codec: str = "PCMU"
     rate: int = 8000
+    """Of L16, and of what is judged: 8000 with all others."""
     security: Security = "sdes"
     suites: tuple[SuiteName, ...] = ("AES_CM_128_HMAC_SHA1_80",)
     mki: bool = False
 
+    def _has_rate(self, codec: Codec) -> bool:
+        """Of L16 there are several; the clock of all others is their own affair."""
+        return codec.name != "L16" or codec.rate == self.rate
+
     def terms(self) -> Terms:
         """The same, for `control.sdp`."""
         return Terms(
-            codecs=tuple(codec for codec in KNOWN_CODECS if (codec.name, codec.rate) == (self.codec, self.rate)),
+            codecs=tuple(codec for codec in KNOWN_CODECS if codec.name == self.codec and self._has_rate(codec)),
+            opus=Opus(bitrate=OPUS_BITRATE),
             suites=self.suites,
             security=(self.security,),
             allow_clear=self.security == "clear",
@@ -146,7 +153,8 @@ def _fresh_key(suite: SuiteName, *, mki: bool) -> InlineKey:
 def _clear_offer(terms: Terms, local: Local) -> bytes:
     """RTP/AVP, which the focus itself never offers."""
     formats: Sequence[Format] = [
-        Format(96 if codec.static is None else codec.static, codec.name, codec.rate) for codec in terms.codecs
+        Format(96 if codec.static is None else codec.static, codec.name, codec.rate, codec.channels)
+        for codec in terms.codecs
     ]
     lines = [*session_lines(local), *audio_lines(local.port, "RTP/AVP", formats)]
     return to_octets([*lines, *stream_lines(local, ptime=20, direction=local.direction, rtcp_mux=True)])

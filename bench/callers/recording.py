@@ -8,7 +8,8 @@ from typing import Final
 
 import numpy as np
 
-from bench.codec import Codec, Samples
+from bench.codec import Samples
+from bench.coder import Coder
 from bench.continuity import Continuity, continuity
 
 _HEADER: Final = 12
@@ -18,7 +19,7 @@ _HEADER: Final = 12
 class Recording:
     """One caller's ear. Samples are put together only when somebody asks for them."""
 
-    voice: Codec
+    voice: Coder
     arrived: list[tuple[int, bytes]] = field(default_factory=list)
     """When (CLOCK_MONOTONIC, ns) and what, octet by octet as it came."""
     heard_ns: list[int] = field(default_factory=list)
@@ -29,19 +30,29 @@ class Recording:
     """Packets that no key opened."""
     early: int = 0
     """Packets that came before there was any key."""
+    _payload_type: int = -1
     _payloads: list[bytes] = field(default_factory=list)
     _names: list[tuple[int, int]] = field(default_factory=list)
     """SSRC and sequence number of each."""
     _windows: list[tuple[int, int]] = field(default_factory=list)
+    _decoded: tuple[int, int, Samples] | None = None
+    """From which payload, to which, and what they sound like: decoding takes long."""
     _since: int | None = None
     _paused: bool = False
+
+    def __post_init__(self) -> None:
+        self._payload_type = self.voice.payload_type
+
+    def hears_as(self, payload_type: int) -> None:
+        """The payload type of audio that was agreed on."""
+        self._payload_type = payload_type
 
     def take(self, packet: bytes, now_ns: int) -> None:
         """A clear RTP packet."""
         start = _HEADER + 4 * (packet[0] & 0x0F)
         if packet[0] & 0x10:
             start += 4 + 4 * int.from_bytes(packet[start + 2 : start + 4])
-        if packet[1] & 0x7F != self.voice.payload_type:
+        if packet[1] & 0x7F != self._payload_type:
             return
         ssrc = int.from_bytes(packet[8:12])
         if ssrc not in self.ssrcs:
@@ -70,11 +81,13 @@ class Recording:
             self._since = None
 
     def heard(self, since_ns: int = 0) -> Samples:
-        """float32[n]: the samples that came, in order of arrival."""
+        """float32[n] at the rate of the voice: what came, in order of arrival."""
         first = int(np.searchsorted(np.array(self.heard_ns, np.int64), since_ns))
-        octets = b"".join(self._payloads[first:])
-        octets = octets[: len(octets) // self.voice.width * self.voice.width]
-        return self.voice.decode(np.frombuffer(octets, np.uint8)) if octets else np.zeros(0, np.float32)
+        if self._decoded is None or self._decoded[:2] != (first, len(self._payloads)):
+            whole = [one for one in self._payloads[first:] if not self.voice.fixed or len(one) == self.voice.largest]
+            samples = self.voice.sound([np.frombuffer(one, np.uint8) for one in whole])
+            self._decoded = first, len(self._payloads), samples
+        return self._decoded[2]
 
     def continuity(self, until_ns: int | None = None) -> Continuity:
         """What is missing until then (now if omitted), in the stretches of time in which something had to come."""

@@ -12,7 +12,8 @@ import numpy as np
 
 from bench import content
 from bench.callers.caller import Caller
-from bench.codec import Samples, codec
+from bench.codec import Samples
+from bench.coder import coder
 
 _WINDOW_S: Final = 0.2
 _REACH_S: Final = 0.06
@@ -32,8 +33,9 @@ def voices(caller: Caller, talkers: Sequence[Caller]) -> dict[str, float]:
 
 
 def _as_sent(caller: Caller) -> Samples:
-    law = codec(caller.options.codec, caller.options.rate)
-    return law.decode(law.encode(caller.options.said))
+    voice = coder(caller.options.codec, caller.options.rate)
+    packets = voice.packets(caller.options.said)
+    return voice.sound([np.frombuffer(packet, np.uint8) for packet in packets])
 
 
 def _find(mix: Samples, said: Samples, window: int) -> content.Found:

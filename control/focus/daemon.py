@@ -19,6 +19,7 @@ from control.focus.desk import FocusDesk
 from control.focus.entry import Entry
 from control.focus.errands import Errands
 from control.focus.following import Following
+from control.focus.house import House
 from control.focus.identity import Gate
 from control.focus.lobby import Lobby
 from control.focus.messages import FOCUS
@@ -27,7 +28,7 @@ from control.focus.nokeys import NoKeys
 from control.focus.patience import mixer_answers
 from control.focus.prompts import Prompts
 from control.focus.reception import ALLOW, Reception
-from control.focus.room import House, Room
+from control.focus.room import Room
 from control.focus.rooms import Rooms
 from control.focus.settings import FocusSettings, SettingsError
 from control.focus.switchboard import Switchboard

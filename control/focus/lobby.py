@@ -22,10 +22,11 @@ from control.focus.call import Call
 from control.focus.complaints import Operator
 from control.focus.entry import DIAL_IT, Entry, caller
 from control.focus.errands import Errands
+from control.focus.house import Full
 from control.focus.identity import Refused
 from control.focus.keypad import Way
 from control.focus.prompts import Cue
-from control.focus.room import Full, Room
+from control.focus.room import Room
 from control.focus.settings import LimitSettings
 
 Prompt: TypeAlias = Callable[[Room, Call, Cue], Awaitable[None]]

@@ -12,8 +12,9 @@ from typing import Final
 
 from control.focus import media
 from control.focus.call import Call
+from control.focus.house import House
 from control.focus.identity import Identity
-from control.focus.room import PACKAGE, House, Room
+from control.focus.room import PACKAGE, Room
 from control.sip.incoming import Incoming
 from mixer import port
 from mixer.secret import Secret

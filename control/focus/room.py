@@ -11,24 +11,22 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from typing import Final
 
 import msgspec
 import structlog
 
-from control.errors import UNREACHABLE, ControlError
+from control.errors import ControlError
 from control.focus import media
 from control.focus.call import Call
 from control.focus.complaints import Complaints
-from control.focus.errands import Errands, Faults
-from control.focus.following import Following
+from control.focus.errands import Errands
+from control.focus.house import Ended, Full, House
 from control.focus.keypad import Way
 from control.focus.roll import Roll
-from control.focus.settings import FocusSettings, RoomSettings
-from control.focus.trunk import Trunk
+from control.focus.settings import RoomSettings
 from control.rekey.conductor import Conductor
-from control.rekey.driver import Driver, KeySource
+from control.rekey.driver import Driver
 from control.rekey.keychain import Keychain, Limits
 from control.rekey.policy import Policy
 from control.rekey.signals import Current, Signal
@@ -41,32 +39,6 @@ from mixer.port import Direction
 MIKEY: Final = "application/mikey"
 PACKAGE: Final = "mrfp-key"
 """The Info-Package of key messages (RFC 6086)."""
-
-
-class Ended(ControlError):
-    """The call, or its room, has ended while the call came up."""
-
-    def __init__(self) -> None:
-        super().__init__(UNREACHABLE, "the call has ended while it came up")
-
-
-class Full(Exception):
-    """The room has all the calls that it may have."""
-
-    def __init__(self) -> None:
-        super().__init__("the room is full")
-
-
-@dataclass(frozen=True, slots=True)
-class House:
-    """What all rooms share."""
-
-    settings: FocusSettings
-    trunk: Trunk
-    keys: KeySource
-    has_kms: bool
-    following: Following
-    faults: Faults = field(default_factory=Faults)
 
 
 class Room:

@@ -12,8 +12,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
+from control.focus.house import House
 from control.focus.identity import Refused
-from control.focus.room import House, Room
+from control.focus.room import Room
 from control.focus.settings import RoomSettings
 
 

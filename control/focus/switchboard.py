@@ -21,12 +21,13 @@ from control.errors import ControlError
 from control.focus.call import Call
 from control.focus.clock import Clock
 from control.focus.errands import Errands
+from control.focus.house import House
 from control.focus.identity import Identity, Refused, bare
 from control.focus.lobby import Lobby
 from control.focus.newcomer import mikey_headers, new_call, own_key, take_mikey
 from control.focus.register import Register
 from control.focus.ringing import picked_up
-from control.focus.room import House, Room
+from control.focus.room import Room
 from control.focus.rooms import Rooms
 from control.sdp.answer import Unacceptable
 from control.sdp.model import SdpError
