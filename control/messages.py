@@ -113,7 +113,7 @@ class NodeStatus(_Message, frozen=True, kw_only=True):
     encrypts: int = 0
     """Packets encrypted, for all streams and keys."""
     common_encodes: int = 0
-    """Frames encoded for the mixes that all listeners share: one a tick, conference and codec."""
+    """Frames encoded for the mixes that all listeners share: one a format and packet time."""
     common_encrypts: int = 0
     """Packets encrypted under group keys for the shared mixes, however many listen."""
     packets_sent: int = 0

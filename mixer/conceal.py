@@ -42,7 +42,7 @@ def mend(history: Samples, frames: Samples, missing: NDArray[np.bool_], lost: ND
         frames: int16[n, samples], the tick, EMPTY where `missing`.
         missing: bool[n, samples].
         lost: int64[n], samples missing in a row up to the tick.
-        rate: clock rate, Hz.
+        rate: Hz.
 
     Returns:
         int16[n, samples] without EMPTY.

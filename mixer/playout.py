@@ -1,6 +1,6 @@
 """The playout buffer: samples of every leg wait here, at their RTP timestamp, until their tick.
 
-One ring of samples a leg, for all legs of one clock rate:
+One ring of samples a leg, for all legs of one sampling rate:
 
     int16[legs, slots, samples of a tick]
 
@@ -44,7 +44,7 @@ Samples = NDArray[np.int16]
 
 
 class Playout:
-    """Playout buffers of all legs with one clock rate; row numbers are those of the leg table."""
+    """Playout buffers of all legs with one sampling rate; row numbers are those of the leg table."""
 
     def __init__(self, legs: int, rate: int, tick_ms: int) -> None:
         self.rate = rate

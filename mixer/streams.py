@@ -1,7 +1,7 @@
 """Common streams: one row for each (format, cohort). Every leg of both hears the same octets.
 
-A format is everything that must be equal for two legs to share an encoded packet: conference, codec, clock,
-payload type, ptime and the header extension. A cohort is the legs that share a group key. Under a group key
+A format is everything that must be equal for two legs to share an encoded packet: conference, codec and its settings,
+clock, payload types, ptime and the header extension. A cohort is the legs that share a group key. Under a group key
 the row also has a session: one encrypt for all. Of the streams of one format one leads: its packet is
 encoded, and the others are sent copies of it.
 """

@@ -44,7 +44,7 @@ class Voices:
         return {rate: self._join(some, rate) for rate, some in parts.items()}
 
     def _prepared(self, leg: Rows, voice: Voice, clock: int, rate: int) -> list[tuple[Rows, Voice]]:
-        """Apply gain and noise suppression, and bring voices from the legs' clock to the rate of the mix."""
+        """Apply gain and noise suppression, and bring voices from the legs' rate to that of the mix."""
         gain, noisy = self._state.legs.gain[leg], self._state.legs.denoised[leg]
         if (gain != 1.0).any():
             voice *= gain[:, None]
