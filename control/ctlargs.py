@@ -146,14 +146,19 @@ def _add_events(words: Any, common: argparse.ArgumentParser) -> None:
 def _shape(kind: inspect.Type) -> inspect.Type:
     """The type of a field without its None."""
     if isinstance(kind, inspect.UnionType):
-        kind = next(member for member in kind.types if not isinstance(member, inspect.NoneType))
+        members = [member for member in kind.types if not isinstance(member, inspect.NoneType)]
+        literals = [member for member in members if isinstance(member, inspect.LiteralType)]
+        if len(literals) > 1:  # numbers and words
+            return inspect.LiteralType(tuple(value for member in literals for value in member.values))
+        kind = members[0]
     return kind.type if isinstance(kind, inspect.Metadata) else kind
 
 
 def _value(shape: inspect.Type) -> dict[str, Any]:
     if isinstance(shape, inspect.LiteralType):
         values = sorted(shape.values, key=lambda value: (str(type(value)), value))
-        return {"choices": values, "type": type(values[0])}
+        kinds = {type(value) for value in values}
+        return {"choices": values, "type": kinds.pop() if len(kinds) == 1 else _number_or_word}
     if isinstance(shape, inspect.IntType):
         return {"type": int, "metavar": "N"}
     if isinstance(shape, inspect.FloatType):
@@ -167,6 +172,10 @@ def _value(shape: inspect.Type) -> dict[str, Any]:
     if isinstance(shape, inspect.StructType):
         return {"type": _json, "metavar": "JSON"}
     return {}
+
+
+def _number_or_word(text: str) -> int | str:
+    return int(text) if text.isdecimal() else text
 
 
 def _json(text: str) -> object:

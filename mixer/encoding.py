@@ -132,6 +132,17 @@ class Encoding:
             pen.take_over(common)
         return pen
 
+    def rests(self, plan: Plan, stream: int, leg: int, begin: int) -> bool:
+        """True, and a packet time is over, if what is heard has been silent for so long that its encoder need not
+        be called. Before that it must be: it and the receiver's decoder come to rest together."""
+        pen = self._common.get(stream) if leg < 0 else self._own.get(leg)
+        if pen is None or pen.silent_ms <= SETTLED_MS or pen.written != begin - plan.ptime:
+            return False
+        pen.written = begin
+        if leg >= 0:
+            self._unsettled[leg] = False
+        return True
+
     def _heed_requests(self, plan: Plan, streams: Rows, legs: Rows, pens: list[Pen]) -> None:
         """Let encoders with modes write the lowest that any of their listeners asks for (RFC 4867 section 4.3.1)."""
         if not self._asking[self._state.streams.codec[streams[0]]]:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from mixer import wire
 from mixer.admission import Admission
 from mixer.batch import STRIDE, Batch
-from mixer.codecs import CODECS, HEAD, Coder, Table
+from mixer.codecs import CODECS, HAS_MEMORY, HEAD, Coder, Table
 from mixer.decoding import HANG_MS, NOTHING
 from mixer.drops import Drop
 from mixer.keypads import Keypads
@@ -59,7 +59,7 @@ class Placing:
         size = (end - header)[rows]
         usable = wanted & (fate[rows] == 0)
         kind = np.where(usable, (legs.codec[who] << 56) | (legs.rate[who] << 20) | size, -1)
-        memory = usable & _HAS_MEMORY[legs.codec[who]]
+        memory = usable & HAS_MEMORY[legs.codec[who]]
         kind[memory] &= ~0xFFFFF  # these may have any length
         for k in np.unique(kind).tolist():
             if k < 0:
@@ -203,8 +203,6 @@ class Placing:
 
 SILENCE: Final = 127
 """RFC 6464: the level that says so."""
-
-_HAS_MEMORY: Final = np.array([isinstance(codec, Coder) for codec in CODECS])
 
 
 def _heads(batch: Batch, start: Rows) -> NDArray[np.uint8]:

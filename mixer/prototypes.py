@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from mixer import dials, sources
 from mixer.batch import STRIDE
 from mixer.casting import Cast, Casting
-from mixer.codecs import CODECS, Table, comfort
+from mixer.codecs import CODECS, HAS_MEMORY, Table, comfort
 from mixer.codecs.dialling import Event
 from mixer.dials import Dials
 from mixer.encoding import Encoding
@@ -64,7 +64,7 @@ class Prototypes:
         extension = streams.level_out[cast.stream]
         header = sources.write(octets, mix, cast, self._legs.ssrc, streams.payload_type[cast.stream], extension)
         self._write_keys(plan, cast, told, octets, header, length)
-        self._write_noise(cast, octets, header, length)
+        self._write_noise(plan, cast, begin, octets, header, length)
         form = (streams.codec[cast.stream] * 100_000 + streams.rate[cast.stream]) * 2 + streams.stereo[cast.stream]
         for kind in np.unique(form).tolist():
             some = np.flatnonzero(form == kind)
@@ -118,11 +118,19 @@ class Prototypes:
             length[row] = at + len(event.payload)
             cast.marked[row], cast.began_ms[row] = event.first, event.began * plan.ptime
 
-    def _write_noise(self, cast: Cast, octets: Octets, header: Rows, length: NDArray[np.int32]) -> None:
-        """Say to who understands it that the conference is silent (RFC 3389)."""
+    def _write_noise(
+        self, plan: Plan, cast: Cast, begin: int, octets: Octets, header: Rows, length: NDArray[np.int32]
+    ) -> None:
+        """Say to who understands it that the conference is silent (RFC 3389); once an encoder with memory rests."""
         noise_type = self._streams.noise_type[cast.stream]
         able = np.flatnonzero((noise_type >= 0) & cast.heard & (length == 0))
         silent = able[~cast.audio[able].any(axis=1)] if len(able) else able
+        memory = HAS_MEMORY[self._streams.codec[cast.stream[silent]]]
+        keep = np.ones(len(silent), bool)
+        for k in np.flatnonzero(memory).tolist():
+            row = silent[k]
+            keep[k] = self._encoding.rests(plan, int(cast.stream[row]), int(cast.leg[row]), begin)
+        silent = silent[keep]
         for row in silent.tolist():
             octets[row, header[row] : header[row] + len(self._noise)] = self._noise
         header_view(octets)["marker_pt"][silent] = noise_type[silent]

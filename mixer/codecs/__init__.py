@@ -16,6 +16,8 @@ from __future__ import annotations
 
 from typing import Final
 
+import numpy as np
+
 from mixer.codecs.amr import AMR, AMR_ALIGNED, AMR_WB, AMR_WB_ALIGNED
 from mixer.codecs.base import EMPTY, HEAD, Codec, CodecError, Coder, Decoder, Encoder, Octets, Samples, Table
 from mixer.codecs.g722 import G722
@@ -25,6 +27,7 @@ from mixer.codecs.tables import L16, PCMA, PCMU
 __all__ = [
     "CODECS",
     "EMPTY",
+    "HAS_MEMORY",
     "HEAD",
     "Codec",
     "CodecError",
@@ -40,6 +43,9 @@ __all__ = [
 
 CODECS: Final[tuple[Codec, ...]] = (PCMU, PCMA, L16, G722(), Opus(), AMR, AMR_ALIGNED, AMR_WB, AMR_WB_ALIGNED)
 """The index in this table is the `codec` column of legs and streams."""
+
+HAS_MEMORY: Final = np.array([isinstance(codec, Coder) for codec in CODECS])
+"""bool, by that index."""
 
 
 def find(name: str, *, octet_aligned: bool = False) -> Codec | None:

@@ -105,6 +105,12 @@ async def test_bridge_from_the_command_line(house: House) -> None:
     assert misused.value.code == 2
 
 
+@pytest.mark.parametrize(("word", "rate"), [("auto", "auto"), ("16000", 16000)])
+async def test_the_rate_is_a_number_or_a_word(house: House, word: str, rate: int | str) -> None:
+    assert await run(house, "conference", "create", "room", "--rate", word) == 0
+    assert house.mixer.commands[-1] == port.ConferenceCreate(conference="room", rate=rate)  # type: ignore[arg-type]
+
+
 async def test_limits_of_a_key_from_the_command_line(house: House, tmp_path: Path) -> None:
     assert await run(house, "conference", "create", "room") == 0
     kept = tmp_path / "kept"

@@ -369,14 +369,15 @@ def test_threads_make_the_same_packets() -> None:
     assert len(packets[0]) > 100
 
 
+@pytest.mark.parametrize("noise", [None, 13])
 @pytest.mark.parametrize("mode", ["unique", "mki"])
-def test_a_g722_listener_is_handed_back_in_a_pause(mode: str) -> None:
+def test_a_g722_listener_is_handed_back_in_a_pause(mode: str, noise: int | None) -> None:
     """Its encoders do not agree while there is sound: until there is none, who talked once is encoded for by itself."""
     room = Room()
     room.create(mode, rate=16000)
-    ann = room.join("ann", tone(437.0, 16000), codec="G722")
-    bob = room.join("bob", tone(1013.0, 16000), codec="G722")
-    ear = room.join("ear", codec="G722", direction="recvonly", rx=None)
+    ann = room.join("ann", tone(437.0, 16000), codec="G722", comfort_noise=noise)
+    bob = room.join("bob", tone(1013.0, 16000), codec="G722", comfort_noise=noise)
+    ear = room.join("ear", codec="G722", direction="recvonly", rx=None, comfort_noise=noise)
     room.run(600)
     bob.voice = None
     room.run(2000)
