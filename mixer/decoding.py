@@ -123,7 +123,8 @@ class Decoding:
         """The next step of each leg whose tick is not full yet; legs that have none are left out."""
         legs, waiting = self._legs, self._waiting
         lead = playout.lead(rows[:, None], waiting.stamp[rows])
-        due = waiting.undecoded[rows] & (lead + waiting.width[rows] > 0) & (lead < playout.samples)
+        reach = playout.wanted(rows)
+        due = waiting.undecoded[rows] & (lead + waiting.width[rows] > 0) & (lead < reach[:, None])
         lead = np.where(due, lead, np.where(waiting.undecoded[rows] & (lead >= 0), lead, _FAR))
         slot = np.argmin(lead, axis=1)
         first = lead[np.arange(len(rows)), slot]
@@ -132,7 +133,7 @@ class Decoding:
         legs.running[rows[tired]] = False
         # Behind what is decoded already, late packets may still be wanted: the playout delay has grown.
         begin = np.where(legs.running[rows], np.minimum(begin, first), first)
-        wanting = begin < playout.samples
+        wanting = begin < np.where(first <= begin, reach, playout.samples)
         legs.decoded[rows[wanting]] = playout.cursor[rows[wanting]] + begin[wanting] & 0xFFFF_FFFF
         due, gaps = wanting & (first <= begin), np.flatnonzero(wanting & (first > begin))
         steps = self._decode(playout, rows[due], slot[due])

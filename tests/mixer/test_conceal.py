@@ -70,20 +70,46 @@ def test_fades_out_within_its_time(rate: int) -> None:
     assert levels[3:] == [0, 0]
 
 
+@rates
+def test_sound_that_returns_just_before_a_tick_ends_is_still_blended_in(rate: int) -> None:
+    width, back = rate // 50, rate // 1000
+    history, frame = sine(300, rate, 0, 2 * width), sine(300, rate, 2 * width, width)
+    first = mended(history, lose(frame, 0, width - back), rate, 2 * width)
+    state = conceal.run_at_end(np.arange(width)[None, :] < width - back, np.array([2 * width]), rate)
+    after = sine(300, rate, 3 * width, width)
+    second = mended(np.concatenate([history[width:], first]), after, rate, int(state[0]))
+    step = np.abs(np.diff(np.concatenate([first, second]).astype(int))).max()
+    assert step < 1.2 * np.abs(np.diff(after.astype(int))).max()
+    blend = conceal.BLEND_MS * rate // 1000
+    assert (second[blend:] == after[blend:]).all()
+
+
+@rates
+@pytest.mark.parametrize("lost_ms", [0, 18])
+@pytest.mark.parametrize("there", [(0, 2), (2, 4), (2, 12), (10, 18)])
+def test_sound_that_returns_and_goes_again_within_a_tick(rate: int, lost_ms: int, there: tuple[int, int]) -> None:
+    width, first, last = rate // 50, there[0] * rate // 1000, there[1] * rate // 1000
+    history, frame = sine(300, rate, 0, 2 * width), sine(300, rate, 2 * width, width)
+    frame = lose(lose(frame, 0, first), last, width)
+    sound = np.concatenate([history, mended(history, frame, rate, lost_ms * rate // 1000)]).astype(int)
+    assert np.abs(np.diff(sound)).max() < 1.3 * np.abs(np.diff(history.astype(int))).max()
+
+
 def test_silence_stays_silence() -> None:
     empty = np.full(160, EMPTY, np.int16)
     assert not mended(np.full(320, EMPTY, np.int16), empty, 8000, 480).any()
 
 
 @given(st.lists(st.booleans(), min_size=8, max_size=8), st.integers(0, 40))
-def test_run_at_end(missing: list[bool], lost: int) -> None:
+def test_run_at_end(gone: list[bool], lost: int) -> None:
     run = 0
-    for gone in reversed(missing):
-        if not gone:
+    for last in reversed(gone):
+        if not last:
             break
         run += 1
-    expected = lost + run if all(missing) else run
-    assert conceal.run_at_end(np.array([missing]), np.array([lost])).tolist() == [expected]
+    since = gone[::-1].index(True) if any(gone) else 0
+    expected = lost + run if all(gone) else run or -since
+    assert conceal.run_at_end(np.array([gone]), np.array([lost]), 8000).tolist() == [expected]
 
 
 def test_more_legs_than_are_searched() -> None:
@@ -92,12 +118,3 @@ def test_more_legs_than_are_searched() -> None:
     frames = np.full((count, 160), EMPTY, np.int16)
     result = conceal.mend(history, frames, frames == EMPTY, np.zeros(count, np.int64), 8000)
     assert (np.abs(result).max(axis=1) > 6000).all()
-
-
-def test_cross_fade_goes_from_one_to_the_other() -> None:
-    first, second = np.full((1, 160), 1000, np.int16), np.full((1, 160), -1000, np.int16)
-    mixed = conceal.cross_fade(first, second)[0]
-    assert (mixed[0], mixed[-1]) == (1000, -1000)
-    assert (np.diff(mixed.astype(int)) <= 0).all()
-    second[0, 5] = EMPTY
-    assert conceal.cross_fade(first, second)[0, 5] == EMPTY

@@ -213,20 +213,22 @@ def test_admitted_now_and_written_when_due_is_the_same_sound(seed: int) -> None:
     """As a codec with memory does it: decode what begins before the tick ends, and no more."""
     at_once, in_time = line(), line()
     waiting: list[tuple[NDArray[np.int64], NDArray[np.int16]]] = []
-    late = shaky(seed, 100, 70)
-    for tick in range(120):
+    late = shaky(seed, 100, 70) | dict.fromkeys(range(100, 500), 0.0)
+    for tick in range(500):
         for number in sorted(n for n in late if tick * 20 <= n * 20 + late[n] < (tick + 1) * 20):
             at_once.place(number)
             stamp, pcm = in_time.stamp(number), in_time.said(number * 160, 160)[None, :]
             if in_time.playout.admit(ROWS, 160, stamp)[0].all():
                 waiting.append((stamp, pcm))
-        due = [item for item in waiting if in_time.playout.lead(ROWS, item[0])[0] < 160]
-        waiting = [item for item in waiting if in_time.playout.lead(ROWS, item[0])[0] >= 160]
+        wanted = in_time.playout.wanted(ROWS)[0]
+        due = [item for item in waiting if in_time.playout.lead(ROWS, item[0])[0] < wanted]
+        waiting = [item for item in waiting if in_time.playout.lead(ROWS, item[0])[0] >= wanted]
         for stamp, pcm in due:
             in_time.playout.write(ROWS, pcm, stamp)
         assert (at_once.playout.missing(ROWS) == in_time.playout.missing(ROWS)).all()
         assert (at_once.tick() == in_time.tick()).all()
-    assert at_once.loudness(600, 2000) > 0.9
+    assert at_once.loudness(600, 10_000) > 0.9
+    assert int(in_time.playout.waiting(ROWS)[0]) <= 40, "and the delay shrinks just as well"
 
 
 def test_written_out_of_reach_is_dropped() -> None:
