@@ -124,8 +124,10 @@ class Decoding:
         legs, waiting = self._legs, self._waiting
         lead = playout.lead(rows[:, None], waiting.stamp[rows])
         reach = playout.wanted(rows)
-        due = waiting.undecoded[rows] & (lead + waiting.width[rows] > 0) & (lead < reach[:, None])
-        lead = np.where(due, lead, np.where(waiting.undecoded[rows] & (lead >= 0), lead, _FAR))
+        # No decoder begins with a packet of DTX.
+        new = waiting.undecoded[rows] & (legs.running[rows, None] | (waiting.size[rows] > NOTHING))
+        due = new & (lead + waiting.width[rows] > 0) & (lead < reach[:, None])
+        lead = np.where(due, lead, np.where(new & (lead >= 0), lead, _FAR))
         slot = np.argmin(lead, axis=1)
         first = lead[np.arange(len(rows)), slot]
         begin = np.maximum(playout.lead(rows, legs.decoded[rows]), 0)

@@ -155,7 +155,7 @@ class Playout:
         A packet with a lead below this is due: to be decoded and written before `take`. That is a tick, and more
         where a period is to be left out or sound to be joined.
         """
-        more = self._delays.excessive(rows) | self._timing.torn[rows]
+        more = (self._delays.excessive(rows) | self._timing.torn[rows]) & self._timing.sounds(rows)
         return np.asarray(np.where(more, self.samples + self._longest, self.samples), np.int64)
 
     # -- playing ------------------------------------------------------------------------------
