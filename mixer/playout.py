@@ -70,7 +70,7 @@ class Playout:
         self.late[row] = self.concealed[row] = 0
         self._ring.wipe(np.array([row]))
         self._lost[row] = self._fade
-        self.stop(row)
+        self._timing.open(row)
 
     def stop(self, row: int) -> None:
         """Forget what waits; the next packet starts afresh. For a removed leg, or a new SSRC."""

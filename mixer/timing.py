@@ -53,10 +53,16 @@ class Timing:
         self.late: Counts = np.zeros(legs, np.int64)
         self._late_run: Counts = np.zeros(legs, np.int64)
 
+    def open(self, row: int) -> None:
+        """Prepare a row for a new leg, on whose ring is nothing."""
+        self.stop(row)
+        self.written[row] = -self._linger
+
     def stop(self, row: int) -> None:
         """The next packet starts afresh."""
         self.started[row] = self.torn[row] = False
-        self.cursor[row] = self.arrived[row] = self.written[row] = 0
+        self.written[row] = -max(self.cursor[row] - self.written[row], 0)
+        self.cursor[row] = self.arrived[row] = 0
 
     def lead(self, rows: Rows, timestamp: Counts) -> Counts:
         """Samples between what the next tick plays and a packet's first sample, signed, int64[n]."""
@@ -93,7 +99,9 @@ class Timing:
         """Let packets in: see `Playout.admit`."""
         if not self.started[rows].all():
             fresh = rows[~self.started[rows]]
-            self._ring.wipe(fresh[self.cursor[fresh] > self._tick])  # too long ago to go on from
+            old = fresh[self.cursor[fresh] > self._tick]  # too long ago to go on from
+            self._ring.wipe(old)
+            self.written[old] = self.cursor[old] - self._linger
             self._restart(fresh, timestamp[~self.started[rows]])
         cursor = self.cursor[rows]
         lead = _signed(timestamp - cursor)
@@ -149,9 +157,14 @@ class Timing:
         self._ring.forget(rows)
         self.started[rows] = self.torn[rows] = True
         self._delays.restart(rows, self._delays.least[rows])
-        self.cursor[rows] = timestamp - self._delays.least[rows]
-        self.arrived[rows] = self.written[rows] = self.cursor[rows]
+        self._place(rows, timestamp - self._delays.least[rows])
         self._late_run[rows] = 0
+
+    def _place(self, rows: Rows, cursor: Counts) -> None:
+        """Put cursors elsewhere. Nothing waits there; what was played last stays as long ago as it was."""
+        silent_for = np.maximum(self.cursor[rows] - self.written[rows], 0)
+        self.cursor[rows] = self.arrived[rows] = cursor
+        self.written[rows] = cursor - silent_for
 
     def _resume(self, rows: Rows, timestamp: Counts, lead: Counts) -> None:
         """The first packet after a pause: nothing sounds, so the delay may be whatever it should be.
@@ -165,8 +178,7 @@ class Timing:
         within = lead - self._delays.spare(rows)
         anew = np.maximum(self._delays.least[rows], self._delays.margin[rows] + spread.astype(np.int64))
         wanted = np.clip(np.where(goes_on, within, anew), 0, self._delays.most[rows])
-        self.cursor[rows] = timestamp - wanted
-        self.arrived[rows] = self.written[rows] = self.cursor[rows]
+        self._place(rows, timestamp - wanted)
         self._delays.moved(rows[goes_on], (lead - wanted)[goes_on])
         self._delays.restart(rows[~goes_on], wanted[~goes_on], spread[~goes_on])
 
