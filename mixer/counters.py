@@ -12,6 +12,8 @@ class Counters:
     decodes: int = 0
     """Calls of decoders with memory: packets decoded, repaired or invented."""
     encodes: int = 0
+    encode_failures: int = 0
+    """Packets that a codec library refused to encode; the one before was sent again."""
     encrypts: int = 0
     common_encodes: int = 0
     """Encodes done once for all listeners of a stream."""

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from mixer.codecs import CODECS, CodecError, Coder, Decoder, Samples
 from mixer.counters import Counters
+from mixer.legs import Leg
 from mixer.playout import Playout
 from mixer.spread import Spread
 from mixer.state import State
@@ -35,8 +36,13 @@ NOTHING: Final = 2
 """Octets of a payload that is not even silence: DTX (RFC 6716 section 2.1.9), NO_DATA (RFC 4867)."""
 WARM_UP: Final = 20
 """Packets before the first that a decoder is warmed up with: after three, G.722 is still 10 dB too quiet for 25 ms."""
+FORGET_MS: Final = 1000
+"""So often, decoders of legs that left are let go."""
 RESERVE: Final = 2
 """So many times as many legs as a conference mixes are decoded, if more claim to speak."""
+ENOUGH_MS: Final = 400
+"""So much is decoded of a leg in a tick at most, and so much more to warm up: what lies over each other at one time
+would cost without end."""
 ROUNDS: Final = 16
 """Steps that a leg may take in a tick: 20 ms are at most eight packets of 2.5 ms."""
 
@@ -52,6 +58,16 @@ class Step:
     payload: bytes | None
     samples: int = 0
     warm_up: tuple[bytes, ...] = ()
+
+
+@dataclass(slots=True)
+class Ear:
+    """A decoder in use. Another SSRC is another encoder, of which it knows nothing."""
+
+    decoder: Decoder
+    leg: Leg
+    ssrc: int
+    rate: int
 
 
 def perform(step: Step) -> Samples | None:
@@ -75,12 +91,14 @@ class Decoding:
     def __init__(self, state: State, spread: Spread, counters: Counters) -> None:
         self._state, self._spread, self._counters = state, spread, counters
         self._legs, self._waiting = state.legs, state.waiting
-        self._decoders: dict[int, tuple[Decoder, object, int]] = {}
-        """By leg row, with the leg that it was made for, and the rate."""
+        self._ears: dict[int, Ear] = {}
+        """By leg row."""
 
     def step(self) -> None:
         """Bring every leg that can matter up to the end of the next tick."""
         legs, top = self._legs, self._legs.top
+        if self._state.frame % self._state.ticks(FORGET_MS) == 0:
+            self._ears = {row: ear for row, ear in self._ears.items() if legs.holds(ear.leg)}
         awake = np.flatnonzero(legs.awake[:top])
         if not len(awake):
             return
@@ -111,13 +129,15 @@ class Decoding:
     # -- filling a tick -----------------------------------------------------------------------
 
     def _fill(self, playout: Playout, rows: Rows) -> None:
+        spent = np.zeros(self._legs.rows, np.int64)
         for _ in range(ROUNDS):
+            rows = rows[spent[rows] < ENOUGH_MS * playout.rate // 1000]
             if not len(rows):
                 return
             rows, steps = self._plan(playout, rows)
             sounds = self._spread(perform, steps)
-            self._counters.decodes += len(steps)
-            self._write(playout, rows, steps, sounds)
+            self._counters.decodes += sum(1 + len(step.warm_up) for step in steps)
+            spent[rows] += self._write(playout, rows, steps, sounds)
 
     def _plan(self, playout: Playout, rows: Rows) -> tuple[Rows, list[Step]]:
         """The next step of each leg whose tick is not full yet; legs that have none are left out."""
@@ -175,23 +195,22 @@ class Decoding:
         near = (before > 0) & (before <= WARM_UP * waiting.width[row, slot]) & waiting.undecoded[row]
         pause = np.min(before[near & (waiting.size[row] <= NOTHING)], initial=WARM_UP << 32)
         near &= before < pause  # a packet of DTX leaves a decoder where it was
-        order = sorted(np.flatnonzero(near).tolist(), key=lambda k: -int(before[k]))
+        order = np.flatnonzero(near)[np.argsort(before[near], kind="stable")]
+        enough = np.cumsum(waiting.width[row, order]) <= ENOUGH_MS * int(self._legs.rate[row]) // 1000
         waiting.undecoded[row] &= before <= 0
-        return tuple(waiting.payload(row, k) for k in order)
+        return tuple(waiting.payload(row, k) for k in order[enough][::-1].tolist())
 
     def _decoder(self, row: int, rate: int) -> Decoder:
-        leg = self._legs.at(row)
-        known = self._decoders.get(row)
-        if known is not None and known[1] is leg and known[2] == rate:
-            return known[0]
-        codec = CODECS[int(self._legs.codec[row])]
-        assert isinstance(codec, Coder)
-        decoder = codec.decoder(rate)
-        self._decoders[row] = decoder, leg, rate
-        return decoder
+        leg, ssrc = self._legs.at(row), int(self._legs.ssrc[row])
+        ear = self._ears.get(row)
+        if ear is None or ear.leg is not leg or (ear.ssrc, ear.rate) != (ssrc, rate):
+            codec = CODECS[int(self._legs.codec[row])]
+            assert isinstance(codec, Coder)
+            ear = self._ears[row] = Ear(codec.decoder(rate), leg, ssrc, rate)
+        return ear.decoder
 
-    def _write(self, playout: Playout, rows: Rows, steps: list[Step], sounds: list[Samples | None]) -> None:
-        """Put what was decoded into the playout buffers, and note where the decoders stand."""
+    def _write(self, playout: Playout, rows: Rows, steps: list[Step], sounds: list[Samples | None]) -> Rows:
+        """Put what was decoded into the playout buffers, and note where the decoders stand; samples of each."""
         legs = self._legs
         length = np.array([0 if sound is None else len(sound) for sound in sounds], np.int64)
         legs.corrupt[rows[length == 0]] += 1
@@ -202,3 +221,4 @@ class Decoding:
             pcm = np.stack([sound for sound in sounds if sound is not None and len(sound) == width])
             playout.write(rows[some], pcm, legs.decoded[rows[some]])
         legs.decoded[rows] = legs.decoded[rows] + length & 0xFFFF_FFFF
+        return length

@@ -61,7 +61,7 @@ class Downlink:
         self._state, self._keying = state, keying
         self._legs, self._streams, self._sessions = state.legs, state.streams, state.sessions
         self.counters = counters
-        self._prototypes = Prototypes(state, spread, dials)
+        self._prototypes = Prototypes(state, spread, dials, counters)
         rows = 4 * state.legs.rows
         self._octets = np.empty((rows, STRIDE), np.uint8)
         self._length = np.zeros(rows, np.int32)

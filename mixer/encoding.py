@@ -21,10 +21,13 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from mixer.codecs import CODECS, Coder, Encoder, Samples
+from mixer.codecs import CODECS, CodecError, Coder, Encoder, Samples
+from mixer.counters import Counters
+from mixer.legs import Leg
 from mixer.plans import Plan
 from mixer.spread import Spread
 from mixer.state import State
+from mixer.streams import Format
 
 SETTLED_MS: Final = 400
 KEPT_MS: Final = 1000
@@ -38,27 +41,36 @@ class Pen:
     """An encoder in use.
 
     Attributes:
-        owner: what it was made for; when that row holds another, it is of no use.
-        stream, rate: the leading stream whose format it writes, and Hz of what it is given.
+        leg: whose own it is, None for all who hear the common mix.
+        form, rate: what it writes, as `Streams.form` gives it, and Hz of what it is given.
         written: time of the packet that it wrote last, ms on the engine's clock.
         silent_ms: how long it was given nothing but zeros.
+        failures: how often its library refused to encode.
     """
 
     encoder: Encoder
-    owner: object
-    stream: int
+    leg: Leg | None
+    form: Format
     rate: int
     seamless: bool
     written: int = -KEPT_MS
     silent_ms: int = 0
     last: bytes = b""
+    failures: int = 0
 
     def write(self, samples: Samples, ptime: int) -> bytes:
-        """The next packet."""
+        """The next packet. If the library refuses, the last one again: one encoder must not silence all others."""
         self.silent_ms = 0 if samples.any() else self.silent_ms + ptime
         if self.silent_ms <= SETTLED_MS or not self.last:
-            self.last = self.encoder.encode(samples)
+            try:
+                self.last = self.encoder.encode(samples)
+            except CodecError:
+                self.failures += 1
         return self.last
+
+    def writes(self, form: Format, rate: int) -> bool:
+        """It was made for that format, in the present life of it, and that rate."""
+        return self.form is form and self.rate == rate
 
     def take_over(self, other: Pen) -> None:
         """Go on where another stands."""
@@ -69,18 +81,18 @@ class Pen:
 class Encoding:
     """Encodes for all streams and legs."""
 
-    def __init__(self, state: State, spread: Spread) -> None:
-        self._state, self._spread = state, spread
-        self._common: dict[int, Pen] = {}
+    def __init__(self, state: State, spread: Spread, counters: Counters) -> None:
+        self._state, self._spread, self._counters = state, spread, counters
+        self._common: dict[Format, Pen] = {}
+        """Not by stream: when the leading one ends, its encoder goes on for the next."""
         self._own: dict[int, Pen] = {}
-        self._unsettled = np.zeros(state.legs.rows, bool)
-        """Legs whose own encoder, not a seamless one, has heard sound lately."""
+        """By leg row."""
         self._asking = np.array([isinstance(c, Coder) and c.requests for c in CODECS])
 
     def lingers(self, plan: Plan) -> NDArray[np.bool_]:
         """bool[n], legs of a plan that must not be handed back yet, and are on an unbroken stream."""
         legs = self._state.legs
-        lingers: NDArray[np.bool_] = self._unsettled[plan.leg] & legs.hopped[plan.leg] & ~plan.minus
+        lingers: NDArray[np.bool_] = legs.unsettled[plan.leg] & legs.hopped[plan.leg] & ~plan.minus
         return lingers
 
     def encode(self, plan: Plan, streams: Rows, legs: Rows, audio: Samples, begin: int) -> list[bytes]:
@@ -103,44 +115,47 @@ class Encoding:
         payloads = self._spread(_write, [(pen, sound, plan.ptime) for pen, sound in zip(pens, audio, strict=True)])
         for leg, pen in zip(legs.tolist(), pens, strict=True):
             pen.written = begin
+            self._counters.encode_failures += pen.failures
+            pen.failures = 0
             if leg >= 0:
-                self._unsettled[leg] = pen.silent_ms <= SETTLED_MS and not pen.seamless
+                self._state.legs.unsettled[leg] = pen.silent_ms <= SETTLED_MS and not pen.seamless
         if begin // KEPT_MS != before // KEPT_MS:
             self._own = {leg: pen for leg, pen in self._own.items() if begin - pen.written < KEPT_MS}
+            self._common = {form: pen for form, pen in self._common.items() if self._state.streams.has(form)}
         return payloads
 
     def _of_stream(self, stream: int, plan: Plan, before: int, own: set[int]) -> Pen:
-        owner = self._state.streams.form(stream)
-        pen = self._common.get(stream)
-        if pen is None or pen.owner is not owner or pen.rate != self._state.streams.rate[stream]:
-            pen = self._common[stream] = self._pen(stream, plan, owner)
+        form, rate = self._state.streams.form(stream), int(self._state.streams.rate[stream])
+        pen = self._common.get(form)
+        if pen is None or not pen.writes(form, rate):
+            pen = self._common[form] = self._pen(form, rate, plan.ptime, None)
         if pen.written < before:
             for leg, other in self._own.items():
-                if (other.stream, other.rate, other.written) == (stream, pen.rate, before) and leg not in own:
+                if other.writes(form, rate) and other.written == before and leg not in own:
                     pen.take_over(other)
                     break
         return pen
 
     def _of_leg(self, leg: int, stream: int, plan: Plan, before: int) -> Pen:
-        owner, rate = self._state.legs.at(leg), int(self._state.streams.rate[stream])
-        pen = self._own.get(leg)
-        if pen and pen.owner is owner and (pen.stream, pen.rate, pen.written) == (stream, rate, before):
+        form, rate = self._state.streams.form(stream), int(self._state.streams.rate[stream])
+        owner, pen = self._state.legs.at(leg), self._own.get(leg)
+        if pen and pen.leg is owner and pen.writes(form, rate) and pen.written == before:
             return pen
-        pen = self._own[leg] = self._pen(stream, plan, owner)
-        common = self._common.get(stream)
-        if common and (common.rate, common.written) == (rate, before):
+        pen = self._own[leg] = self._pen(form, rate, plan.ptime, owner)
+        common = self._common.get(form)
+        if common and common.writes(form, rate) and common.written == before:
             pen.take_over(common)
         return pen
 
     def rests(self, plan: Plan, stream: int, leg: int, begin: int) -> bool:
         """True, and a packet time is over, if what is heard has been silent for so long that its encoder need not
         be called. Before that it must be: it and the receiver's decoder come to rest together."""
-        pen = self._common.get(stream) if leg < 0 else self._own.get(leg)
+        pen = self._common.get(self._state.streams.form(stream)) if leg < 0 else self._own.get(leg)
         if pen is None or pen.silent_ms <= SETTLED_MS or pen.written != begin - plan.ptime:
             return False
         pen.written = begin
         if leg >= 0:
-            self._unsettled[leg] = False
+            self._state.legs.unsettled[leg] = False
         return True
 
     def _heed_requests(self, plan: Plan, streams: Rows, legs: Rows, pens: list[Pen]) -> None:
@@ -154,13 +169,10 @@ class Encoding:
             if len(modes):
                 pen.encoder.request(int(modes.min()))
 
-    def _pen(self, stream: int, plan: Plan, owner: object) -> Pen:
-        streams = self._state.streams
-        form = streams.form(stream)
+    def _pen(self, form: Format, rate: int, ptime: int, leg: Leg | None) -> Pen:
         codec = CODECS[form.codec]
         assert isinstance(codec, Coder)
-        rate = int(streams.rate[stream])
-        return Pen(codec.encoder(rate, plan.ptime, form.settings), owner, stream, rate, codec.seamless)
+        return Pen(codec.encoder(rate, ptime, form.settings), leg, form, rate, codec.seamless)
 
 
 def _write(job: tuple[Pen, Samples, int]) -> bytes:

@@ -291,6 +291,7 @@ class LegDesk:
             self._sessions.close(int(self._streams.session[row]))
             self._streams.close(row)
             conference.streams.discard(row)
+            self._state.moved = True  # it may have led others, though nobody was sent it
 
 
 def _factor(gain_db: float) -> float:

@@ -206,6 +206,8 @@ class Legs:
         self.minus_sent = self._column(np.int64)
         self.hopped = self._column(np.bool_)
         """Its last packet was its own minus mix."""
+        self.unsettled = self._column(np.bool_)
+        """An encoder of its own, not a seamless one, has heard sound lately (`encoding`)."""
         self.sent = self._column(np.int64)
         self.next_report = self._column(np.int64)
         self.timeout = self._column(np.int64)

@@ -53,9 +53,9 @@ class Placing:
         wanted = payload_type == legs.payload_type[who]
         self._note(batch, rows, who, seq, timestamp, fate)
         silent = self._note_claims(octets, rows, who, header)
-        if not wanted.all():
-            fate[rows[~wanted]] = Drop.UNKNOWN_PAYLOAD_TYPE
-            self._aside(batch, rows, who, payload_type, timestamp, header, end, fate)
+        other = ~wanted & (fate[rows] == 0)
+        if other.any():
+            self._aside(batch, rows[other], who[other], payload_type[other], timestamp[other], header, end, fate)
         size = (end - header)[rows]
         usable = wanted & (fate[rows] == 0)
         kind = np.where(usable, (legs.codec[who] << 56) | (legs.rate[who] << 20) | size, -1)
@@ -121,7 +121,7 @@ class Placing:
     ) -> None:
         """What is not audio: comfort noise says that nobody speaks, which the missing audio says as well."""
         noise = payload_type == self._legs.noise_type[who]
-        fate[rows[noise]] = Drop.ACCEPTED
+        fate[rows[~noise]] = Drop.UNKNOWN_PAYLOAD_TYPE
         events = np.flatnonzero(payload_type == self._legs.event_type[who])
         if len(events):
             at = rows[events]

@@ -19,6 +19,7 @@ from mixer.batch import STRIDE
 from mixer.casting import Cast, Casting
 from mixer.codecs import CODECS, HAS_MEMORY, Table, comfort
 from mixer.codecs.dialling import Event
+from mixer.counters import Counters
 from mixer.dials import Dials
 from mixer.encoding import Encoding
 from mixer.mixing import Mix, Samples
@@ -39,9 +40,9 @@ Octets = NDArray[np.uint8]
 class Prototypes:
     """Casts and encodes."""
 
-    def __init__(self, state: State, spread: Spread, dials: Dials) -> None:
+    def __init__(self, state: State, spread: Spread, dials: Dials, counters: Counters) -> None:
         self._legs, self._streams = state.legs, state.streams
-        self._casting, self._encoding, self._dials = Casting(state), Encoding(state, spread), dials
+        self._casting, self._encoding, self._dials = Casting(state), Encoding(state, spread, counters), dials
         legs = state.legs.rows
         self._past = np.zeros((legs, PAST), np.float32)
         """What each leg heard of its minus mix before this tick, for resampling."""

@@ -100,16 +100,20 @@ class Streams:
         return self._rows.get(form, {}).get(cohort, -1)
 
     def form(self, row: int) -> Format:
-        """The format of a stream."""
+        """The format of a stream: the same object for all of one format, until the last of them ends."""
         return self._formats[row]
+
+    def has(self, form: Format) -> bool:
+        """True while there is a stream of that format."""
+        return form in self._rows
 
     def open(self, form: Format, cohort: int, ssrc: int, rate: int) -> int:
         """Start a stream that is encoded from samples of `rate` Hz."""
         row = self._free.pop()
         self.top = max(self.top, row + 1)
         alike = self._rows.setdefault(form, {})
+        self._formats[row] = self._formats[next(iter(alike.values()))] if alike else form
         alike[cohort] = row
-        self._formats[row] = form
         self.cohort[row] = cohort
         self.lead[row] = self.lead[next(iter(alike.values()))] if len(alike) > 1 else row
         self.conference[row], self.codec[row], self.clock[row] = form.conference, form.codec, form.clock

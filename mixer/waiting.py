@@ -43,7 +43,7 @@ class Waiting:
 
     def forget(self, row: int) -> None:
         """Throw away what waits for a leg."""
-        for slot in np.flatnonzero(self.size[row] > CELL).tolist():
+        for slot in range(DEPTH if self._long else 0):  # also what a shorter one has taken the place of
             self._long.pop((row, slot), None)
         self.undecoded[row] = False
 
