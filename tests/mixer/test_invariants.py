@@ -46,6 +46,7 @@ class Life(RuleBasedStateMachine):
         self.names = 0
         self.lives = 0
         self.gone: set[str] = set()
+        self.dialled: set[str] = set()
 
     @initialize(modes=st.tuples(st.sampled_from(MODES), st.sampled_from(MODES)), tick_ms=st.sampled_from([10, 20]))
     def begin(self, modes: tuple[str, str], tick_ms: int) -> None:
@@ -63,7 +64,7 @@ class Life(RuleBasedStateMachine):
         name = f"{slot}.{self.lives}"
         for _ in range(25):
             try:
-                self.room.create(mode, name, rate=(8000, 16000)[self.lives % 2])
+                self.room.create(mode, name, rate=(8000, 16000, "auto")[self.lives % 3])
                 break
             except PortError as error:
                 self.full(error)
@@ -99,8 +100,18 @@ class Life(RuleBasedStateMachine):
         talks=st.sampled_from([True, True, False]),
         cohort=st.sampled_from(COHORTS),
         bridged=st.booleans(),
+        codec=st.sampled_from(["PCMU", "PCMU", "G722", "opus"]),
     )
-    def join(self, hall: int, ptime: int, own: bool, talks: bool, cohort: int = 0, bridged: bool = False) -> None:
+    def join(
+        self,
+        hall: int,
+        ptime: int,
+        own: bool,
+        talks: bool,
+        cohort: int = 0,
+        bridged: bool = False,
+        codec: str = "PCMU",
+    ) -> None:
         name = f"leg{self.names}"
         self.names += 1
         where = self.halls()[hall % len(self.halls())]
@@ -112,7 +123,8 @@ class Life(RuleBasedStateMachine):
             if fields["bridged"]:
                 fields["tx"] = self.room.key(f"tx:{name}", mki=self.room.mki(self.room.halls[where].mki_width))
         try:
-            self.room.join(name, voice, hall=where, ptime=ptime, **fields)  # type: ignore[arg-type]
+            fields |= {"dtmf": 101, "comfort_noise": 13 if self.names % 2 else None}
+            self.room.join(name, voice, hall=where, ptime=ptime, codec=codec, **fields)  # type: ignore[arg-type]
         except PortError as error:
             self.full(error)
 
@@ -133,6 +145,22 @@ class Life(RuleBasedStateMachine):
     @rule(leg=pick, mute=st.booleans())
     def mute(self, leg: int, mute: bool) -> None:
         self.apply(port.LegModify(leg=self.legs()[leg % len(self.room.phones)], mute=mute))
+
+    @precondition(lambda self: self.room.phones)
+    @rule(leg=pick, digits=st.sampled_from(["1", "23#"]))
+    def dial(self, leg: int, digits: str) -> None:
+        name = self.legs()[leg % len(self.room.phones)]
+        self.dialled.add(name)
+        self.apply(port.LegDial(leg=name, digits=digits))
+
+    @precondition(lambda self: self.room.phones)
+    @rule(leg=pick, alone=st.booleans(), exclusive=st.booleans())
+    def play(self, leg: int, alone: bool, exclusive: bool) -> None:
+        self.names += 1
+        name = self.legs()[leg % len(self.room.phones)]
+        who = {"legs": (name,)} if alone else {"conference": self.room.status(name).conference}
+        tones = (port.Tone(hz=700.0, ms=90),)
+        self.apply(port.PlayStart(play=f"play{self.names}", tones=tones, exclusive=exclusive, **who))  # type: ignore[arg-type]
 
     @rule(loss=st.sampled_from([0.0, 0.1, 0.6]), jitter=st.sampled_from([0.0, 5.0, 70.0]))
     def weather(self, loss: float, jitter: float) -> None:
@@ -337,7 +365,8 @@ class Life(RuleBasedStateMachine):
             assert not phone.refused
             stamps = [heard.packet.timestamp for heard in phone.heard]
             steps = {b - a & 0xFFFF_FFFF for a, b in pairwise(stamps)}
-            assert steps <= {8 * phone.ptime}, "I5"
+            # Events have the time at which they began (RFC 4733 section 2.2.1).
+            assert phone.name in self.dialled or steps <= {phone.clock // 1000 * phone.ptime}, "I5"
         self.texts += [repr(event) for event in self.room.events]
         assert not leaks(self.room.secrets, "\n".join(self.texts))
         self.room.engine.close()
