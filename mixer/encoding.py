@@ -166,8 +166,7 @@ class Encoding:
         for stream, leg, pen in zip(streams.tolist(), legs.tolist(), pens, strict=True):
             modes = asked[[leg]] if leg >= 0 else asked[plan.leg[plan.sound == stream]]
             modes = modes[modes >= 0]
-            if len(modes):
-                pen.encoder.request(int(modes.min()))
+            pen.encoder.request(int(modes.min()) if len(modes) else None)
 
     def _pen(self, form: Format, rate: int, ptime: int, leg: Leg | None) -> Pen:
         codec = CODECS[form.codec]

@@ -124,9 +124,7 @@ class AmrEncoder:
         self._frames = ptime // _FRAME_MS
         self._dtx = settings.dtx
         self._modes = sorted(settings.modes) or list(range(known))
-        self._mode = self._modes[-1]
-        if settings.mode is not None:
-            self.request(settings.mode)
+        self._mode = self._first = self._modes[-1] if settings.mode is None else self._highest(settings.mode)
         self._speech = libamr.SpeechEncoder(codec.speech_encoder, self._dtx)
         self._heard: deque[Samples] = deque(maxlen=_HISTORY)
 
@@ -157,9 +155,10 @@ class AmrEncoder:
         for samples in other._heard:
             self._frame(samples)
 
-    def request(self, mode: int) -> None:
-        """Go to the highest allowed mode that is not above this one, or to the lowest there is (section 3.3.1)."""
-        self._mode = self._highest(mode)
+    def request(self, mode: int | None) -> None:
+        """Go to the highest allowed mode that is not above this one, or to the lowest there is (section 3.3.1); None is
+        the one that it began with."""
+        self._mode = self._first if mode is None else self._highest(mode)
 
     def _highest(self, mode: int) -> int:
         return max((allowed for allowed in self._modes if allowed <= mode), default=self._modes[0])

@@ -68,8 +68,9 @@ class Encoder(Protocol):
         """Go on where another encoder of the same kind stands, so that a receiver that heard that one notices
         nothing. `other` is not changed."""
 
-    def request(self, mode: int) -> None:
-        """The receiver asks for a mode (RFC 4867 CMR). Codecs without modes take no notice."""
+    def request(self, mode: int | None) -> None:
+        """The receiver asks for a mode (RFC 4867 CMR); None if it asks for none any more. Codecs without modes take no
+        notice."""
 
 
 @dataclass(frozen=True, slots=True)

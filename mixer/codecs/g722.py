@@ -127,7 +127,7 @@ class CopyingEncoder:
     def take_over(self, other: CopyingEncoder) -> None:
         self._state.copy_from(other._state)
 
-    def request(self, mode: int) -> None:
+    def request(self, mode: int | None) -> None:
         """G.722 over RTP has one mode."""
 
 
@@ -155,7 +155,7 @@ class PrimedEncoder:
         for samples in self._last:
             self._codec.encode(samples)
 
-    def request(self, mode: int) -> None:
+    def request(self, mode: int | None) -> None:
         """G.722 over RTP has one mode."""
 
 

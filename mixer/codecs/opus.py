@@ -108,7 +108,7 @@ class OpusEncoder:
             raise CodecError("Opus: an encoder can only go on where one of the same rate, ptime and settings stands")
         self._state.copy(other._state)
 
-    def request(self, mode: int) -> None:
+    def request(self, mode: int | None) -> None:
         """Opus has no modes."""
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from mixer import port
 from mixer.batch import STRIDE
 from mixer.codecs import CodecError, g722
 from mixer.legs import Legs
@@ -141,6 +142,28 @@ def test_packets_that_lie_over_each_other_cost_a_bounded_time(codec: str) -> Non
         room.engine.tick()
         most = max(most, room.engine.counters.decodes - before)
     assert 1 <= most <= 8, "of the 30 that are due"
+
+
+def test_who_asked_for_a_low_mode_takes_the_wish_along() -> None:
+    """RFC 4867 section 4.3.1: the mode is what a receiver asks for, and this one receives no more."""
+    room = Room()
+    room.create("unique")
+    room.join("ann", tone(437.0))
+    # No phone of these tests decodes AMR: what counts is the size of what they are sent.
+    bob, eve = room.join("bob", codec="AMR"), room.join("eve", codec="AMR")
+    del room.phones["bob"], room.phones["eve"]
+
+    def octets() -> int:
+        room.run(200)
+        return [len(sent.octets) for sent in room.sent if sent.address == eve.address][-1]
+
+    before = octets()
+    no_data, lowest = 15, 0
+    asking = (lowest << 12 | no_data << 7 | 1 << 6).to_bytes(2)
+    assert room.inject(bob.seal(bob.rtp(asking)), bob.address) == "accepted"
+    assert octets() < before
+    room.apply(port.LegRemove(leg="bob"))
+    assert octets() == before
 
 
 def test_long_payloads_are_let_go_with_their_leg() -> None:
