@@ -27,7 +27,7 @@ class Conference:
     rate: int
     """Of its mix, Hz."""
     follows: bool
-    """The rate follows its members."""
+    """The rate follows its members (`rates`)."""
     keying: Keying
     style: SwitchStyle
     uplink: KeyLine
@@ -38,6 +38,8 @@ class Conference:
     """Style `mki`: suite and MKI length of all keys that share a stream, fixed by the first."""
     own_mkis: Counter[str] = field(default_factory=Counter)
     """Style `mki`: MKIs of legs' own keys beside the group's."""
+    wanted: tuple[int, int] | None = None
+    """Another rate that would suit them, and the frame from which it did."""
     join_tone: bool = False
     leave_tone: bool = False
     parting: bool = False

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from typing import Final
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,6 +15,10 @@ from mixer.state import State
 
 Rows = NDArray[np.int64]
 
+MOST_A_TICK: Final = 8
+"""Keys of one leg that are told in a tick: no hand, and no dialler after a stall of the network, presses more, and
+nobody may flood control."""
+
 
 class Keypads:
     """The keypads of all legs."""
@@ -21,6 +28,8 @@ class Keypads:
         self._pad = KeyPad(state.config.tick_ms)
         self._ssrc: dict[int, int] = {}
         """Under which SSRC a leg pressed its last key: another has timestamps of its own."""
+        self._told: Counter[int] = Counter()
+        """Keys told in this tick, by leg row."""
 
     def hear(self, rows: Rows, timestamp: Rows, head: Octets, length: Rows) -> NDArray[np.bool_]:
         """Take payloads of telephone events.
@@ -60,6 +69,7 @@ class Keypads:
 
     def step(self) -> None:
         """Once a tick: keys of which nothing is heard any more come up."""
+        self._told.clear()
         self._tell(self._pad.step(self._state.frame))
 
     def forget(self, row: int) -> None:
@@ -71,6 +81,9 @@ class Keypads:
         for stroke in strokes:
             if stroke.duration_ms is None:
                 continue  # it has gone down: it is told when it comes up, with its length
+            self._told[stroke.row] += 1
+            if self._told[stroke.row] > MOST_A_TICK:
+                continue
             leg, conference = self._state.legs.at(stroke.row), self._state.conference_of(stroke.row)
             self._state.events.append(
                 Dtmf(conference=conference.name, leg=leg.name, key=stroke.key, duration_ms=stroke.duration_ms)

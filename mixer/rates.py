@@ -34,8 +34,6 @@ class Rates:
 
     def __init__(self, state: State) -> None:
         self._state = state
-        self._wanted: dict[int, tuple[int, int]] = {}
-        """By conference row: another rate than it has, and the frame from which it was wanted."""
 
     def begin(self, conference: Conference, form: Format) -> int:
         """The first leg chooses the rate at once. Returns the rate at which a leg of this format is sampled."""
@@ -55,22 +53,20 @@ class Rates:
     def _look_at(self, conference: Conference) -> None:
         rate = max(useful(self._state.streams.form(stream)) for stream in conference.streams)
         if rate == conference.rate:
-            self._wanted.pop(conference.row, None)
+            conference.wanted = None
             return
-        wanted, since = self._wanted.get(conference.row, (0, 0))
-        if wanted != rate:
-            since = self._state.frame
-            self._wanted[conference.row] = rate, since
+        if conference.wanted is None or conference.wanted[0] != rate:
+            conference.wanted = rate, self._state.frame
+        patient = self._state.frame - conference.wanted[1] < self._state.ticks(PATIENCE_MS)
         rows = np.fromiter(conference.legs, np.int64)
-        talks = bool(self._state.legs.talking[rows].any())
-        if not talks or self._state.frame - since >= self._state.ticks(PATIENCE_MS):
-            del self._wanted[conference.row]
+        if not (patient and self._state.legs.talking[rows].any()):
             self.change(conference, rate)
 
     def change(self, conference: Conference, rate: int) -> None:
         """Mix at another rate from the next tick on."""
         state = self._state
         conference.rate = state.conferences.rate[conference.row] = rate
+        conference.wanted = None
         for stream in conference.streams:
             codec = CODECS[int(state.streams.codec[stream])]
             state.streams.past[stream] = 0

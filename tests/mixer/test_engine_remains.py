@@ -8,6 +8,7 @@ import pytest
 from mixer import port
 from mixer.batch import STRIDE
 from mixer.codecs import CodecError, g722
+from mixer.keypads import MOST_A_TICK
 from mixer.legs import Legs
 from mixer.waiting import CELL, DEPTH, Waiting
 from tests import codecs
@@ -164,6 +165,22 @@ def test_who_asked_for_a_low_mode_takes_the_wish_along() -> None:
     assert octets() < before
     room.apply(port.LegRemove(leg="bob"))
     assert octets() == before
+
+
+def test_nobody_floods_control_with_keys() -> None:
+    room = Room()
+    room.create("unique")
+    ann = room.join("ann", dtmf=101)
+    room.run(100)
+    ann.payload_type = 101
+    four = bytes.fromhex("01800001 02800001 03800001 04800001")
+    for _ in range(3):
+        packets = [ann.seal(ann.rtp(four, ann.timestamp + 10 * k)) for k in range(30)]
+        ann.timestamp += 1000
+        room.arrive([Datagram(room.now_ns, k, octets, ann.address) for k, octets in enumerate(packets)])
+        told = [event for event in room.engine.events() if isinstance(event, port.Dtmf)]
+        assert len(told) == MOST_A_TICK
+        room.step()
 
 
 def test_long_payloads_are_let_go_with_their_leg() -> None:

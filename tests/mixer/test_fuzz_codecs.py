@@ -6,7 +6,7 @@ Legs of every codec, at every rate of mix, in conferences of their own; beside t
 from __future__ import annotations
 
 from functools import cache
-from typing import Final
+from typing import Any, Final
 from zlib import crc32
 
 import numpy as np
@@ -52,7 +52,7 @@ def standing() -> tuple[Room, list[Phone]]:
     for hall in (*map(str, RATES), "auto"):
         room.create("unique", hall, rate="auto" if hall == "auto" else int(hall))
         for codec in CODECS:
-            extra = {"amr": Amr(octet_aligned=True)} if codec == "AMR" and hall == "16000" else {}
+            extra: dict[str, Any] = {"amr": Amr(octet_aligned=True)} if codec == "AMR" and hall == "16000" else {}
             for name, clear in ((f"{hall}/{codec}/clear", True), (f"{hall}/{codec}", False)):
                 if clear and codec not in ("opus", "G722"):
                     continue

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 from itertools import pairwise
+from typing import Any
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -101,6 +102,7 @@ class Life(RuleBasedStateMachine):
         cohort=st.sampled_from(COHORTS),
         bridged=st.booleans(),
         codec=st.sampled_from(["PCMU", "PCMU", "G722", "opus"]),
+        known=st.sampled_from([True, True, False]),
     )
     def join(
         self,
@@ -111,12 +113,13 @@ class Life(RuleBasedStateMachine):
         cohort: int = 0,
         bridged: bool = False,
         codec: str = "PCMU",
+        known: bool = True,
     ) -> None:
         name = f"leg{self.names}"
         self.names += 1
         where = self.halls()[hall % len(self.halls())]
         voice = tone(300 + 37 * self.names) if talks else None
-        fields: dict[str, object] = {"keying": "unique"} if own else {"cohort": cohort}
+        fields: dict[str, Any] = {"keying": "unique"} if own else {"cohort": cohort}
         if self.room.halls[where].mode != "unique" and not own:
             # A cohort whose key was retired takes only legs that begin under their own.
             fields["bridged"] = bridged or not self.active(where, cohort)
@@ -124,7 +127,7 @@ class Life(RuleBasedStateMachine):
                 fields["tx"] = self.room.key(f"tx:{name}", mki=self.room.mki(self.room.halls[where].mki_width))
         try:
             fields |= {"dtmf": 101, "comfort_noise": 13 if self.names % 2 else None}
-            self.room.join(name, voice, hall=where, ptime=ptime, codec=codec, **fields)  # type: ignore[arg-type]
+            self.room.join(name, voice, hall=where, ptime=ptime, codec=codec, known=known, **fields)
         except PortError as error:
             self.full(error)
 
@@ -158,9 +161,9 @@ class Life(RuleBasedStateMachine):
     def play(self, leg: int, alone: bool, exclusive: bool) -> None:
         self.names += 1
         name = self.legs()[leg % len(self.room.phones)]
-        who = {"legs": (name,)} if alone else {"conference": self.room.status(name).conference}
+        who: dict[str, Any] = {"legs": (name,)} if alone else {"conference": self.room.status(name).conference}
         tones = (port.Tone(hz=700.0, ms=90),)
-        self.apply(port.PlayStart(play=f"play{self.names}", tones=tones, exclusive=exclusive, **who))  # type: ignore[arg-type]
+        self.apply(port.PlayStart(play=f"play{self.names}", tones=tones, exclusive=exclusive, **who))
 
     @rule(loss=st.sampled_from([0.0, 0.1, 0.6]), jitter=st.sampled_from([0.0, 5.0, 70.0]))
     def weather(self, loss: float, jitter: float) -> None:
