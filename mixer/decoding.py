@@ -141,15 +141,9 @@ class Decoding:
 
     def _plan(self, playout: Playout, rows: Rows) -> tuple[Rows, list[Step]]:
         """The next step of each leg whose tick is not full yet; legs that have none are left out."""
-        legs, waiting = self._legs, self._waiting
-        lead = playout.lead(rows[:, None], waiting.stamp[rows])
+        legs = self._legs
+        slot, first = self._next(playout, rows)
         reach = playout.wanted(rows)
-        # No decoder begins with a packet of DTX.
-        new = waiting.undecoded[rows] & (legs.running[rows, None] | (waiting.size[rows] > NOTHING))
-        due = new & (lead + waiting.width[rows] > 0) & (lead < reach[:, None])
-        lead = np.where(due, lead, np.where(new & (lead >= 0), lead, _FAR))
-        slot = np.argmin(lead, axis=1)
-        first = lead[np.arange(len(rows)), slot]
         begin = np.maximum(playout.lead(rows, legs.decoded[rows]), 0)
         tired = (begin < first) & (legs.invented[rows] >= INVENT_MS * playout.rate // 1000)
         legs.running[rows[tired]] = False
@@ -162,6 +156,22 @@ class Decoding:
         for k in gaps.tolist():
             steps.append(self._fill_gap(playout, int(rows[k]), int(slot[k]), int(begin[k]), int(first[k])))
         return np.concatenate([rows[due], rows[gaps]]), steps
+
+    def _next(self, playout: Playout, rows: Rows) -> tuple[Rows, Rows]:
+        """The first packet of each leg that is not decoded and can still be heard: its slot, and its lead, `_FAR` if
+        there is none."""
+        waiting = self._waiting
+        leg, slot = np.nonzero(waiting.undecoded[rows])
+        row = rows[leg]
+        lead = playout.lead(row, waiting.stamp[row, slot])
+        # No decoder begins with a packet of DTX.
+        new = self._legs.running[row] | (waiting.size[row, slot] > NOTHING)
+        new &= lead + waiting.width[row, slot] > 0
+        leg, slot, lead = leg[new], slot[new], lead[new]
+        first, place = np.full(len(rows), _FAR), np.zeros(len(rows), np.int64)
+        np.minimum.at(first, leg, lead)
+        place[leg[lead == first[leg]]] = slot[lead == first[leg]]
+        return place, first
 
     def _decode(self, playout: Playout, rows: Rows, slot: Rows) -> list[Step]:
         """Decode a packet each of several legs."""

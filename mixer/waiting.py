@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from mixer.wire import windows
 
-DEPTH: Final = 32
-"""Packets kept a leg: 320 ms of 10 ms packets, more than any delay."""
+DEPTH: Final = 96
+"""Packets kept a leg: 240 ms of 2.5 ms packets, more than any delay."""
 CELL: Final = 192
 """Octets kept side by side; the few payloads that are longer are kept apart."""
 

@@ -7,7 +7,7 @@ import pytest
 
 from mixer import port
 from mixer.batch import STRIDE
-from mixer.codecs import CodecError, g722
+from mixer.codecs import CodecError, g722, libopus
 from mixer.keypads import MOST_A_TICK
 from mixer.legs import Legs
 from mixer.waiting import CELL, DEPTH, Waiting
@@ -181,6 +181,26 @@ def test_nobody_floods_control_with_keys() -> None:
         told = [event for event in room.engine.events() if isinstance(event, port.Dtmf)]
         assert len(told) == MOST_A_TICK
         room.step()
+
+
+@pytest.mark.parametrize(("width", "delay"), [(120, 200), (240, 200), (960, 200)])
+def test_the_shortest_packets_wait_for_the_longest_delay(width: int, delay: int) -> None:
+    class Mouth:
+        """2.5 ms is no length that FFmpeg's options name in whole ms."""
+
+        def __init__(self) -> None:
+            self._state = libopus.EncoderState(48000, 1, libopus.LOW_DELAY, width)
+
+        def encode(self, samples: codecs.Samples) -> bytes:
+            return self._state.encode(samples)
+
+    room = Room()
+    room.create("unique", rate=48000)
+    phone = {"width": width, "mouth": Mouth()}
+    room.join("ann", tone(437.0, 48000), codec="opus", delay_min_ms=delay, phone=phone)
+    bob = room.join("bob", codec="L16", clock=48000)
+    room.run(1000)
+    assert abs(hear(bob, 437.0)) < 1
 
 
 def test_long_payloads_are_let_go_with_their_leg() -> None:
