@@ -2,6 +2,7 @@
 
 A leg is decoded only while it can matter, and only as far as the next tick needs:
 
+    muted       by control: as if it was asleep
     asleep      it says itself that nobody speaks: DTX, SID, no voice activity, or level 127 (RFC 6464). Its
                 packets pass by, and cost no more than their decryption
     awake       it speaks, or did a moment ago (`HANG_MS`). If more legs of a conference claim to speak than could
@@ -107,7 +108,15 @@ class Decoding:
             over = playout.lead(rows, legs.dozes[rows]) <= 0
             legs.awake[rows[over]] = legs.running[rows[over]] = False
             rows = rows[~over & playout.started[rows]]
+            rows = rows[self._may_be_heard(rows)]
             self._fill(playout, rows[self._matter(rows)])
+
+    def _may_be_heard(self, rows: Rows) -> NDArray[np.bool_]:
+        """Which of these legs control lets be heard; who was just muted is heard once more, to be faded out."""
+        legs = self._legs
+        may: NDArray[np.bool_] = (legs.speaks[rows] & ~legs.muted[rows]) | legs.seated[rows]
+        legs.running[rows[~may]] = False
+        return may
 
     def _matter(self, rows: Rows) -> NDArray[np.bool_]:
         """Which of these legs to decode: all that make no claim or talk already, and the loudest of the others."""

@@ -183,6 +183,30 @@ def test_nobody_floods_control_with_keys() -> None:
         room.step()
 
 
+def test_who_is_muted_is_not_decoded_and_takes_nobodys_place() -> None:
+    room = Room()
+    room.create("unique", rate=16000, max_talkers=1)
+    loud = [
+        room.join(f"loud{k}", tone(900.0, 16000), codec="G722", level_in=1, phone={"level_in": 1}) for k in range(3)
+    ]
+    bob = room.join("bob", codec="L16", clock=16000)
+    room.run(400)
+    for phone in loud:
+        room.apply(port.LegModify(leg=phone.name, mute=True))
+    room.run(200)
+    before = room.engine.counters.decodes
+    room.run(400)
+    assert room.engine.counters.decodes == before
+    room.join("ann", tone(437.0, 16000), codec="G722", level_in=1, phone={"level_in": 1, "claim": 30})
+    room.run(600)
+    assert abs(hear(bob, 437.0)) < 1
+    room.apply(port.LegModify(leg="loud0", mute=False))
+    room.leave("ann")
+    bob.forget()
+    room.run(1000)
+    assert abs(hear(bob, 900.0)) < 1, "and is, when it no longer is"
+
+
 @pytest.mark.parametrize(("width", "delay"), [(120, 200), (240, 200), (960, 200)])
 def test_the_shortest_packets_wait_for_the_longest_delay(width: int, delay: int) -> None:
     class Mouth:
