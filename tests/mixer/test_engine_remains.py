@@ -227,6 +227,28 @@ def test_the_shortest_packets_wait_for_the_longest_delay(width: int, delay: int)
     assert abs(hear(bob, 437.0)) < 1
 
 
+@pytest.mark.parametrize("codec", ["opus", "G722"])
+@pytest.mark.parametrize("rate", [8000, 16000, 24000])
+def test_nothing_is_heard_of_a_timestamp_that_wraps(codec: str, rate: int) -> None:
+    """Neither at 2^31 nor at 2^32, though samples are counted at another rate than the clock's."""
+
+    def heard(start: int) -> codecs.Samples:
+        room = Room()
+        room.create("unique", rate=rate)
+        phone = {"timestamp": start & 0xFFFF_FFFF}
+        room.join("ann", tone(437.0, codecs.RATES[codec]), codec=codec, phone=phone)
+        bob = room.join("bob", codec="L16", clock=rate)
+        room.run(600)
+        assert room.engine.tally.drops() == {}
+        return bob.audio()
+
+    unit = codecs.CLOCKS[codec] // 50
+    plain = heard(30 * unit)
+    assert plain.any()
+    assert np.array_equal(heard(-15 * unit), plain)
+    assert np.array_equal(heard((1 << 31) // (3 * unit) * 3 * unit - 15 * unit), plain)
+
+
 def test_long_payloads_are_let_go_with_their_leg() -> None:
     waiting = Waiting(2)
     octets = np.zeros((1, STRIDE), np.uint8)
