@@ -55,6 +55,7 @@ class NodeCollector(Collector):
             ("mrfp_datagrams_received", "Datagrams received.", status.received),
             ("mrfp_datagrams_accepted", "Datagrams used.", status.accepted),
             ("mrfp_decodes", "Packets of codecs with memory decoded, repaired or invented.", status.decodes),
+            ("mrfp_encode_failures", "Packets that a codec library refused to encode.", status.encode_failures),
             ("mrfp_encodes", "Frames encoded.", status.encodes),
             ("mrfp_encrypts", "Packets encrypted: one a tick, stream and key.", status.encrypts),
             ("mrfp_common_encodes", "Frames encoded for all listeners together.", status.common_encodes),

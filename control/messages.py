@@ -110,6 +110,8 @@ class NodeStatus(_Message, frozen=True, kw_only=True):
     """Packets of codecs with memory decoded, repaired or invented; quiet legs cost none."""
     encodes: int = 0
     """Frames encoded, for all streams."""
+    encode_failures: int = 0
+    """Packets that a codec library refused to encode; the one before was sent again."""
     encrypts: int = 0
     """Packets encrypted, for all streams and keys."""
     common_encodes: int = 0

@@ -22,6 +22,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from mixer.chances import Chances
 from mixer.codecs import CODECS, CodecError, Coder, Decoder, Samples
 from mixer.counters import Counters
 from mixer.legs import Leg
@@ -39,8 +40,6 @@ WARM_UP: Final = 20
 """Packets before the first that a decoder is warmed up with: after three, G.722 is still 10 dB too quiet for 25 ms."""
 FORGET_MS: Final = 1000
 """So often, decoders of legs that left are let go."""
-RESERVE: Final = 2
-"""So many times as many legs as a conference mixes are decoded, if more claim to speak."""
 ENOUGH_MS: Final = 400
 """So much is decoded of a leg in a tick at most, and so much more to warm up: what lies over each other at one time
 would cost without end."""
@@ -92,6 +91,7 @@ class Decoding:
     def __init__(self, state: State, spread: Spread, counters: Counters) -> None:
         self._state, self._spread, self._counters = state, spread, counters
         self._legs, self._waiting = state.legs, state.waiting
+        self._chances = Chances(state)
         self._ears: dict[int, Ear] = {}
         """By leg row."""
 
@@ -109,7 +109,7 @@ class Decoding:
             legs.awake[rows[over]] = legs.running[rows[over]] = False
             rows = rows[~over & playout.started[rows]]
             rows = rows[self._may_be_heard(rows)]
-            self._fill(playout, rows[self._matter(rows)])
+            self._fill(playout, rows[self._chances.choose(rows)])
 
     def _may_be_heard(self, rows: Rows) -> NDArray[np.bool_]:
         """Which of these legs control lets be heard; who was just muted is heard once more, to be faded out."""
@@ -117,23 +117,6 @@ class Decoding:
         may: NDArray[np.bool_] = (legs.speaks[rows] & ~legs.muted[rows]) | legs.seated[rows]
         legs.running[rows[~may]] = False
         return may
-
-    def _matter(self, rows: Rows) -> NDArray[np.bool_]:
-        """Which of these legs to decode: all that make no claim or talk already, and the loudest of the others."""
-        legs = self._legs
-        if (legs.claim[rows] < 0).all():
-            return np.ones(len(rows), bool)
-        conference = legs.conference[rows]
-        room = RESERVE * self._state.conferences.max_talkers[conference]
-        order = np.lexsort((legs.claim[rows], ~legs.talking[rows], conference))
-        position = np.arange(len(rows))
-        first = np.ones(len(rows), bool)
-        first[1:] = conference[order][1:] != conference[order][:-1]
-        place = np.empty(len(rows), np.int64)
-        place[order] = position - np.maximum.accumulate(np.where(first, position, 0))
-        chosen: NDArray[np.bool_] = (place < room) | (legs.claim[rows] < 0) | legs.talking[rows]
-        legs.running[rows[~chosen]] = False
-        return chosen
 
     # -- filling a tick -----------------------------------------------------------------------
 

@@ -30,6 +30,8 @@ from mixer.state import State
 from mixer.streams import Format
 
 SETTLED_MS: Final = 400
+LINGER_MS: Final = 20_000
+"""A leg waits so long for a pause, and is then handed back all the same: each that lingers costs an encode a packet."""
 KEPT_MS: Final = 1000
 """An own encoder that was not needed for so long is let go."""
 
@@ -92,7 +94,8 @@ class Encoding:
     def lingers(self, plan: Plan) -> NDArray[np.bool_]:
         """bool[n], legs of a plan that must not be handed back yet, and are on an unbroken stream."""
         legs = self._state.legs
-        lingers: NDArray[np.bool_] = legs.unsettled[plan.leg] & legs.hopped[plan.leg] & ~plan.minus
+        lately = self._state.frame - legs.talked[plan.leg] < self._state.ticks(LINGER_MS)
+        lingers: NDArray[np.bool_] = legs.unsettled[plan.leg] & legs.hopped[plan.leg] & ~plan.minus & lately
         return lingers
 
     def encode(self, plan: Plan, streams: Rows, legs: Rows, audio: Samples, begin: int) -> list[bytes]:

@@ -157,6 +157,10 @@ class Legs:
         self.invented = self._column(np.int64)
         """Samples concealed in a row up to there."""
         self.level_in = self._column(np.uint8)
+        self.tried = self._column(np.int64)
+        """Frame in which it began to be decoded."""
+        self.doubted = self._column(np.int64)
+        """Frame until which its claims are doubted (`chances`)."""
         self.claimed_silent = self._column(np.bool_)
         """Its last packet said so (RFC 6464)."""
         self.claim = self._column(np.int64, -1)

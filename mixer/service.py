@@ -343,6 +343,7 @@ class Service:
             "drops": engine.tally.drops(),
             "decodes": counters.decodes,
             "encodes": counters.encodes,
+            "encode_failures": counters.encode_failures,
             "encrypts": counters.encrypts,
             "common_encodes": counters.common_encodes,
             "common_encrypts": counters.common_encrypts,

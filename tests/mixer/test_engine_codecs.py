@@ -507,3 +507,28 @@ class TwoEars(dict[int, Any]):
 
     def __contains__(self, ssrc: object) -> bool:
         return True
+
+
+def test_liars_do_not_keep_out_who_speaks() -> None:
+    """Twenty claim to be as loud as can be and say nothing: they are listened to for a while, and then doubted."""
+    room = Room(max_legs=64)
+    room.create("unique", rate=16000, max_talkers=2)
+    room.join("ann", tone(437.0, 16000), codec="G722", level_in=1, phone={"level_in": 1, "claim": 20})
+    for k in range(20):
+        room.join(f"liar{k}", tone(500.0, 16000, 0.0), codec="G722", level_in=1, phone={"level_in": 1, "claim": 0})
+    room.run(4000)
+    assert room.show().talkers == ["ann"]
+
+
+def test_nobody_lingers_for_ever() -> None:
+    room = Room()
+    room.create("unique", rate=16000)
+    room.join("hum", tone(437.0, 16000), codec="G722")
+    bob = room.join("bob", tone(1013.0, 16000), codec="G722")
+    ear = room.join("ear", codec="G722", direction="recvonly", rx=None)
+    room.run(600)
+    bob.voice = None
+    room.run(15000)
+    assert same_packet(bob, ear) == [False] * 10
+    room.run(7000)
+    assert same_packet(bob, ear) == [True] * 10
