@@ -68,7 +68,9 @@ class Placing:
             start = rows[some] * STRIDE + header[rows[some]]
             codec, rate = CODECS[k >> 56], k >> 20 & 0xFFFFFFFFF
             if isinstance(codec, Table):
-                fate[rows[some]] = self._write(batch, who[some], start, timestamp[some], codec, rate, k & 0xFFFFF)
+                fate[rows[some]] = self._write(
+                    batch, who[some], start, timestamp[some], silent[some], codec, rate, k & 0xFFFFF
+                )
             elif isinstance(codec, Coder):
                 fate[rows[some]] = self._keep(
                     batch, who[some], start, size[some], timestamp[some], silent[some], codec, rate
@@ -132,15 +134,31 @@ class Placing:
     # -- without memory -----------------------------------------------------------------------
 
     def _write(
-        self, batch: Batch, who: Rows, start: Rows, timestamp: Rows, codec: Table, rate: int, size: int
+        self,
+        batch: Batch,
+        who: Rows,
+        start: Rows,
+        timestamp: Rows,
+        silent: NDArray[np.bool_],
+        codec: Table,
+        rate: int,
+        size: int,
     ) -> Fates | Drop:
-        """Decode packets of equal codec and size and put them into the playout buffers; their fates."""
+        """Decode packets of equal codec and size and put them into the playout buffers; their fates. Of those that
+        claim silence only the time is of interest."""
         if size == 0 or size % codec.width or size // codec.width * 1000 > LONGEST_MS * rate:
             return Drop.BAD_PAYLOAD
-        pcm = codec.decode(wire.windows(batch.octets, size)[start])
+        playout, width = self._state.playouts[rate], size // codec.width
+        payload = wire.windows(batch.octets, size)
         fates = np.zeros(len(who), np.uint8)
         for some in rounds(who):
-            heard = self._state.playouts[rate].place(who[some], pcm[some], timestamp[some])
+            rows, stamp = who[some], timestamp[some]
+            heard, _ = playout.admit(rows, width, stamp)
+            speaks = heard & ~silent[some]
+            if speaks.all():
+                playout.write(rows, codec.decode(payload[start[some]]), stamp)
+            elif speaks.any():
+                playout.write(rows[speaks], codec.decode(payload[start[some][speaks]]), stamp[speaks])
             if not heard.all():
                 fates[some] = np.where(heard, Drop.ACCEPTED, Drop.LATE)
         return fates
