@@ -9,11 +9,11 @@ One packet, socket to socket. Each step is a room of its own; `engine.py` walks 
     place      to the playout ring at the RTP timestamp; or encoded, to wait  placing, playout, waiting
       ...      the tick
     decode     codecs with memory: what is due of legs that can matter        decoding, codecs
-    take       one tick of every leg; what is missing is concealed            voices, playout, conceal, pacing
+    take       one tick of every leg; what is missing is concealed            voices, playout, conceal
     shape      at the rate of the mix; noise and loudness, if so asked        resample, denoise, levelling
     seat       who is mixed: the loudest of each conference, with patience    talkers
     mix        their sum, and minus self; turned down if it is too loud       mixing, limiter, window
-    lay over   what plays; and a copy for what is recorded                    prompts, overlay, taps
+    lay over   what plays; and a copy for what is recorded                    prompts, taps
     cast       who hears the common mix, who something of its own             casting
     encode     once for each distinct (mix, format)                           prototypes, encoding, codecs
     encrypt    once for each distinct (packet, key)                           downlink, srtp
@@ -34,14 +34,13 @@ Words, as the code uses them:
 
 The floors, each importing only from those below:
 
-    facts        drops batch wire suites secret port config counters addresses rows spread, `codecs`
-    calculation  conceal denoise limiter matching mixing overlay resample sounds timescale window rtcp
-    state        srtp registry routes streams epochs conferences legs reception,
-                 delay ring timing pacing playout waiting, all in `state`
-    the story    admission grace placing uplink keypads, decoding voices levelling talkers dominance prompts taps,
+    facts        drops batch wire suites secret samples port config counters addresses rows spread
+    calculation  conceal denoise limiter matching mixing resample window rtcp, `codecs`
+    state        srtp registry routes streams epochs conferences legs reception waiting, `playout`, all in `state`
+    the story    admission grace placing uplink keypads, chances decoding voices levelling talkers dominance, `prompts` taps,
                  plans casting encoding dials prototypes keying downlink, reports handshakes rates watch,
                  wishes status keydesk legdesk desk, `engine`
-    the world    udp ports timer stages crew folder promptfiles recorder studio, `service`
+    the world    udp ports timer stages crew `studio`, `service`
 
 Nothing here knows JSON, SIP or policy.
 """

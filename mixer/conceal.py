@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixer import matching
-from mixer.codecs import EMPTY
+from mixer.samples import EMPTY
 
 HISTORY_MS: Final = 40
 FADE_MS: Final = 60

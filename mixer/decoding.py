@@ -23,10 +23,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixer.chances import Chances
-from mixer.codecs import CODECS, CodecError, Coder, Decoder, Samples
+from mixer.codecs import CODECS, CodecError, Coder, Decoder
 from mixer.counters import Counters
 from mixer.legs import Leg
 from mixer.playout import Playout
+from mixer.samples import Samples
 from mixer.spread import Spread
 from mixer.state import State
 

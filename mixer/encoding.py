@@ -21,10 +21,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from mixer.codecs import CODECS, CodecError, Coder, Encoder, Samples
+from mixer.codecs import CODECS, CodecError, Coder, Encoder
 from mixer.counters import Counters
 from mixer.legs import Leg
 from mixer.plans import Plan
+from mixer.samples import Samples
 from mixer.spread import Spread
 from mixer.state import State
 from mixer.streams import Format

@@ -19,14 +19,13 @@ from typing import Final
 import numpy as np
 
 from mixer.codecs.amr import AMR, AMR_ALIGNED, AMR_WB, AMR_WB_ALIGNED
-from mixer.codecs.base import EMPTY, HEAD, Codec, CodecError, Coder, Decoder, Encoder, Octets, Samples, Table
+from mixer.codecs.base import HEAD, Codec, CodecError, Coder, Decoder, Encoder, Octets, Table
 from mixer.codecs.g722 import G722
 from mixer.codecs.opus import Opus
 from mixer.codecs.tables import L16, PCMA, PCMU
 
 __all__ = [
     "CODECS",
-    "EMPTY",
     "HAS_MEMORY",
     "HEAD",
     "Codec",
@@ -35,7 +34,6 @@ __all__ = [
     "Decoder",
     "Encoder",
     "Octets",
-    "Samples",
     "Table",
     "available",
     "find",

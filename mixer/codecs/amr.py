@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from mixer import port
 from mixer.codecs import amr_payload, libamr
 from mixer.codecs.amr_payload import NO_DATA, SPEECH_LOST, Frame, Sizes
-from mixer.codecs.base import CodecError, Coder, Octets, Samples
+from mixer.codecs.base import CodecError, Coder, Octets
+from mixer.samples import Samples
 
 _FRAME_MS: Final = 20
 _HISTORY: Final = 5

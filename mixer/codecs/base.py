@@ -17,11 +17,9 @@ from typing import Any, ClassVar, Final, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-Samples: TypeAlias = NDArray[np.int16]
-Octets: TypeAlias = NDArray[np.uint8]
+from mixer.samples import Samples
 
-EMPTY: Final = -32768
-"""The sample value that means "nobody wrote here". No decoder may return it."""
+Octets: TypeAlias = NDArray[np.uint8]
 
 HEAD: Final = 16
 """Octets of a payload that `Coder.peek` sees."""

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from mixer import conceal
 from mixer.codecs import spandsp
-from mixer.codecs.base import EMPTY, CodecError, Coder, Decoder, Encoder, Octets, Samples
+from mixer.codecs.base import CodecError, Coder, Decoder, Encoder, Octets
+from mixer.samples import EMPTY, Samples
 
 try:
     import G722 as _package

@@ -18,7 +18,8 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from cffi import FFI
 
-from mixer.codecs.base import EMPTY, CodecError, Samples
+from mixer.codecs.base import CodecError
+from mixer.samples import EMPTY, Samples
 
 _FFI: Final = FFI()
 _FFI.cdef(

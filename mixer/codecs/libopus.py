@@ -15,7 +15,8 @@ from typing import Any, Final
 import numpy as np
 from cffi import FFI
 
-from mixer.codecs.base import EMPTY, CodecError, Samples
+from mixer.codecs.base import CodecError
+from mixer.samples import EMPTY, Samples
 
 LONGEST: Final = 1200
 """Octets of a packet that an encoder may make: with all headers it fits the least MTU of IPv6."""

@@ -18,9 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixer.codecs import libopus, opuspacket, silkhead
-from mixer.codecs.base import CodecError, Coder, Octets, Samples
+from mixer.codecs.base import CodecError, Coder, Octets
 from mixer.codecs.libopus import DecoderState, EncoderState
 from mixer.port import Opus as Settings
+from mixer.samples import Samples
 
 CLOCK: Final = 48000
 PTIMES: Final = (10, 20, 30, 40, 60)

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from cffi import FFI
 
-from mixer.codecs.base import Samples
+from mixer.samples import Samples
 
 NAMES: Final = ("libspandsp.so.2", "libspandsp.so.3")
 """Debian's, and that of FreeSWITCH: same functions, same signatures."""

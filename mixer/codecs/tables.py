@@ -7,7 +7,8 @@ from typing import Final
 import numpy as np
 
 from mixer.codecs import g711
-from mixer.codecs.base import EMPTY, Octets, Samples, Table
+from mixer.codecs.base import Octets, Table
+from mixer.samples import EMPTY, Samples
 
 
 def _mulaw_decode(octets: Octets) -> Samples:

@@ -23,7 +23,7 @@ from control.messages import EventsSubscribe
 from mixer import port
 from tests.control.conftest import House, until
 from tests.control.test_ctl import run
-from tests.mixer.test_promptfiles import HERTZ, sine, write_wav
+from tests.mixer.studio.test_promptfiles import HERTZ, sine, write_wav
 from tests.tones import level_db
 
 ROOT = Path(__file__).parents[2]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from mixer import conceal
-from mixer.codecs import EMPTY
+from mixer.samples import EMPTY
 
 rates = pytest.mark.parametrize("rate", [8000, 16000, 48000])
 

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 import bench
 from bench.phone import read_wav
-from mixer.codecs import HEAD, Decoder, Encoder, Octets, Samples
+from mixer.codecs import HEAD, Decoder, Encoder, Octets
+from mixer.samples import Samples
 
 SPEECH: Final = Path(bench.__file__).parent / "speech"
 GARBAGE: Final = 0xFF

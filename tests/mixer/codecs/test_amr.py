@@ -17,9 +17,10 @@ from av.audio.codeccontext import AudioCodecContext
 from numpy.typing import NDArray
 
 from mixer import port
-from mixer.codecs import EMPTY, HEAD, CodecError, Decoder, Samples, libamr
+from mixer.codecs import HEAD, CodecError, Decoder, libamr
 from mixer.codecs.amr import AMR, AMR_ALIGNED, AMR_WB, AMR_WB_ALIGNED, Amr
 from mixer.codecs.amr_payload import NO_DATA, SPEECH_LOST, Frame, parse, requested_mode, speech_modes, write
+from mixer.samples import EMPTY, Samples
 from tests import tones
 
 pytestmark = pytest.mark.needs("libopencore-amrnb", "libopencore-amrwb", "libvo-amrwbenc")

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from mixer.codecs import EMPTY, HEAD, CodecError, Encoder, Samples, g722, spandsp
+from mixer.codecs import HEAD, CodecError, Encoder, g722, spandsp
 from mixer.codecs.g722 import G722, RATE, CopyingEncoder, PrimedEncoder
+from mixer.samples import EMPTY, Samples
 from tests.tones import level_db, sine
 
 FRAME = 320

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from mixer.codecs import EMPTY, CodecError, Samples
+from mixer.codecs import CodecError
 from mixer.codecs.opus import PTIMES, Opus
 from mixer.port import Opus as Settings
 from mixer.port.values import Rate
+from mixer.samples import EMPTY, Samples
 from tests import tones
 from tests.mixer.codecs.sound import heard, likeness, packets, residual, sine, speech
 

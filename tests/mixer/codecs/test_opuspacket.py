@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from mixer.codecs import CodecError, Samples, libopus
+from mixer.codecs import CodecError, libopus
 from mixer.codecs.opus import PTIMES, Opus
 from mixer.port import Opus as Settings
+from mixer.samples import Samples
 from tests.mixer.codecs.sound import heads, levels, noise, packets, sine, speech
 
 OPUS = Opus()

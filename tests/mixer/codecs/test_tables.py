@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mixer.codecs import CODECS, EMPTY, Table, find
+from mixer.codecs import CODECS, Table, find
+from mixer.samples import EMPTY
 from tests.codecs import TYPES, Plain
 
 each = pytest.mark.parametrize("codec", [c for c in CODECS if isinstance(c, Table)], ids=lambda codec: codec.name)

@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixer.port import RecordDone, RecordReason, RecordStart
-from mixer.recordfiles import RecordFile
+from mixer.prompts.sounds import RATE
 from mixer.resample import next_past, resample, taps
-from mixer.sounds import RATE
+from mixer.studio.recordfiles import RecordFile
 
 Samples = NDArray[np.int16]
 Voice = NDArray[np.float32]

@@ -1,4 +1,4 @@
-"""The studio: what an engine needs of the disk. Files for its prompts, and a recorder for its taps.
+"""The desk of the studio: files for an engine's prompts, and a recorder for its taps.
 
 Floor 3: it reads and writes, in threads. Must never know: sockets, clocks, or what is in a mix.
 """
@@ -11,12 +11,12 @@ import os
 
 from mixer.config import MixerConfig
 from mixer.engine import Engine
-from mixer.folder import Folder, FolderError
 from mixer.port import Event, PlayStart, PortError, RecordStart, RecordStop, Refusal, Reply
-from mixer.promptfiles import PromptFileError, PromptFiles
-from mixer.recorder import Recorder, Room, free_at
-from mixer.recordfiles import OpusFile, WavFile
-from mixer.recording import Recording
+from mixer.studio.folder import Folder, FolderError
+from mixer.studio.promptfiles import PromptFileError, PromptFiles
+from mixer.studio.recorder import Recorder, Room, free_at
+from mixer.studio.recordfiles import OpusFile, WavFile
+from mixer.studio.recording import Recording
 
 
 class Studio:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from mixer.delay import Delays
+from mixer.playout.delay import Delays
 
 ROWS = np.array([0])
 TICK = 160

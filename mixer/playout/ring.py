@@ -15,7 +15,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from mixer.codecs import EMPTY
+from mixer.samples import EMPTY
 from mixer.wire import windows
 
 Rows = NDArray[np.int64]

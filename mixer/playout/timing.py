@@ -13,8 +13,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from mixer.delay import Delays
-from mixer.ring import Ring
+from mixer.playout.delay import Delays
+from mixer.playout.ring import Ring
 
 ASTRAY_TO_RESTART: Final = 2
 LATE_TO_RESTART: Final = 10

@@ -13,11 +13,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from mixer import overlay
 from mixer.mixing import Mix
-from mixer.playing import PAST, Ear, Playing
+from mixer.prompts import overlay
+from mixer.prompts.playing import PAST, Ear, Playing
+from mixer.prompts.sounds import RATE
 from mixer.resample import resample, taps
-from mixer.sounds import RATE
 from mixer.state import State
 
 Rows = NDArray[np.int64]

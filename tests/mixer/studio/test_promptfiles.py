@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from mixer import promptfiles
-from mixer.folder import Folder, FolderError
-from mixer.promptfiles import PromptFileError, PromptFiles
-from mixer.sounds import RATE
+from mixer.prompts.sounds import RATE
+from mixer.studio import promptfiles
+from mixer.studio.folder import Folder, FolderError
+from mixer.studio.promptfiles import PromptFileError, PromptFiles
 from tests.tones import level_db
 
 HERTZ = 1009.0

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from mixer.conferences import Conference
 from mixer.legs import Leg
+from mixer.prompts.sounds import RATE, Sound
 from mixer.resample import taps
-from mixer.sounds import RATE, Sound
 
 PAST: Final = taps(RATE, 8000)
 """Samples that any resampler looks back on."""

@@ -22,11 +22,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixer import conceal
-from mixer.codecs import EMPTY
-from mixer.delay import Delays
-from mixer.pacing import Pacing, longest
-from mixer.ring import Ring
-from mixer.timing import Timing
+from mixer.playout.delay import Delays
+from mixer.playout.pacing import Pacing, longest
+from mixer.playout.ring import Ring
+from mixer.playout.timing import Timing
+from mixer.samples import EMPTY
 
 RING_MS: Final = 480
 HISTORY_MS: Final = conceal.HISTORY_MS

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from mixer.codecs import EMPTY
 from mixer.playout import Playout
+from mixer.samples import EMPTY
 from tests.mixer.line import ROW, Line, shaky
 from tests.naive import Tape
 

@@ -19,13 +19,13 @@ import pytest
 from numpy.typing import NDArray
 
 from mixer.port import RecordDone, RecordFormat, RecordStart
-from mixer.recorder import BACKLOG, WAKE, Recorder, Room
-from mixer.recordfiles import WAV_HEADER, OpusFile, RecordFile, WavFile
-from mixer.recording import Converter, Recording
+from mixer.studio.recorder import BACKLOG, WAKE, Recorder, Room
+from mixer.studio.recordfiles import WAV_HEADER, OpusFile, RecordFile, WavFile
+from mixer.studio.recording import Converter, Recording
 from mixer.taps import Tap
 from tests.tones import level_db
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 HERTZ = 1013.0
 AMPLITUDE = 8000.0
 TICK = 20
@@ -365,9 +365,9 @@ def test_a_name_is_taken_until_its_file_is_complete(tmp_path: Path) -> None:
 VICTIM = """
 import os, sys
 from pathlib import Path
-from mixer.recorder import Recorder
+from mixer.studio.recorder import Recorder
 from mixer.taps import Tap
-from tests.mixer.test_recorder import PLENTY, recording, sine
+from tests.mixer.studio.test_recorder import PLENTY, recording, sine
 recorder = Recorder(PLENTY, threaded=False)
 recorder.begin(recording(Path(sys.argv[1]), sys.argv[2], 16000))
 for number in range(500):

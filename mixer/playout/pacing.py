@@ -12,11 +12,12 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from mixer import conceal, matching, timescale
-from mixer.codecs import EMPTY
-from mixer.delay import Delays
-from mixer.ring import Ring
-from mixer.timing import Timing
+from mixer import conceal, matching
+from mixer.playout import timescale
+from mixer.playout.delay import Delays
+from mixer.playout.ring import Ring
+from mixer.playout.timing import Timing
+from mixer.samples import EMPTY
 
 REVIEW_TICKS: Final = 4
 """Each leg's delay is changed once in so many ticks; in every tick where packets come too late now."""

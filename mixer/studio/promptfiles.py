@@ -17,8 +17,8 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from mixer.folder import Folder
-from mixer.sounds import RATE
+from mixer.prompts.sounds import RATE
+from mixer.studio.folder import Folder
 
 LONGEST_S: Final = 600
 """Of one file."""

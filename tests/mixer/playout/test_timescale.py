@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from mixer import matching, timescale
+from mixer import matching
+from mixer.playout import timescale
 from tests.mixer import steady
 from tests.mixer.journey import tone
 

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from mixer import overlay
 from mixer.mixing import Mix
+from mixer.prompts import overlay
 
 WIDTH = 4
 HOME = {leg: leg % 3 for leg in range(9)}

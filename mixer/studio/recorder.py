@@ -18,7 +18,7 @@ from typing import Final
 import structlog
 
 from mixer.port import RecordDone, RecordReason
-from mixer.recording import NOTHING, Piece, Recording
+from mixer.studio.recording import NOTHING, Piece, Recording
 from mixer.taps import Tap
 
 BACKLOG: Final = 250

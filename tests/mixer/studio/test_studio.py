@@ -13,14 +13,14 @@ import pytest
 
 from mixer.config import MixerConfig
 from mixer.port import Event, PlayStart, PortError, RecordDone, RecordStart, RecordStop, Refusal
-from mixer.promptfiles import PromptFiles
-from mixer.recorder import BACKLOG, Recorder
-from mixer.recorder import Room as Space
 from mixer.studio import Studio
+from mixer.studio.promptfiles import PromptFiles
+from mixer.studio.recorder import BACKLOG, Recorder
+from mixer.studio.recorder import Room as Space
 from tests.mixer.phone import tone
 from tests.mixer.room import Room
-from tests.mixer.test_promptfiles import HERTZ, sine, write_wav
-from tests.mixer.test_recorder import PLENTY, Stuck, read
+from tests.mixer.studio.test_promptfiles import HERTZ, sine, write_wav
+from tests.mixer.studio.test_recorder import PLENTY, Stuck, read
 from tests.tones import level_db
 
 TALK = {"ann": 437.0, "bob": 1709.0}

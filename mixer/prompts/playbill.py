@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from mixer.conferences import Conference
 from mixer.legs import Leg, Mode
 from mixer.mixing import Mix
-from mixer.playing import Playing
 from mixer.port import PlayDone, PlayReason, PlayStart, PortError, Refusal, Tone
-from mixer.promptmix import PromptMix
-from mixer.sounds import SHORTEST_MS, Recorded, Sound, tones
+from mixer.prompts.playing import Playing
+from mixer.prompts.promptmix import PromptMix
+from mixer.prompts.sounds import SHORTEST_MS, Recorded, Sound, tones
 from mixer.state import State
 
 MOST: Final = 256

@@ -6,8 +6,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mixer.codecs import EMPTY
-from mixer.ring import Ring
+from mixer.playout.ring import Ring
+from mixer.samples import EMPTY
 
 LENGTH, HISTORY, TICK = 60, 20, 5
 REACH = LENGTH - HISTORY
