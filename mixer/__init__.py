@@ -37,8 +37,8 @@ The floors, each importing only from those below:
     facts        drops batch wire suites secret samples port config counters addresses rows spread
     calculation  conceal denoise limiter matching mixing resample window rtcp, `codecs`
     state        srtp registry routes streams epochs conferences legs reception waiting, `playout`, all in `state`
-    the story    admission grace placing uplink keypads, chances decoding voices levelling talkers dominance, `prompts` taps,
-                 plans casting encoding dials prototypes keying downlink, reports handshakes rates watch,
+    the story    admission grace placing uplink keypads, chances decoding voices levelling talkers dominance,
+                 `prompts` taps, plans casting encoding dials prototypes keying downlink, reports handshakes rates watch,
                  wishes status keydesk legdesk desk, `engine`
     the world    udp ports timer stages crew `studio`, `service`
 
