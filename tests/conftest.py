@@ -10,22 +10,28 @@ from functools import cache
 
 import pytest
 
-_GSTREAMER = (
-    "import gi; gi.require_version('Gst', '1.0'); from gi.repository import Gst; Gst.init(None); "
-    "raise SystemExit(not all(map(Gst.ElementFactory.find, ('srtpenc', 'srtpdec', 'rtppcmapay', 'alawdec'))))"
+_GSTREAMER = {
+    "gstreamer": "srtpenc srtpdec rtppcmapay alawdec",
+    "gstreamer-codecs": "opusenc opusdec avenc_g722 avdec_g722 amrnbenc amrnbdec voamrwbenc amrwbdec",
+}
+"""The elements that count."""
+_ASK_GSTREAMER = (
+    "import sys, gi; gi.require_version('Gst', '1.0'); from gi.repository import Gst; Gst.init(None); "
+    "raise SystemExit(not all(map(Gst.ElementFactory.find, sys.argv[1:])))"
 )
 
 
 @cache
 def present(program: str) -> bool:
-    """Whether a program is on this machine; `gstreamer` stands for its Python binding and plugins, and what begins
-    with `lib` is a library."""
+    """Whether a program is on this machine; `gstreamer` stands for its Python binding and plugins, `gstreamer-codecs`
+    for more of these, and what begins with `lib` is a library."""
     if program.startswith("lib"):
         return ctypes.util.find_library(program.removeprefix("lib")) is not None
-    if program != "gstreamer":
+    if program not in _GSTREAMER:
         return shutil.which(program) is not None
     try:
-        found = subprocess.run([SYSTEM_PYTHON, "-c", _GSTREAMER], capture_output=True, check=False)
+        elements = _GSTREAMER[program].split()
+        found = subprocess.run([SYSTEM_PYTHON, "-c", _ASK_GSTREAMER, *elements], capture_output=True, check=False)
         return found.returncode == 0
     except FileNotFoundError:
         return False

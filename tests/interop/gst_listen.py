@@ -1,6 +1,6 @@
-"""A GStreamer listener: udpsrc ! srtpdec ! PCMA ! file. Run by the distribution's Python, which has gi.
+"""A GStreamer listener: udpsrc ! srtpdec ! codec ! file. Run by the distribution's Python, which has gi.
 
-Takes one JSON object: port, recording, roc, and keys of {suite, secret, mki} in hex. Ends on SIGTERM;
+Takes one JSON object: port, recording and its rate, roc, caps of the RTP, `hears` (elements from RTP to raw sound), and keys of {suite, secret, mki} in hex. Ends on SIGTERM;
 the last line it prints is JSON: `calls`, the SSRCs that a key was asked for, and `streams`, srtpdec's own
 counts by SSRC.
 """
@@ -60,9 +60,9 @@ def main() -> None:
     Gst.init(None)
     pipeline = Gst.parse_launch(
         f"udpsrc address=127.0.0.1 port={plan['port']} caps="
-        '"application/x-srtp, media=(string)audio, clock-rate=(int)8000, encoding-name=(string)PCMA,'
-        ' payload=(int)8" ! srtpdec name=dec ! rtppcmadepay ! alawdec'
-        f" ! audio/x-raw,format=S16LE ! filesink buffer-mode=unbuffered location={plan['recording']}"
+        f'"application/x-srtp, media=(string)audio, {plan["caps"]}" ! srtpdec name=dec ! {plan["hears"]}'
+        f" ! audioconvert ! audioresample ! audio/x-raw,format=S16LE,channels=1,rate={plan['rate']}"
+        f" ! filesink buffer-mode=unbuffered location={plan['recording']}"
     )
     dec = pipeline.get_by_name("dec")
     # Reports come on the same port; left unlinked, the first of them would stop the pipeline.

@@ -13,11 +13,14 @@ from typing import Any
 
 from bench.phones.program import Program, running
 from tests.conftest import SYSTEM_PYTHON
+from tests.interop.spoken import SPOKEN
 from tests.interop.wire import free_port_pair
 from tests.tones import Samples, read_pcm
 
 _HERE = Path(__file__).resolve().parent
 _PATIENCE_S = 10.0
+RECORDED = 8000
+"""Hz of recordings, if a test does not want to hear more."""
 
 
 @dataclass
@@ -41,7 +44,6 @@ class Listener:
 # ---------------------------------------------------------------------------------------------
 # ffmpeg: its own SRTP, AES-CM-128 with either tag, no MKI, no ROC
 
-_FFMPEG_CODECS = {"PCMU": ("pcm_mulaw", 0), "PCMA": ("pcm_alaw", 8)}
 _FFMPEG_SUITES = {
     "AES_CM_128_HMAC_SHA1_80": "AES_CM_128_HMAC_SHA1_80",
     # By the name of RFC 4568 it would shorten the tag of SRTCP too, which that RFC does not.
@@ -50,21 +52,23 @@ _FFMPEG_SUITES = {
 
 
 @contextlib.asynccontextmanager
-async def ffmpeg_listener(folder: Path, name: str, codec: str, suite: str, key: bytes) -> AsyncIterator[Listener]:
+async def ffmpeg_listener(
+    folder: Path, name: str, codec: str, suite: str, key: bytes, rate: int = RECORDED
+) -> AsyncIterator[Listener]:
     """ffmpeg recording one SRTP stream; it is told the key by SDP, the only way it takes."""
     port = free_port_pair()
-    payload_type = _FFMPEG_CODECS[codec][1]
+    spoken = SPOKEN[codec]
     description = folder / f"{name}.sdp"
     description.write_text(
         "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=-\nc=IN IP4 127.0.0.1\nt=0 0\n"
-        f"m=audio {port} RTP/SAVP {payload_type}\na=rtpmap:{payload_type} {codec}/8000\n"
+        f"m=audio {port} RTP/SAVP {spoken.payload_type}\n{spoken.sdp()}"
         f"a=crypto:1 {_FFMPEG_SUITES[suite]} inline:{base64.b64encode(key).decode()}\n"
     )
     recording = folder / f"{name}.pcm"
     async with running(
         folder / f"{name}.log",
         *("ffmpeg", "-nostdin", "-hide_banner", "-y", "-protocol_whitelist", "file,udp,rtp,srtp"),
-        *("-i", str(description), "-f", "s16le", "-flush_packets", "1", "-ar", "8000", str(recording)),
+        *("-i", str(description), "-f", "s16le", "-flush_packets", "1", "-ac", "1", "-ar", str(rate), str(recording)),
     ) as program:
         await bound(port, program)
         yield Listener(port, recording, program)
@@ -84,30 +88,16 @@ async def ffmpeg_sender(
     sequence: int = 100,
 ) -> AsyncIterator[Program]:
     """ffmpeg saying a tone at -12 dBFS to a local port, RTP and RTCP, in true 20 ms packets."""
-    encoder, payload_type = _FFMPEG_CODECS[codec]
+    spoken = SPOKEN[codec]
+    rate, inline = str(spoken.rate), base64.b64encode(key).decode()
     async with running(
         folder / f"{name}.log",
         *("ffmpeg", "-nostdin", "-hide_banner", "-f", "lavfi"),
-        *("-i", f"sine=frequency={hertz}:sample_rate=8000", "-t", "60"),
-        *("-af", "volume=2,asetnsamples=160,arealtime", "-c:a", encoder, "-ar", "8000", "-ac", "1"),
-        *(
-            "-f",
-            "rtp",
-            "-payload_type",
-            str(payload_type),
-            "-ssrc",
-            str(_signed(ssrc)),
-            "-seq",
-            str(sequence),
-        ),
-        *(
-            "-cname",
-            name,
-            "-srtp_out_suite",
-            _FFMPEG_SUITES[suite],
-            "-srtp_out_params",
-            base64.b64encode(key).decode(),
-        ),
+        *("-i", f"sine=frequency={hertz}:sample_rate={rate}", "-t", "60"),
+        *("-af", f"volume=2,asetnsamples={spoken.rate // 50},arealtime", "-c:a", *spoken.ffmpeg, "-ar", rate),
+        *("-ac", "1", "-f", "rtp", "-payload_type", str(spoken.payload_type)),
+        *("-ssrc", str(_signed(ssrc)), "-seq", str(sequence), "-cname", name),
+        *("-srtp_out_suite", _FFMPEG_SUITES[suite], "-srtp_out_params", inline),
         f"srtp://127.0.0.1:{port}?rtcpport={port}",
     ) as program:
         yield program
@@ -130,11 +120,21 @@ class GstKey:
 
 
 @contextlib.asynccontextmanager
-async def gst_listener(folder: Path, name: str, keys: Sequence[GstKey], roc: int = 0) -> AsyncIterator[Listener]:
-    """srtpdec holding `keys`, told apart by their MKI; records PCMA of any SSRC."""
+async def gst_listener(
+    folder: Path, name: str, keys: Sequence[GstKey], roc: int = 0, codec: str = "PCMA", rate: int = RECORDED
+) -> AsyncIterator[Listener]:
+    """srtpdec holding `keys`, told apart by their MKI; records any SSRC."""
     port = free_port_pair()
     recording = folder / f"{name}.pcm"
-    plan = {"port": port, "keys": [key.as_json() for key in keys], "roc": roc, "recording": str(recording)}
+    plan = {
+        "port": port,
+        "keys": [key.as_json() for key in keys],
+        "roc": roc,
+        "caps": SPOKEN[codec].caps(),
+        "hears": SPOKEN[codec].gst_hears,
+        "rate": rate,
+        "recording": str(recording),
+    }
     script = str(_HERE / "gst_listen.py")
     async with running(folder / f"{name}.log", SYSTEM_PYTHON, script, json.dumps(plan)) as program:
         await bound(port, program)
@@ -163,6 +163,24 @@ async def gst_sender(
         "roc": roc,
     }
     script = str(_HERE / "gst_send.py")
+    async with running(folder / f"{name}.log", SYSTEM_PYTHON, script, json.dumps(plan)) as program:
+        yield program
+
+
+@contextlib.asynccontextmanager
+async def gst_speaker(
+    folder: Path, name: str, port: int, key: GstKey, *, hertz: int, codec: str, ssrc: int
+) -> AsyncIterator[Program]:
+    """srtpenc saying a tone at -12 dBFS in any codec of GStreamer's, in its own packets, to a local port."""
+    spoken = SPOKEN[codec]
+    plan = {
+        "port": port,
+        "key": key.as_json(),
+        "hertz": hertz,
+        "rate": spoken.rate,
+        "says": f"{spoken.gst_says} pt={spoken.payload_type} ssrc={ssrc} min-ptime=20000000 max-ptime=20000000",
+    }
+    script = str(_HERE / "gst_speak.py")
     async with running(folder / f"{name}.log", SYSTEM_PYTHON, script, json.dumps(plan)) as program:
         yield program
 
