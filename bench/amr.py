@@ -24,10 +24,10 @@ class Form:
 
     bits: tuple[int, ...]
 
-    def payload(self, frame: bytes) -> bytes:
-        """A frame as files have it, as a payload that asks for no mode."""
+    def payload(self, frame: bytes, request: int = _NO_REQUEST) -> bytes:
+        """A frame as files have it, as a payload that asks to be sent a mode (CMR), or for none."""
         kind, good = frame[0] >> 3 & 15, frame[0] >> 2 & 1
-        head = np.array([*_four(_NO_REQUEST), 0, *_four(kind), good], np.uint8)
+        head = np.array([*_four(request), 0, *_four(kind), good], np.uint8)
         speech = np.unpackbits(np.frombuffer(frame, np.uint8)[1:])[: self._size(kind)]
         return np.packbits(np.concatenate((head, speech))).tobytes()
 
@@ -41,6 +41,10 @@ class Form:
         return (
             bytes([kind << 3 | good << 2]) + np.packbits(speech).tobytes() if len(speech) == self._size(kind) else b""
         )
+
+    def kind(self, payload: bytes) -> int:
+        """The frame type of the first frame: its mode; the last of `bits` is SID, 15 NO_DATA."""
+        return self.frame(payload)[0] >> 3 & 15
 
     def _size(self, kind: int) -> int:
         return self.bits[kind] if kind < len(self.bits) else 0

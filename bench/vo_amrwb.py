@@ -38,21 +38,30 @@ def library() -> Any:
         raise CodecError(f"no {_LIBRARY} to encode AMR-WB with: apt-get install libvo-amrwbenc0") from error
 
 
+class Encoder:
+    """One stream.
+
+    Raises:
+        CodecError: the library is missing.
+    """
+
+    def __init__(self, *, dtx: bool) -> None:
+        self._library, self._dtx = library(), int(dtx)
+        self._state = _ffi.gc(self._library.E_IF_init(), self._library.E_IF_exit)
+        self._out = _ffi.new("unsigned char[]", _LARGEST)
+
+    def encode(self, samples: Samples) -> bytes:
+        """int16[320] at 16000 Hz as a frame as files have it."""
+        speech = _ffi.from_buffer("short[]", samples.tobytes())
+        size = self._library.E_IF_encode(self._state, _MODE, speech, self._out, self._dtx)
+        return bytes(_ffi.buffer(self._out, size))
+
+
 def encode(samples: Samples, dtx: bool) -> list[bytes]:
     """Frames of 20 ms as files have them; the samples are int16 at 16000 Hz.
 
     Raises:
         CodecError: the library is missing.
     """
-    vo = library()
-    state = vo.E_IF_init()
-    out = _ffi.new("unsigned char[]", _LARGEST)
-    frames: list[bytes] = []
-    try:
-        for at in range(0, len(samples) - _FRAME + 1, _FRAME):
-            speech = _ffi.from_buffer("short[]", samples[at : at + _FRAME].tobytes())
-            size = vo.E_IF_encode(state, _MODE, speech, out, int(dtx))
-            frames.append(bytes(_ffi.buffer(out, size)))
-    finally:
-        vo.E_IF_exit(state)
-    return frames
+    encoder = Encoder(dtx=dtx)
+    return [encoder.encode(samples[at : at + _FRAME]) for at in range(0, len(samples) - _FRAME + 1, _FRAME)]

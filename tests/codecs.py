@@ -1,7 +1,8 @@
 """The codecs of those who talk to the mixer: FFmpeg's, by PyAV, and G.711 by its definition.
 
 A `Mouth` encodes and an `Ear` decodes, packet by packet. Must never know: the mixer's own codecs. Opus is encoded
-by libopus but decoded by FFmpeg's own decoder, G.722 and AMR are FFmpeg's; only AMR-WB has no second encoder.
+by libopus but decoded by FFmpeg's own decoder, G.722 is FFmpeg's, and so are the decoders of AMR; only AMR-WB has no
+encoder but VisualOn's, which the mixer uses, too.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
+from bench import amr, vo_amrwb
 from tests import naive
 
 Samples = NDArray[np.int16]
@@ -39,11 +41,15 @@ class Ear(Protocol):
 
 def mouth(codec: str, ptime: int = 20, **options: str) -> Mouth:
     """An encoder; `options` are FFmpeg's."""
+    if codec in _AMR:
+        return AmrMouth(codec, **options)
     return Plain(codec) if codec in ("PCMU", "PCMA", "L16") else AvMouth(codec, ptime, options)
 
 
 def ear(codec: str) -> Ear:
     """A decoder."""
+    if codec in _AMR:
+        return AmrEar(codec)
     return Plain(codec) if codec in ("PCMU", "PCMA", "L16") else AvEar(codec)
 
 
@@ -67,8 +73,9 @@ class Plain:
         return _TABLES[self._codec][np.frombuffer(payload, np.uint8)]
 
 
-_ENCODERS: Final = {"opus": "libopus", "G722": "g722"}
-_DECODERS: Final = {"opus": "opus", "G722": "g722"}
+_ENCODERS: Final = {"opus": "libopus", "G722": "g722", "AMR": "libopencore_amrnb"}
+_DECODERS: Final = {"opus": "opus", "G722": "g722", "AMR": "amrnb", "AMR-WB": "amrwb"}
+_AMR: Final = {"AMR": amr.NARROW, "AMR-WB": amr.WIDE}
 
 
 def _context(name: str, mode: Any) -> Any:
@@ -86,6 +93,8 @@ class AvMouth:
         if codec == "opus":
             self._codec.bit_rate = int(options.pop("b", "32000"))
             self._codec.options = {"application": "voip", "frame_duration": str(ptime), **options}
+        elif codec == "AMR":
+            self._codec.bit_rate, self._codec.options = 12200, options
         self._at = 0
 
     def encode(self, samples: Samples) -> bytes:
@@ -111,3 +120,33 @@ class AvEar:
                 sound = np.clip(np.rint(sound * 32768.0), -32768, 32767)
             parts.append(sound.astype(np.int16))
         return np.concatenate(parts) if parts else np.zeros(0, np.int16)
+
+
+class AmrMouth:
+    """AMR at 12.2 kbit/s, AMR-WB at 12.65: one frame a packet, bandwidth-efficient.
+
+    Attributes:
+        request: the mode that it asks to be sent (CMR), 15 for none.
+    """
+
+    def __init__(self, codec: str, dtx: str = "0") -> None:
+        self._form = _AMR[codec]
+        self._speech: AvMouth | vo_amrwb.Encoder = (
+            AvMouth(codec, 20, {"dtx": dtx}) if codec == "AMR" else vo_amrwb.Encoder(dtx=dtx == "1")
+        )
+        self.request = 15
+
+    def encode(self, samples: Samples) -> bytes:
+        return self._form.payload(self._speech.encode(samples), self.request)
+
+
+class AmrEar:
+    """FFmpeg's decoder. It has no comfort noise: of that, and of NO_DATA, silence is heard."""
+
+    def __init__(self, codec: str) -> None:
+        self._form, self._speech, self._samples = _AMR[codec], AvEar(codec), RATES[codec] // 50
+
+    def decode(self, payload: bytes) -> Samples:
+        if self._form.kind(payload) >= len(self._form.bits) - 1:
+            return np.zeros(self._samples, np.int16)
+        return self._speech.decode(self._form.frame(payload))
