@@ -6,6 +6,8 @@ from functools import cache
 from typing import Any, Final
 
 import cffi
+import numpy as np
+from numpy.typing import NDArray
 
 from bench.codec import CodecError, Samples
 
@@ -50,7 +52,7 @@ class Encoder:
         self._state = _ffi.gc(self._library.E_IF_init(), self._library.E_IF_exit)
         self._out = _ffi.new("unsigned char[]", _LARGEST)
 
-    def encode(self, samples: Samples) -> bytes:
+    def encode(self, samples: NDArray[np.generic]) -> bytes:
         """int16[320] at 16000 Hz as a frame as files have it."""
         speech = _ffi.from_buffer("short[]", samples.tobytes())
         size = self._library.E_IF_encode(self._state, _MODE, speech, self._out, self._dtx)

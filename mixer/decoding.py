@@ -219,6 +219,7 @@ class Decoding:
         legs.corrupt[rows[length == 0]] += 1
         spoken = np.array([not step.samples for step in steps], bool) & (length > 0)
         legs.invented[rows[spoken]] = 0
+        playout.concealed[rows] += np.where(spoken, 0, length)
         for width in np.unique(length[length > 0]).tolist():
             some = np.flatnonzero(length == width)
             pcm = np.stack([sound for sound in sounds if sound is not None and len(sound) == width])

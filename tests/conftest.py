@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes.util
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -24,7 +25,9 @@ _ASK_GSTREAMER = (
 @cache
 def present(program: str) -> bool:
     """Whether a program is on this machine; `gstreamer` stands for its Python binding and plugins, `gstreamer-codecs`
-    for more of these, and what begins with `lib` is a library."""
+    for more of these, `pesq` for a package, and what begins with `lib` is a library."""
+    if program == "pesq":
+        return importlib.util.find_spec(program) is not None
     if program.startswith("lib"):
         return ctypes.util.find_library(program.removeprefix("lib")) is not None
     if program not in _GSTREAMER:

@@ -1,8 +1,8 @@
 """A GStreamer listener: udpsrc ! srtpdec ! codec ! file. Run by the distribution's Python, which has gi.
 
-Takes one JSON object: port, recording and its rate, roc, caps of the RTP, `hears` (elements from RTP to raw sound), and keys of {suite, secret, mki} in hex. Ends on SIGTERM;
-the last line it prints is JSON: `calls`, the SSRCs that a key was asked for, and `streams`, srtpdec's own
-counts by SSRC.
+Takes one JSON object: port, recording and its rate, roc, caps of the RTP, `hears` (elements from RTP to raw sound), and
+keys of {suite, secret, mki} in hex. Ends on SIGTERM; the last line it prints is JSON: `calls`, the SSRCs that a key was
+asked for, and `streams`, srtpdec's own counts by SSRC.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""A conference of the real mixer and who is in it: each seat is a leg, a wire to it, and foreign programs at its end."""
+"""A conference of the real mixer and who sits in it: a leg, a wire to it, and foreign programs at its end."""
 
 from __future__ import annotations
 

@@ -73,10 +73,8 @@ class Ear:
         self._decoder = decoder
 
     def decode(self, payload: bytes) -> Samples:
-        parts = []
-        for frame in self._decoder.decode(JitterFrame(payload, 0)):
-            parts.append(frame.to_ndarray().reshape(-1)[:: len(frame.layout.channels)])
-        return np.concatenate(parts)
+        frames = self._decoder.decode(JitterFrame(payload, 0))
+        return np.concatenate([frame.to_ndarray().reshape(-1)[:: len(frame.layout.channels)] for frame in frames])
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -195,7 +195,9 @@ def test_a_tone_goes_on_while_every_tenth_packet_is_lost(codec: str) -> None:
     width = rate // 50
     levels = [level_db(sound[k : k + width * 2], 437.0, rate=rate) for k in range(0, len(sound) - 2 * width, width)]
     assert min(levels) > SPOKEN_DB - 3, np.round(levels, 1)
-    assert room.status("ann").lost > 10
+    ann = room.status("ann")
+    assert ann.lost > 10
+    assert ann.concealed_ms >= 20 * (ann.lost - 1)
 
 
 def test_rubbish_is_counted_and_the_conference_sounds_on() -> None:

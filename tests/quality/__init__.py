@@ -1,0 +1,1 @@
+"""How speech sounds at the end of the line."""
