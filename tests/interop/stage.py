@@ -71,10 +71,10 @@ class Stage:
         if hears:
             listener = await self.stack.enter_async_context(self._listen(program, leg, codec, ear, recorded))
         wire = await self.stack.enter_async_context(open_wire(self.media, listener.port if listener else None))
-        fields |= {"codec": codec, "rx": rx.port(), "remote": wire.remote, "ssrc": ssrc if hertz else None}
-        fields |= {} if grouped else {"tx": tx.port()}
-        fields.setdefault("direction", "sendrecv" if hertz else "recvonly")
-        await self.mixer.call(port.LegAdd(conference=self.conference, leg=leg, **fields))
+        usual: dict[str, Any] = {"rx": rx.port(), "remote": wire.remote}
+        usual |= {"direction": "sendrecv" if hertz else "recvonly"}
+        usual |= ({"ssrc": ssrc} if hertz else {}) | ({} if grouped else {"tx": tx.port()}) | fields
+        await self.mixer.call(port.LegAdd(conference=self.conference, leg=leg, codec=codec, **usual))
         if hertz:
             await self.stack.enter_async_context(self._say(program, leg, codec, up or rx, wire, hertz, ssrc))
         self.seats[leg] = Seat(wire, listener)

@@ -13,9 +13,10 @@ from control.client import MixerClient
 from mixer import port
 from mixer.suites import SuiteName
 from tests.interop.conftest import Events
-from tests.interop.keys import fresh
-from tests.interop.programs import gst_listener, gst_sender
-from tests.interop.wire import Address, Datagram, open_wire
+from tests.interop.keys import Fresh, fresh
+from tests.interop.programs import Listener, gst_listener, gst_sender
+from tests.interop.stage import stage
+from tests.interop.wire import Address, Datagram, Wire, open_wire
 from tests.tones import assert_hears
 
 pytestmark = pytest.mark.needs("gstreamer")
@@ -81,6 +82,37 @@ async def test_every_suite_in_one_conference(tmp_path: Path, mixer: MixerClient,
         assert_unbroken(wires[hertz].rtp())
 
 
+async def take_mki_seat(
+    stack: AsyncExitStack,
+    folder: Path,
+    mixer: MixerClient,
+    media: Address,
+    leg: str,
+    hertz: int,
+    epochs: tuple[Fresh, ...],
+) -> tuple[Listener, Wire]:
+    """A leg of conference `mki` that says `hertz`, if not 0, and holds the group keys of these epochs."""
+    up, own = fresh(mki=b"\1\0"), fresh(mki=b"\0\x09")
+    keys = [*(epoch.gst() for epoch in epochs), own.gst()]
+    listener = await stack.enter_async_context(gst_listener(folder, f"{leg}-hears", keys))
+    wire = await stack.enter_async_context(open_wire(media, listener.port))
+    await mixer.call(
+        port.LegAdd(
+            conference="mki",
+            leg=leg,
+            codec="PCMA",
+            direction="sendrecv" if hertz else "recvonly",
+            rx=up.port(),
+            tx=own.port(),
+            remote=wire.remote,
+        )
+    )
+    if hertz:
+        talk = gst_sender(folder, f"{leg}-says", wire.inner, up.gst(), hertz=hertz, ssrc=hertz)
+        await stack.enter_async_context(talk)
+    return listener, wire
+
+
 async def test_mki_conference_talks_listens_and_rekeys_in_one_unbroken_stream(
     tmp_path: Path, mixer: MixerClient, media: Address, events: Events
 ) -> None:
@@ -91,101 +123,52 @@ async def test_mki_conference_talks_listens_and_rekeys_in_one_unbroken_stream(
     first, second = fresh(mki=b"\0\1"), fresh(mki=b"\0\2")
     await mixer.call(port.ConferenceCreate(conference="mki", keying="group", style="mki", key=first.port()))
     async with AsyncExitStack() as stack:
-        listeners, wires = {}, {}
-        for leg, hertz in (("low", 440), ("high", 1000), ("audience", 0)):
-            up, own = fresh(mki=b"\1\0"), fresh(mki=b"\0\x09")
-            listener = await stack.enter_async_context(
-                gst_listener(tmp_path, f"{leg}-hears", [first.gst(), second.gst(), own.gst()])
-            )
-            wire = await stack.enter_async_context(open_wire(media, listener.port))
-            await mixer.call(
-                port.LegAdd(
-                    conference="mki",
-                    leg=leg,
-                    codec="PCMA",
-                    direction="sendrecv" if hertz else "recvonly",
-                    rx=up.port(),
-                    tx=own.port(),
-                    remote=wire.remote,
-                )
-            )
-            if hertz:
-                await stack.enter_async_context(
-                    gst_sender(tmp_path, f"{leg}-says", wire.inner, up.gst(), hertz=hertz, ssrc=hertz)
-                )
-            listeners[leg], wires[leg] = listener, wire
+        seats = {
+            leg: await take_mki_seat(stack, tmp_path, mixer, media, leg, hertz, (first, second))
+            for leg, hertz in (("low", 440), ("high", 1000), ("audience", 0))
+        }
         await asyncio.sleep(1.5)
         await mixer.call(port.KeyPrepare(conference="mki", key=second.port()))
         await asyncio.sleep(0.2)
         await mixer.call(port.KeyActivate(conference="mki", epoch=second.epoch))
         await asyncio.sleep(REPORT_S)
-        heard = {leg: await listener.stop() for leg, listener in listeners.items()}
+        heard = {leg: await listener.stop() for leg, (listener, _) in seats.items()}
     assert_hears(heard["low"], present={1000}, absent={440})
     assert_hears(heard["high"], present={440}, absent={1000})
     assert_hears(heard["audience"], present={440, 1000}, absent={700})
-    for leg, listener in listeners.items():
-        assert_unbroken(wires[leg].rtp())
+    for listener, wire in seats.values():
+        assert_unbroken(wire.rtp())
         # RFC 3711 section 3.2.1: new keys go on with the SRTCP index of the SSRC; it is never reset.
-        assert wires[leg].rtcp(), "no report to read"
-        indices = [int.from_bytes(packet.octets[-16:-12]) for packet in wires[leg].rtcp()]
+        assert wire.rtcp(), "no report to read"
+        indices = [int.from_bytes(packet.octets[-16:-12]) for packet in wire.rtcp()]
         assert indices == sorted(set(indices)), "an SRTCP index came twice on one SSRC"
         assert_no_drops(listener.statistics())
     switched = await events.wait_for(port.KeySwitched)
     assert switched.epoch == second.epoch
-    tags = [packet.octets[-12:-10] for packet in wires["audience"].rtp()]
+    tags = [packet.octets[-12:-10] for packet in seats["audience"][1].rtp()]
     assert set(tags) == {b"\0\1", b"\0\2"}
     assert tags == sorted(tags), "a packet under the old key came after the switch"
-    assert b"\0\x09" in {packet.octets[-12:-10] for packet in wires["low"].rtp()}
+    assert b"\0\x09" in {packet.octets[-12:-10] for packet in seats["low"][1].rtp()}
 
 
 async def test_a_stream_that_has_rolled_over_joins_at_its_rollover_count(
     tmp_path: Path, mixer: MixerClient, media: Address, events: Events
 ) -> None:
     """Told the count, the mixer understands; a leg whose count was told wrongly is not heard."""
-    await mixer.call(port.ConferenceCreate(conference="roc"))
-    async with AsyncExitStack() as stack:
+    async with stage(tmp_path, mixer, media) as here:
         for hertz, told in ((440, 3), (1000, 0)):
-            up, down = fresh(roc=told), fresh()
-            wire = await stack.enter_async_context(open_wire(media))
-            await mixer.call(
-                port.LegAdd(
-                    conference="roc",
-                    leg=f"says-{hertz}",
-                    codec="PCMA",
-                    rx=up.port(),
-                    tx=down.port(),
-                    ssrc=hertz,
-                )
-            )
-            await stack.enter_async_context(
-                gst_sender(
-                    tmp_path,
-                    f"says-{hertz}",
-                    wire.inner,
-                    up.gst(),
-                    hertz=hertz,
-                    ssrc=hertz,
-                    roc=3,
-                    sequence=65450,  # and it rolls over once more while it talks
-                )
-            )
-        down = fresh()
-        listener = await stack.enter_async_context(gst_listener(tmp_path, "audience", [down.gst()]))
-        wire = await stack.enter_async_context(open_wire(media, listener.port))
-        await mixer.call(
-            port.LegAdd(
-                conference="roc",
-                leg="audience",
-                codec="PCMA",
-                direction="recvonly",
-                rx=fresh().port(),
-                tx=down.port(),
-                remote=wire.remote,
-            )
-        )
+            up = fresh(roc=told)
+            leg = f"says-{hertz}"
+            wire = (
+                await here.seat(leg, codec="PCMA", hears=False, direction="sendrecv", rx=up.port(), ssrc=hertz)
+            ).wire
+            # The sequence number rolls over once more while it talks.
+            at = {"ssrc": hertz, "roc": 3, "sequence": 65450}
+            await here.stack.enter_async_context(gst_sender(tmp_path, leg, wire.inner, up.gst(), hertz=hertz, **at))
+        await here.seat("audience", "gstreamer", "PCMA")
         await asyncio.sleep(TALK_S)
-        heard = await listener.stop()
-    assert_hears(heard, present={440}, absent={1000})
+        heard = await here.stop()
+    assert_hears(heard["audience"], present={440}, absent={1000})
     assert {event.leg for event in events.of(port.AuthFailures)} == {"says-1000"}
 
 
