@@ -159,12 +159,12 @@ async def test_a_stream_that_has_rolled_over_joins_at_its_rollover_count(
         for hertz, told in ((440, 3), (1000, 0)):
             up = fresh(roc=told)
             leg = f"says-{hertz}"
-            wire = (
-                await here.seat(leg, codec="PCMA", hears=False, direction="sendrecv", rx=up.port(), ssrc=hertz)
-            ).wire
+            seat = await here.seat(leg, codec="PCMA", hears=False, direction="sendrecv", rx=up.port(), ssrc=hertz)
             # The sequence number rolls over once more while it talks.
             at = {"ssrc": hertz, "roc": 3, "sequence": 65450}
-            await here.stack.enter_async_context(gst_sender(tmp_path, leg, wire.inner, up.gst(), hertz=hertz, **at))
+            await here.stack.enter_async_context(
+                gst_sender(tmp_path, leg, seat.wire.inner, up.gst(), hertz=hertz, **at)
+            )
         await here.seat("audience", "gstreamer", "PCMA")
         await asyncio.sleep(TALK_S)
         heard = await here.stop()
