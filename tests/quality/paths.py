@@ -14,7 +14,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from mixer.codecs import Coder, Decoder, Samples, Table, find
+from mixer.codecs import Coder, Decoder, Table, find
+from mixer.samples import Samples
 from tests import codecs
 from tests.mixer.codecs.sound import speech
 from tests.mixer.net import Net

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mixer.codecs import Samples
+from mixer.samples import Samples
 from tests import codecs
 from tests.mixer.codecs.sound import speech
 from tests.quality.paths import Loses, Path, resampled
