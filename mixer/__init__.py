@@ -38,8 +38,8 @@ The floors, each importing only from those below:
     calculation  conceal denoise limiter matching mixing resample window rtcp, `codecs`
     state        srtp registry routes streams epochs conferences legs reception waiting, `playout`, all in `state`
     the story    admission grace placing uplink keypads, chances decoding voices levelling talkers dominance,
-                 `prompts` taps, plans casting encoding dials prototypes keying downlink, reports handshakes
-                 rates watch, wishes status keydesk legdesk desk parts, `engine`
+                 `prompts` taps, plans casting sheet sources tuning encoding dials prototypes keying downlink,
+                 reports handshakes rates watch, wishes status keydesk legdesk desk parts, `engine`
     the world    udp ports timer stages crew `studio`, `service`
 
 Nothing here knows JSON, SIP or policy.

@@ -24,6 +24,7 @@ from mixer.legs import Mode
 from mixer.mixing import Mix
 from mixer.plans import Plan
 from mixer.prototypes import Prototypes
+from mixer.sheet import Sheet
 from mixer.spread import Spread
 from mixer.srtp import Pointers, SrtpError
 from mixer.state import State
@@ -86,11 +87,11 @@ class Downlink:
         Args:
             elapsed_ms: time of the packets' first sample on the engine's clock.
         """
-        cast, octets, length = self._prototypes.make(plan, mix, elapsed_ms)
+        cast, sheet = self._prototypes.make(plan, mix, elapsed_ms)
         self.counters.encodes += int(np.count_nonzero(cast.heard))
         self.counters.common_encodes += int(np.count_nonzero(cast.heard[: cast.commons]))
         lap("encode")
-        written = self._packets(plan, cast, octets, length, elapsed_ms)
+        written = self._packets(plan, cast, sheet, elapsed_ms)
         lap("write")
         self._encrypt(plan, written)
         self._keying.renew(plan)
@@ -99,9 +100,7 @@ class Downlink:
 
     # -- write --------------------------------------------------------------------------------
 
-    def _packets(
-        self, plan: Plan, cast: Cast, prototype: NDArray[np.uint8], length: NDArray[np.int32], elapsed_ms: int
-    ) -> Written:
+    def _packets(self, plan: Plan, cast: Cast, sheet: Sheet, elapsed_ms: int) -> Written:
         """Copy prototypes to the packets that leave; group packets first, then one for each other leg."""
         legs, streams = self._legs, self._streams
         shared = plan.group & ~cast.own
@@ -115,9 +114,9 @@ class Downlink:
         self._filled = end = begin + total
         of_group = np.searchsorted(cast.stream[: cast.commons], streams.lead[group])
         source = np.concatenate([of_group, cast.of[own]])
-        width = int(length.max(initial=HEADER))
-        self._octets[begin:end, :width] = prototype[source, :width]
-        self._length[begin:end] = length[source]
+        width = int(sheet.length.max(initial=HEADER))
+        self._octets[begin:end, :width] = sheet.octets[source, :width]
+        self._length[begin:end] = sheet.length[source]
         header = self._header[begin:end]
         lone = np.where(minus, legs.minus_index[leg], legs.own_index[leg])
         index = np.concatenate([streams.index[group], np.where(joined, streams.index[stream], lone)])

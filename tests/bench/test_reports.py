@@ -23,6 +23,7 @@ KEYS = [
     "floor_us_per_leg_tick",
     "ratio_to_floor",
     "legs_per_core",
+    "decodes_per_tick",
     "encodes_per_tick",
     "encrypts_per_tick",
     "late_ticks",
