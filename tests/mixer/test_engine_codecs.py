@@ -348,6 +348,37 @@ def test_packets_of_any_length(codec: str, ptime: int) -> None:
     assert residue_db(ear.sound(500), 437.0, rate).max() < -25
 
 
+@pytest.mark.parametrize(("codec", "ms"), [("PCMU", 1), ("PCMU", 120), ("G722", 1), ("G722", 120), ("opus", 120)])
+def test_the_shortest_and_the_longest_packets(codec: str, ms: int) -> None:
+    rate = {"opus": 48000, "G722": 16000, "PCMU": 8000}[codec]
+    room = Room()
+    room.create("unique", rate=rate)
+    opus = FINE if codec == "opus" else None
+    room.join("ann", tone(437.0, rate), codec=codec, opus=opus, phone={"width": rate * ms // 1000})
+    ear = room.join("ear", codec="L16", clock=rate, direction="recvonly", rx=None)
+    room.run(2000)
+    assert abs(hear(ear, 437.0, 1000)) < 1
+    assert residue_db(ear.sound(1000), 437.0, rate).max() < -20
+    room.check_tally()
+
+
+@pytest.mark.parametrize("codec", ["PCMU", "G722", "opus"])
+def test_a_packet_that_is_too_long_is_dropped_and_the_others_sound_on(codec: str) -> None:
+    rate = {"opus": 48000, "G722": 16000, "PCMU": 8000}[codec]
+    payload = b"\xff\x19" + bytes(200) if codec == "opus" else bytes(1200)  # 25 frames of 20 ms; 150 ms
+    room = Room()
+    room.create("unique", rate=rate)
+    room.join("ann", tone(437.0, rate), codec="L16", clock=rate)
+    bad = room.join("bad", codec=codec)
+    ear = room.join("ear", codec="L16", clock=rate, direction="recvonly", rx=None)
+    room.run(600)
+    ear.forget()
+    for _ in range(20):
+        assert room.inject(bad.seal(bad.rtp(payload)), bad.address) == "bad_payload"
+        room.step()
+    assert abs(hear(ear, 437.0, 300)) < 1
+
+
 def test_a_codec_that_is_not_installed_is_refused() -> None:
     room = Room()
     room.create("unique")
