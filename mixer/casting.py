@@ -1,8 +1,11 @@
 """Casting: who hears what in one packet time. Most hear the common mix of their conference; some, an own one:
 
-talkers     the mix without themselves
-listeners   to a prompt that nobody else hears; or who are just told keys (`dials`)
-lingerers   the common mix, by the encoder that they had while they talked, until there is a pause (`encoding`)
+    talkers     the mix without themselves
+    listeners   to a prompt that nobody else hears; or who are just told keys (`dials`)
+    the lonely  what is played to them, or silence; and their packets name nobody
+    lingerers   the common mix, by the encoder that they had while they talked, until there is a pause (`encoding`)
+
+Must never know: codecs, and octets.
 """
 
 from __future__ import annotations
@@ -70,15 +73,18 @@ class Casting:
         self._position[mix.talker] = np.arange(len(mix.talker))
         at = self._position[plan.leg]
         self._position[mix.talker] = -1
-        own = (at >= 0) | aside
-        leg, at = plan.leg[own], at[own]
+        own = (at >= 0) | aside | self._legs.alone[plan.leg]
+        leg = plan.leg[own]
         # A resampler must hear every tick, even one in which all its listeners talk.
         needed = plan.sounds if plan.resampled else np.unique(plan.sound[~own])
         slot = self._slots(mix, np.concatenate([self._streams.conference[needed], self._legs.conference[leg]]))
-        bounds = np.concatenate([mix.start, [len(mix.talker)]])
-        first = np.where(slot >= 0, bounds[slot], 0)
+        first = np.where(slot >= 0, np.append(mix.start, 0)[slot], 0)
         count = np.append(mix.count, 0)[slot]
-        itself = np.concatenate([np.full(len(needed), -1), at])
+        itself = np.concatenate([np.full(len(needed), -1), at[own]])
+        talks = itself < first + count
+        alone = np.concatenate([np.zeros(len(needed), bool), self._legs.alone[leg]])
+        slot[alone], first[alone], count[alone] = -1, 0, 0
+        itself[alone & talks] = -1
         return Cast(
             own=own,
             leg=np.concatenate([np.full(len(needed), -1), leg]),
@@ -89,7 +95,7 @@ class Casting:
             of=np.where(own, len(needed) + np.cumsum(own) - 1, np.searchsorted(needed, plan.sound)),
             first=first,
             count=count,
-            itself=np.where(itself < first + count, itself, -1),
+            itself=np.where(talks & ~alone, itself, -1),
             heard=np.concatenate([np.isin(needed, plan.sound[~own]), np.ones(len(leg), bool)]),
             began_ms=np.zeros(len(slot), np.int64),
             marked=np.zeros(len(slot), bool),

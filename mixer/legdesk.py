@@ -117,7 +117,7 @@ class LegDesk:
         legs.noise_type[row] = form.noise_type
         legs.event_type[row] = -1 if wish.dtmf is None else wish.dtmf
         legs.gain[row] = _factor(wish.gain_db)
-        legs.muted[row] = wish.mute
+        self._set_apart(leg)
         legs.stereo[row] = wish.opus is not None and wish.opus.stereo
         self._shape(leg, wish)
         legs.level_in[row] = wish.level_in or 0
@@ -210,7 +210,10 @@ class LegDesk:
             self._legs.gain[leg.row] = _factor(wish.gain_db)
         self._shape(leg, wish)
         if wish.mute is not None:
-            self._legs.muted[leg.row] = wish.mute
+            leg.wish = msgspec.structs.replace(leg.wish, mute=wish.mute)
+        if wish.alone is not None:
+            leg.wish = msgspec.structs.replace(leg.wish, alone=wish.alone)
+        self._set_apart(leg)
         if wish.timeout_s is not None:
             self._set_timeout(leg, wish.timeout_s)
         if wish.remove_on_timeout is not None:
@@ -244,6 +247,10 @@ class LegDesk:
             self._admission.direct(leg, "inactive")
         else:
             self._admission.direct(leg, direction)
+
+    def _set_apart(self, leg: Leg) -> None:
+        self._legs.muted[leg.row] = leg.wish.mute or leg.wish.alone
+        self._legs.alone[leg.row] = leg.wish.alone
 
     def _set_timeout(self, leg: Leg, seconds: float) -> None:
         self._legs.timeout[leg.row] = math.ceil(seconds * 1000 / self._state.config.tick_ms)

@@ -131,6 +131,7 @@ class Legs:
         """Payloads that its decoder refused."""
         self.speaks = self._column(np.bool_)
         self.muted = self._column(np.bool_)
+        """By itself (`alone`), or because control said so."""
         self.gain = self._column(np.float32, 1)
         self.rx_session = self._column(np.int64, -1)
         self.changing_key = self._column(np.bool_)
@@ -194,6 +195,8 @@ class Legs:
         """It hears two channels."""
         self.stream = self._column(np.int64)
         """Row of the common stream of its format."""
+        self.alone = self._column(np.bool_)
+        """It hears nothing of its conference."""
         self.bridged = self._column(np.bool_)
         """Group modes: it hears under its own key, or nothing."""
         # Under its own key: `tx_session`; in style `mki` on the SSRC and sequence of the common stream.

@@ -53,8 +53,6 @@ class Call:
         """Nothing is sent to it before its ACK: who forges an INVITE never sees the tag that an ACK needs."""
         self.waiting = False
         """It has still to key in the PIN: it hears nobody, nobody hears it, and it is on no roster."""
-        self.prompted = False
-        """It hears what is played to it alone, in place of the conference."""
         self.apart = False
         """It has come in by the keypad: while it waited it must not have had the group's key, and a leg that begins
         on a key of its own stays on it."""

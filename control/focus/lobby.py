@@ -3,8 +3,8 @@
 Knows: what they have keyed in so far, and how long they have been there. Must never know: how keys travel, or how a
 call is ended.
 
-A caller waits in the room itself, with a leg that is muted, hears prompts alone (`prompts`), and stays on a key of its
-own: moving a leg into another conference would take another key, which many phones cannot be given. Nothing that is
+A caller waits in the room itself, with a leg that is alone there and hears only prompts, and stays on a key of its own:
+moving a leg into another conference would take another key, which many phones cannot be given. Nothing that is
 keyed in is ever logged.
 """
 

@@ -1,14 +1,10 @@
-"""Prompts: what a caller in the lobby is told, by what the mixer plays to its leg alone.
+"""Prompts: what a caller in the lobby is told, by what the mixer plays to its leg.
 
-Knows: sounds, and how a leg hears one without the conference. Must never know: PINs.
-
-A leg that waits is sent nothing. To be prompted it must listen, and what it listens to must not be the conference: a
-prompt that repeats for ever plays in its place. It listens only once that plays, and no more should it end.
+Knows: sounds. Must never know: PINs. That the leg hears nothing else is the mixer's doing (`LegAdd.alone`).
 """
 
 from __future__ import annotations
 
-import asyncio
 from typing import Final, Literal, TypeAlias
 
 import structlog
@@ -40,8 +36,7 @@ class Prompts:
             elif cue == "wrong":
                 wrong = PlayStart(play=f"wrong-{call.name}", legs=(call.name,), tones=WRONG)
                 await self._trunk.client.call(wrong)
-            elif call.prompted:
-                call.prompted = False
+            else:
                 await self._trunk.client.call(PlayStop(play=prompt_of(call)))
         except ControlError as error:
             _log.info("not_prompted", leg=call.name, cue=cue, reason=str(error))
@@ -54,22 +49,8 @@ class Prompts:
             file=file or None,
             tones=() if file else WANTED,
             times=0,
-            exclusive=True,
         )
         await self._trunk.client.call(play)
-        await self._two_ticks()
-        if call.waiting and not call.ending:
-            call.prompted = True
-            await room.modify(call)
-
-    async def _two_ticks(self) -> None:
-        """In the first tick of a prompt the conference fades: nobody must hear that who waits."""
-        client = self._trunk.client
-        node = await client.node_info()
-        begun = node.frame
-        while node.frame < begun + 2:
-            await asyncio.sleep(node.tick_ms / 1000)
-            node = await client.node_info()
 
 
 _log: structlog.typing.FilteringBoundLogger = structlog.get_logger("focus")

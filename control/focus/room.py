@@ -72,17 +72,8 @@ class Room:
             call = self.calls.get(event.leg)
             if call is not None:
                 self.pressed(call, event.key, "rtp")
-        elif isinstance(event, port.PlayDone):
-            self._played(event.play)
         else:
             self.complaints.happened(event)
-
-    def _played(self, name: str) -> None:
-        """A prompt that should repeat for ever has ended: who heard it must not hear the conference instead."""
-        for call in self.calls.values():
-            if call.waiting and call.prompted and prompt_of(call) == name:
-                call.prompted = False
-                self._errands.run(self.modify(call))
 
     def _new_driver(self) -> Driver:
         settings, house = self.settings, self._house
@@ -203,7 +194,7 @@ class Room:
         assert call.agreed is not None
         silence_s, follows = self._house.settings.media.silence_s, self._house.following.may_follow(call, self.settings)
         leg = media.leg(call.name, self.name, call.agreed, held, apart=not follows, silence_s=silence_s)
-        leg = msgspec.structs.replace(leg, direction=_direction(call, call.agreed), mute=call.waiting)
+        leg = msgspec.structs.replace(leg, direction=_direction(call, call.agreed), alone=call.waiting)
         return Joiner(leg=leg, psk=call.psk, ratchets=call.psk is not None, follows=follows)
 
     # -- keys, as the driver's carrier --------------------------------------------------------
@@ -255,7 +246,8 @@ class Room:
         change = port.LegModify(
             leg=call.name,
             direction=_direction(call, agreed),
-            mute=call.waiting or (call.on_hold and not self.settings.hold_music),
+            mute=call.on_hold and not self.settings.hold_music,
+            alone=call.waiting,
             remote=agreed.remote,
             timeout_s=silence_s,
         )
@@ -282,7 +274,6 @@ class Room:
         if call.held is not None and self._house.following.takes_another(call):
             key = port.Key(suite=call.held.suite, secret=media.fresh_key(call.held.suite), mki=call.held.mki)
             if await call.rekey(key):
-                call.prompted = False  # what was played is gone with the mixer's life before
                 call.fresh_keys()  # the new leg begins on them
                 return self._joiner(call, key)
         self.complaints.operator.dismiss(call, "the mixer has restarted")
@@ -295,9 +286,8 @@ def prompt_of(call: Call) -> str:
 
 
 def _direction(call: Call, agreed: Agreed) -> Direction:
-    """Of its leg now: who has still to show something is sent nothing of the conference."""
-    silent = call.hushed or (call.waiting and not call.prompted)
-    return media.hushed(agreed.direction) if silent else agreed.direction
+    """Of its leg now: who has still to show where it is is sent nothing."""
+    return media.hushed(agreed.direction) if call.hushed else agreed.direction
 
 
 _log: structlog.typing.FilteringBoundLogger = structlog.get_logger("focus")

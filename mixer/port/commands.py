@@ -144,6 +144,9 @@ class LegAdd(Value, frozen=True, kw_only=True):
     """Where listeners in stereo hear the leg, -1 left to 1 right."""
     mute: bool = False
     """The leg goes on sending and is not mixed."""
+    alone: bool = False
+    """It is by itself: it hears what is played to it and nothing of the conference, not even who is in it, and is not
+    mixed. For who has still to prove something."""
     rx: Key | None = None
     """The key that protects what the leg sends to us."""
     tx: Key | None = None
@@ -197,6 +200,7 @@ class LegModify(Value, frozen=True, kw_only=True):
     noise_suppression: bool | None = None
     position: Position | None = None
     mute: bool | None = None
+    alone: bool | None = None
     remote: Endpoint | None = None
     timeout_s: Annotated[float, msgspec.Meta(ge=0.0, le=86400.0)] | None = None
     remove_on_timeout: bool | None = None

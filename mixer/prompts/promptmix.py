@@ -51,6 +51,7 @@ class PromptMix:
             width = mix.common.shape[1]
             ears = [ear for ear in after if self._state.conferences.rate[ear.conference] == rate]
             turns = _lines([before.get(ear, 1.0) for ear in ears], [after[ear] for ear in ears], width)
+            turns[[ear.leg >= 0 and bool(self._state.legs.alone[ear.leg]) for ear in ears]] = 0
             laid[rate] = _lay(mix, ears, [heard[rate][ear] for ear in ears], turns)
         return laid
 

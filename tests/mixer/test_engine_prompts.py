@@ -10,6 +10,7 @@ import pytest
 from mixer.port import (
     ConferenceDestroy,
     ConferenceModify,
+    LegModify,
     PlayDone,
     PlayStart,
     PlayStop,
@@ -402,3 +403,35 @@ def test_what_does_not_play_cannot_be_stopped() -> None:
     play(room, tones=(beep(),))  # the name is free at once
     room.run(300)
     assert abs(level(room, "ear0", last_ms=200) - PROMPT_DBOV) < 1
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("codec", ["PCMU", "opus"])
+def test_who_is_alone_hears_what_is_played_to_it_and_nothing_else(mode: str, codec: str) -> None:
+    """Not a packet of the conference, nor who is in it: before a prompt, from its first sample on, and after it."""
+    room = Room()
+    rate = {"PCMU": 8000, "opus": 48000}[codec]
+    room.create(mode, rate=rate, join_tone=True)
+    room.join("ann", tone(437.0, rate), codec=codec)
+    bob = room.join("bob", tone(1013.0, rate), codec=codec, alone=True, level_out=5)
+    room.run(400)
+    room.join("cid", codec=codec)
+    room.run(200)
+    room.apply(PlayStart(play="p", legs=("bob",), tones=(Tone(hz=PROMPT, ms=1000),)))
+    room.run(600)
+    assert level_db(bob.sound(400), PROMPT, rate=rate) > -30
+    room.run(1000)
+    assert len(bob.heard) > 100
+    assert not any(heard.packet.csrcs or heard.packet.extension for heard in bob.heard)
+    assert level_db(bob.sound(), 437.0, rate=rate) < -75
+    assert level_db(room.phones["cid"].sound(400), 1013.0, rate=rate) < -75
+    room.apply(LegModify(leg="bob", alone=False))
+    room.run(1000)
+    assert level_db(bob.sound(400), 437.0, rate=rate) > -30
+    assert level_db(room.phones["cid"].sound(400), 1013.0, rate=rate) > -30
+    room.apply(LegModify(leg="bob", alone=True))
+    room.step()
+    bob.forget()
+    room.run(1000)
+    assert level_db(bob.sound(900), 437.0, rate=rate) < -75
+    assert not bob.refused
