@@ -50,7 +50,7 @@ async def test_legs_in_clear_that_say_their_level_are_heard_right() -> None:
 
 @pytest.mark.parametrize("quiet", ["dtx", "level127"])
 async def test_opus_is_encoded_once_for_all_listeners_and_heard_right(quiet: str) -> None:
-    fields: dict[str, Any] = {"codec": "opus", "quiet": quiet}
+    fields: dict[str, Any] = {"codec": "opus", "bitrate": 96_000, "quiet": quiet}
     plan = Plan(legs=12, talkers=2, seconds=2.4, warmup=0.6, seed="live", **fields)
     result, verdict = await measure(plan)
     assert complaints(plan, verdict, result) == []
