@@ -19,9 +19,10 @@ from mixer.playout.ring import Ring
 from mixer.playout.timing import Timing
 from mixer.samples import EMPTY
 
-REVIEW_TICKS: Final = 4
-"""Each leg's delay is changed once in so many ticks; in every tick where packets come too late now."""
-CHANGES: Final = 32
+REVIEW_TICKS: Final = 5
+"""Delays are changed once in so many ticks, those of all legs together, for a change costs much and a further one
+little; in every tick where packets come too late now."""
+CHANGES: Final = 64
 """Legs whose delay is changed in a tick at most."""
 QUIET: Final = 33
 """Peak below which anything may be left out (-60 dBov)."""
@@ -81,13 +82,12 @@ class Pacing:
     def adjust(self, top: int) -> None:
         """A tick will be played: change the delay of those below `top` whose turn it is."""
         self._ticks += 1
-        turn = self._ticks % REVIEW_TICKS
-        if turn == 0:
+        review = self._ticks % REVIEW_TICKS == 0
+        if review:
             self._odd = self._delays.odd(top)
-        if not len(self._odd):
+        rows = self._odd if review else self._odd[self._delays.low[self._odd] < 0]
+        if not len(rows):
             return
-        due = np.arange(len(self._odd)) % REVIEW_TICKS == turn
-        rows = self._odd[due | (self._delays.low[self._odd] < 0)]
         rows = rows[self._timing.comes(rows)]
         spare = self._delays.spare(rows)
         some = np.flatnonzero(spare)
