@@ -115,8 +115,13 @@ class Ring:
         self.put(rows, -self._history, history)
 
     def _empty(self, rows: Rows, offset: Counts, count: Counts) -> None:
-        leg, sample = np.nonzero(np.arange(int(count.max(initial=0))) < count[:, None])
-        self._sound[rows[leg], (self._at[rows[leg]] + offset[leg] + sample) % self._length] = EMPTY
+        some = np.flatnonzero(count)
+        start = (self._at[rows[some]] + offset[some]) % self._length
+        # Each has another length: slices, one leg after another, are a hundred times faster than one index of samples.
+        for row, begin, width in zip(rows[some].tolist(), start.tolist(), count[some].tolist(), strict=True):
+            sound = self._sound[row]
+            sound[begin : begin + width] = EMPTY
+            sound[: max(begin + width - self._length, 0)] = EMPTY
 
     def step(self, live: Rows, started: NDArray[np.bool_]) -> None:
         """A tick was played. Of `live` rows the oldest history goes; cursors of `started` ones, bool[top], move on."""

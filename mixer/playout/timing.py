@@ -91,7 +91,8 @@ class Timing:
 
     def move(self, rows: Rows, by: Counts) -> None:
         """Leave out so many samples, or insert them where negative."""
-        self._ring.shift(rows, by)
+        sounds = self.sounds(rows)  # of the others there is nothing on the ring that could be moved
+        self._ring.shift(rows[sounds], by[sounds])
         self.cursor[rows] += by
         self._delays.moved(rows, by)
 
@@ -154,7 +155,8 @@ class Timing:
         return np.maximum(self._delays.most[rows] - self._slack, self._delays.least[rows])
 
     def _restart(self, rows: Rows, timestamp: Counts) -> None:
-        self._ring.forget(rows)
+        # Also of legs that were stopped: what waited then is still on the ring.
+        self._ring.forget(rows[self.cursor[rows] - self.written[rows] < self._linger])
         self.started[rows] = self.torn[rows] = True
         self._delays.restart(rows, self._delays.least[rows])
         self._place(rows, timestamp - self._delays.least[rows])
