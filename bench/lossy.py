@@ -18,7 +18,7 @@ from av.audio.codeccontext import AudioCodecContext
 from av.audio.frame import AudioFrame
 from av.error import FFmpegError
 
-from bench import amr, vo_amrwb
+from bench import amr, opencore_amrnb, vo_amrwb
 from bench.codec import CodecError, Octets, Samples
 from bench.coder import Quiet, resample
 
@@ -104,8 +104,8 @@ def lossy(name: str, bitrate: int = 32000) -> Lossy:
         quiets: tuple[Quiet, ...] = ("silence", "level127", "sound")
         return Lossy(name, 8000, 16000, 9, 160, -15.0, -6.0, quiets, encode, "g722", fixed=True)
     if name == "AMR":
-        encode = _encoder("libopencore_amrnb", 8000, 12200)
-        return _amr(name, 8000, (-3.5, -6.0), amr.NARROW, encode)
+        opencore_amrnb.library()
+        return _amr(name, 8000, (-3.5, -6.0), amr.NARROW, opencore_amrnb.encode)
     if name == "AMR-WB":
         vo_amrwb.library()
         return _amr(name, 16000, (-2.2, -9.0), amr.WIDE, vo_amrwb.encode)

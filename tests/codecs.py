@@ -14,7 +14,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from bench import amr, vo_amrwb
+from bench import amr, opencore_amrnb, vo_amrwb
 from tests import naive
 
 Samples = NDArray[np.int16]
@@ -73,7 +73,7 @@ class Plain:
         return _TABLES[self._codec][np.frombuffer(payload, np.uint8)]
 
 
-_ENCODERS: Final = {"opus": "libopus", "G722": "g722", "AMR": "libopencore_amrnb"}
+_ENCODERS: Final = {"opus": "libopus", "G722": "g722"}
 _DECODERS: Final = {"opus": "opus", "G722": "g722", "AMR": "amrnb", "AMR-WB": "amrwb"}
 _AMR: Final = {"AMR": amr.NARROW, "AMR-WB": amr.WIDE}
 
@@ -131,9 +131,8 @@ class AmrMouth:
 
     def __init__(self, codec: str, dtx: str = "0") -> None:
         self._form = _AMR[codec]
-        self._speech: AvMouth | vo_amrwb.Encoder = (
-            AvMouth(codec, 20, {"dtx": dtx}) if codec == "AMR" else vo_amrwb.Encoder(dtx=dtx == "1")
-        )
+        speech = opencore_amrnb.Encoder if codec == "AMR" else vo_amrwb.Encoder
+        self._speech = speech(dtx=dtx == "1")
         self.request = 15
 
     def encode(self, samples: Samples) -> bytes:
