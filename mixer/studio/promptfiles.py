@@ -10,7 +10,7 @@ import asyncio
 import os
 from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
-from typing import Final
+from typing import Any, Final
 from weakref import WeakValueDictionary
 
 import av
@@ -97,12 +97,16 @@ def _decode(name: str, descriptor: int) -> Samples:
     try:
         with (
             os.fdopen(descriptor, "rb", closefd=False) as file,
-            av.open(file, "r", metadata_errors="ignore", options={"format_whitelist": KINDS}) as container,
+            av.open(file, "r", options={"format_whitelist": KINDS}, **_OF_TITLES) as container,
         ):
             return _samples(name, container)
     except (av.FFmpegError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise PromptFileError(f"{name!r} is not audio that can be played: {reason}") from None
+
+
+_OF_TITLES: Final[dict[str, Any]] = {} if int(av.__version__.partition(".")[0]) >= 19 else {"metadata_errors": "ignore"}
+"""A title that is no UTF-8 is no reason to refuse a file. From PyAV 19 on it is none, and cannot be said."""
 
 
 def _samples(name: str, container: av.container.InputContainer) -> Samples:
