@@ -15,7 +15,7 @@ from typing import Literal, Protocol, TypeAlias
 
 import numpy as np
 
-from bench.codec import Codec, Octets, Samples, codec
+from bench.codec import Codec, CodecError, Octets, Samples, codec
 
 Quiet: TypeAlias = Literal["silence", "dtx", "level127", "sound"]
 """What legs send that do not talk.
@@ -120,7 +120,7 @@ class TableCoder:
         return self.table.decode(np.concatenate(payloads)) if payloads else np.zeros(0, np.float32)
 
     def pauses(self) -> list[bytes]:
-        raise NotImplementedError(f"{self.table.name} has no DTX")
+        raise CodecError(f"{self.table.name} has no DTX: choose another --quiet")
 
 
 def coder(name: str, rate: int = 8000, bitrate: int = 32000) -> Coder:

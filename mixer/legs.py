@@ -110,6 +110,7 @@ class Legs:
         self.used = self._column(np.bool_)
         self.conference = self._column(np.int64)
         self._what_it_sends()
+        self._how_it_is_decoded()
         self._where_it_is()
         self._what_it_hears()
         self._how_it_sounds()
@@ -142,21 +143,6 @@ class Legs:
         self.declared = self._column(np.bool_)
         self.ssrc = self._column(np.int64)
         """SSRC it sends with, 0 if not known yet."""
-        # Codecs with memory (`decoding`); timestamps in samples of `rate`, modulo 2^32.
-        self.stamp = self._column(np.int64)
-        """Its newest RTP timestamp, extended beyond 32 bits, in units of `clock`."""
-        self.spoken = self._column(np.int64)
-        """Packets with speech since its last one of DTX."""
-        self.awake = self._column(np.bool_)
-        """It spoke lately: what it sends is decoded."""
-        self.dozes = self._column(np.int64)
-        """Timestamp until which it stays awake."""
-        self.running = self._column(np.bool_)
-        """Its decoder stands at `decoded`."""
-        self.decoded = self._column(np.int64)
-        """Timestamp behind the last sample decoded."""
-        self.invented = self._column(np.int64)
-        """Samples concealed in a row up to there."""
         self.level_in = self._column(np.uint8)
         self.tried = self._column(np.int64)
         """Frame in which it began to be decoded."""
@@ -179,6 +165,23 @@ class Legs:
         self.rtcp_apart = self._column(np.bool_)
         self.rtcp_rx_session = self._column(np.int64, -1)
         self.rtcp_tx_session = self._column(np.int64, -1)
+
+    def _how_it_is_decoded(self) -> None:
+        # Codecs with memory (`decoding`); timestamps in samples of `rate`, modulo 2^32.
+        self.stamp = self._column(np.int64)
+        """Its newest RTP timestamp, extended beyond 32 bits, in units of `clock`."""
+        self.spoken = self._column(np.int64)
+        """Packets with speech since its last one of DTX."""
+        self.awake = self._column(np.bool_)
+        """It spoke lately: what it sends is decoded."""
+        self.dozes = self._column(np.int64)
+        """Timestamp until which it stays awake."""
+        self.running = self._column(np.bool_)
+        """Its decoder stands at `decoded`."""
+        self.decoded = self._column(np.int64)
+        """Timestamp behind the last sample decoded."""
+        self.invented = self._column(np.int64)
+        """Samples concealed in a row up to there."""
 
     def _where_it_is(self) -> None:
         self.located = self._column(np.bool_)
