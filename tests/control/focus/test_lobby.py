@@ -251,10 +251,14 @@ def stream(request: pytest.FixtureRequest) -> Iterator[io.StringIO]:
 
 
 async def test_no_key_that_was_pressed_is_logged(tmp_path: Path, stream: io.StringIO) -> None:
-    """Neither by the focus nor by the mixer, which logs its events; a PIN would be told digit by digit."""
+    """Neither by the focus nor by the mixer, which logs its events; a PIN would be room digit by digit."""
     pin = "471108159263"  # too long for a time of day or a tag to hold it by chance, as four digits now and then are
-    board = f'[room.board]\npin = "{pin}"\n'
-    async with house(tmp_path, board) as here, phones(("bob", 0)) as (bob,), peer(here, room="board", polite=True) as eve:
+    room = f'[room.board]\npin = "{pin}"\n'
+    async with (
+        house(tmp_path, room) as here,
+        phones(("bob", 0)) as (bob,),
+        peer(here, room="board", polite=True) as eve,
+    ):
         logging.getLogger().setLevel(logging.DEBUG)
         await bob.dial(here.uri("board"))
         bob.call.press(f"{pin}#")
