@@ -251,7 +251,7 @@ def stream(request: pytest.FixtureRequest) -> Iterator[io.StringIO]:
 
 
 async def test_no_key_that_was_pressed_is_logged(tmp_path: Path, stream: io.StringIO) -> None:
-    """Neither by the focus nor by the mixer, which logs its events; a PIN would be room digit by digit."""
+    """Neither by the focus nor by the mixer, which logs its events; a PIN would be told digit by digit."""
     pin = "471108159263"  # too long for a time of day or a tag to hold it by chance, as four digits now and then are
     room = f'[room.board]\npin = "{pin}"\n'
     async with (
