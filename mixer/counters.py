@@ -12,6 +12,7 @@ class Counters:
     decodes: int = 0
     """Calls of decoders with memory: packets decoded, repaired or invented."""
     encodes: int = 0
+    """Packets encoded. Those that need not be, for what they say was encoded before, are not counted."""
     encode_failures: int = 0
     """Packets that a codec library refused to encode; the one before was sent again."""
     encrypts: int = 0

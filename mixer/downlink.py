@@ -88,8 +88,6 @@ class Downlink:
             elapsed_ms: time of the packets' first sample on the engine's clock.
         """
         cast, sheet = self._prototypes.make(plan, mix, elapsed_ms)
-        self.counters.encodes += int(np.count_nonzero(cast.heard))
-        self.counters.common_encodes += int(np.count_nonzero(cast.heard[: cast.commons]))
         lap("encode")
         written = self._packets(plan, cast, sheet, elapsed_ms)
         lap("write")

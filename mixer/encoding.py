@@ -1,36 +1,38 @@
 """Encoders of codecs with memory: one for each thing that is heard, and none for what is silent.
 
     common      a stream's encoder: one packet for all its listeners
-    own         of a leg that hears something of its own, while it does: the mix without itself
+    own         of legs that hear something of their own, while they do: the mix without itself, or a prompt
 
 A receiver must not hear that it is handed from one encoder to another. So a leg's own encoder takes over from
 that of its stream, state and all; and a stream's that nobody listened to takes over from a listener who returns.
+Legs that began together and hear the same, a prompt that is played to some, share one until they do not.
 
 Some codecs cannot do that (`Coder.seamless`): their encoder and the receiver's decoder adapt to what was said before,
 and come together again in silence only. There a leg that had an encoder of its own lingers on it until a pause.
 
-A conference is silent most of the time: an encoder that was given nothing but zeros for `SETTLED_MS` is not
-called any more, and its last packet is sent again, until there is sound.
+A conference is silent most of the time: an encoder at rest is not called, and its last packet is sent again, until
+there is sound. Nor is one called for what it said before to others (`pens`).
 """
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mixer.codecs import CODECS, CodecError, Coder, Encoder
+from mixer.codecs import CODECS, Coder
 from mixer.counters import Counters
 from mixer.legs import Leg
+from mixer.pens import Memo, Pen
 from mixer.plans import Plan
 from mixer.samples import Samples
 from mixer.spread import Spread
 from mixer.state import State
 from mixer.streams import Format
 
-SETTLED_MS: Final = 400
 LINGER_MS: Final = 20_000
 """A leg waits so long for a pause, and is then handed back all the same: each that lingers costs an encode a packet."""
 KEPT_MS: Final = 1000
@@ -40,45 +42,30 @@ Rows = NDArray[np.int64]
 
 
 @dataclass(slots=True)
-class Pen:
-    """An encoder in use.
+class Hold:
+    """Whoever has a pen: a stream, or a leg.
 
     Attributes:
         leg: whose own it is, None for all who hear the common mix.
-        form, rate: what it writes, as `Streams.form` gives it, and Hz of what it is given.
-        written: time of the packet that it wrote last, ms on the engine's clock.
-        silent_ms: how long it was given nothing but zeros.
-        failures: how often its library refused to encode.
+        until: time of the last packet that it wrote for it, ms on the engine's clock.
     """
 
-    encoder: Encoder
+    pen: Pen
     leg: Leg | None
+    until: int = -KEPT_MS
+
+
+class _Beginning(NamedTuple):
+    """Where a leg's own encoder begins: those that begin alike write alike.
+
+    Attributes:
+        heard: the receiver has heard the common one until now.
+        rests: it has written before, and is at rest.
+    """
+
     form: Format
-    rate: int
-    seamless: bool
-    written: int = -KEPT_MS
-    silent_ms: int = 0
-    last: bytes = b""
-    failures: int = 0
-
-    def write(self, samples: Samples, ptime: int) -> bytes:
-        """The next packet. If the library refuses, the last one again: one encoder must not silence all others."""
-        self.silent_ms = 0 if samples.any() else self.silent_ms + ptime
-        if self.silent_ms <= SETTLED_MS or not self.last:
-            try:
-                self.last = self.encoder.encode(samples)
-            except CodecError:
-                self.failures += 1
-        return self.last
-
-    def writes(self, form: Format, rate: int) -> bool:
-        """It was made for that format, in the present life of it, and that rate."""
-        return self.form is form and self.rate == rate
-
-    def take_over(self, other: Pen) -> None:
-        """Go on where another stands."""
-        self.encoder.take_over(other.encoder)
-        self.silent_ms, self.last = other.silent_ms, other.last
+    heard: bool = False
+    rests: bool = False
 
 
 class Encoding:
@@ -86,10 +73,11 @@ class Encoding:
 
     def __init__(self, state: State, spread: Spread, counters: Counters) -> None:
         self._state, self._spread, self._counters = state, spread, counters
-        self._common: dict[Format, Pen] = {}
+        self._common: dict[Format, Hold] = {}
         """Not by stream: when the leading one ends, its encoder goes on for the next."""
-        self._own: dict[int, Pen] = {}
+        self._own: dict[int, Hold] = {}
         """By leg row."""
+        self._memo = Memo()
         self._asking = np.array([isinstance(c, Coder) and c.requests for c in CODECS])
 
     def lingers(self, plan: Plan) -> NDArray[np.bool_]:
@@ -108,76 +96,116 @@ class Encoding:
             audio: int16[q, samples] or int16[q, samples, 2].
             begin: time of the first sample, ms on the engine's clock.
         """
-        before = begin - plan.ptime
-        places = list(zip(streams.tolist(), legs.tolist(), strict=True))
-        own = {leg for _, leg in places if leg >= 0}
-        pens = [
-            self._of_stream(stream, plan, before, own) if leg < 0 else self._of_leg(leg, stream, plan, before)
-            for stream, leg in places
-        ]
+        holds = self._holds(streams, legs, begin - plan.ptime)
+        _part([hold for hold in holds if hold.leg], audio[legs >= 0])
+        pens = [hold.pen for hold in holds]
         self._heed_requests(plan, streams, legs, pens)
-        payloads = self._spread(_write, [(pen, sound, plan.ptime) for pen, sound in zip(pens, audio, strict=True)])
-        for leg, pen in zip(legs.tolist(), pens, strict=True):
-            pen.written = begin
-            self._counters.encode_failures += pen.failures
-            pen.failures = 0
+        self._write(pens, audio, legs)
+        for leg, hold in zip(legs.tolist(), holds, strict=True):
+            hold.until = begin
             if leg >= 0:
-                self._state.legs.unsettled[leg] = pen.silent_ms <= SETTLED_MS and not pen.seamless
-        if begin // KEPT_MS != before // KEPT_MS:
-            self._own = {leg: pen for leg, pen in self._own.items() if begin - pen.written < KEPT_MS}
-            self._common = {form: pen for form, pen in self._common.items() if self._state.streams.has(form)}
-        return payloads
-
-    def _of_stream(self, stream: int, plan: Plan, before: int, own: set[int]) -> Pen:
-        form, rate = self._state.streams.form(stream), int(self._state.streams.rate[stream])
-        pen = self._common.get(form)
-        if pen is None or not pen.writes(form, rate):
-            pen = self._common[form] = self._pen(form, rate, plan.ptime, None)
-        if pen.written < before:
-            for leg, other in self._own.items():
-                if other.writes(form, rate) and other.written == before and leg not in own:
-                    pen.take_over(other)
-                    break
-        return pen
-
-    def _of_leg(self, leg: int, stream: int, plan: Plan, before: int) -> Pen:
-        form, rate = self._state.streams.form(stream), int(self._state.streams.rate[stream])
-        owner, pen = self._state.legs.at(leg), self._own.get(leg)
-        if pen and pen.leg is owner and pen.writes(form, rate) and pen.written == before:
-            return pen
-        pen = self._own[leg] = self._pen(form, rate, plan.ptime, owner)
-        common = self._common.get(form)
-        if common and common.writes(form, rate) and common.written == before:
-            pen.take_over(common)
-        return pen
+                self._state.legs.unsettled[leg] = not (hold.pen.rests or hold.pen.seamless)
+        if begin // KEPT_MS != (begin - plan.ptime) // KEPT_MS:
+            self._own = {leg: hold for leg, hold in self._own.items() if begin - hold.until < KEPT_MS}
+            self._common = {form: hold for form, hold in self._common.items() if self._state.streams.has(form)}
+        return [pen.last for pen in pens]
 
     def rests(self, plan: Plan, stream: int, leg: int, begin: int) -> bool:
         """True, and a packet time is over, if what is heard has been silent for so long that its encoder need not
         be called. Before that it must be: it and the receiver's decoder come to rest together."""
-        pen = self._common.get(self._state.streams.form(stream)) if leg < 0 else self._own.get(leg)
-        if pen is None or pen.silent_ms <= SETTLED_MS or pen.written != begin - plan.ptime:
+        hold = self._common.get(self._state.streams.form(stream)) if leg < 0 else self._own.get(leg)
+        if hold is None or not hold.pen.rests or hold.until != begin - plan.ptime:
             return False
-        pen.written = begin
+        hold.until = begin
         if leg >= 0:
             self._state.legs.unsettled[leg] = False
         return True
+
+    # -- which encoder ------------------------------------------------------------------------
+
+    def _holds(self, streams: Rows, legs: Rows, before: int) -> list[Hold]:
+        """Who is to write. Legs that begin now, or leave a rest, have one pen for each format so far."""
+        own = set(legs.tolist())
+        begun: dict[_Beginning, Pen] = {}
+        holds = []
+        for stream, leg in zip(streams.tolist(), legs.tolist(), strict=True):
+            if leg < 0:
+                holds.append(self._of_stream(stream, before, own))
+                continue
+            hold = self._of_leg(leg, stream, before, begun)
+            if hold.pen.rests:
+                hold.pen = begun.setdefault(_Beginning(hold.pen.form, rests=True), hold.pen)
+            holds.append(hold)
+        return holds
+
+    def _of_stream(self, stream: int, before: int, own: set[int]) -> Hold:
+        form, rate = self._state.streams.form(stream), int(self._state.streams.rate[stream])
+        hold = self._common.get(form)
+        if hold is None or not hold.pen.writes(form, rate):
+            hold = self._common[form] = Hold(Pen.new(form, rate), None)
+        if hold.until < before:
+            for leg, other in self._own.items():
+                if other.pen.writes(form, rate) and other.until == before and leg not in own:
+                    hold.pen.take_over(other.pen)
+                    break
+        return hold
+
+    def _of_leg(self, leg: int, stream: int, before: int, begun: dict[_Beginning, Pen]) -> Hold:
+        form, rate = self._state.streams.form(stream), int(self._state.streams.rate[stream])
+        owner, hold = self._state.legs.at(leg), self._own.get(leg)
+        if hold and hold.leg is owner and hold.pen.writes(form, rate) and hold.until == before:
+            return hold
+        common = self._common.get(form)
+        heard = bool(common and self._state.legs.sent[leg] and common.pen.writes(form, rate) and common.until == before)
+        beginning = _Beginning(form, heard=heard)
+        if beginning not in begun:
+            begun[beginning] = pen = Pen.new(form, rate)
+            if common and heard:
+                pen.take_over(common.pen)
+        hold = self._own[leg] = Hold(begun[beginning], owner)
+        return hold
+
+    # -- how it is written --------------------------------------------------------------------
 
     def _heed_requests(self, plan: Plan, streams: Rows, legs: Rows, pens: list[Pen]) -> None:
         """Let encoders with modes write the lowest that any of their listeners asks for (RFC 4867 section 4.3.1)."""
         if not self._asking[self._state.streams.codec[streams[0]]]:
             return
         asked = self._state.legs.asked
+        modes: dict[Pen, list[int]] = {pen: [] for pen in pens}
         for stream, leg, pen in zip(streams.tolist(), legs.tolist(), pens, strict=True):
-            modes = asked[[leg]] if leg >= 0 else asked[plan.leg[plan.sound == stream]]
-            modes = modes[modes >= 0]
-            pen.encoder.request(int(modes.min()) if len(modes) else None)
+            modes[pen] += (asked[[leg]] if leg >= 0 else asked[plan.leg[plan.sound == stream]]).tolist()
+        for pen, some in modes.items():
+            pen.ask(min((mode for mode in some if mode >= 0), default=None))
 
-    def _pen(self, form: Format, rate: int, ptime: int, leg: Leg | None) -> Pen:
-        codec = CODECS[form.codec]
-        assert isinstance(codec, Coder)
-        return Pen(codec.encoder(rate, ptime, form.settings), leg, form, rate, codec.seamless)
+    def _write(self, pens: list[Pen], audio: Samples, legs: Rows) -> None:
+        """Have each pen write what is not known yet."""
+        alone = (legs >= 0) & self._state.legs.alone[legs]
+        said = {pen: (sound, lone) for pen, sound, lone in zip(pens, audio, alone.tolist(), strict=True)}
+        new = [(pen, sound) for pen, (sound, lone) in said.items() if not pen.hear(sound, self._memo if lone else None)]
+        self._spread(_encode, new)
+        for pen, _ in new:
+            if pen.said:
+                self._memo.put(pen.said, pen.last)
+            self._counters.encode_failures += pen.failures
+            pen.failures = 0
+        common = {pen for pen, leg in zip(pens, legs.tolist(), strict=True) if leg < 0}
+        self._counters.encodes += len(new)
+        self._counters.common_encodes += sum(pen in common for pen, _ in new)
 
 
-def _write(job: tuple[Pen, Samples, int]) -> bytes:
-    pen, samples, ptime = job
-    return pen.write(samples, ptime)
+def _part(holds: list[Hold], audio: Samples) -> None:
+    """Give those who shared a pen, and are to hear different things now, one each for what they hear."""
+    sharing = Counter(hold.pen for hold in holds)
+    parted: dict[Pen, dict[bytes, Pen]] = defaultdict(dict)
+    for hold, sound in zip(holds, audio, strict=True):
+        if sharing[hold.pen] > 1:
+            some, heard = parted[hold.pen], sound.tobytes()
+            if heard not in some:
+                some[heard] = hold.pen.fork() if some else hold.pen
+            hold.pen = some[heard]
+
+
+def _encode(job: tuple[Pen, Samples]) -> None:
+    pen, sound = job
+    pen.write(sound)

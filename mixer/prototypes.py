@@ -44,6 +44,7 @@ class Prototypes:
         self._legs, self._streams = state.legs, state.streams
         self._casting, self._tuning = Casting(state), Tuning(state)
         self._encoding, self._dials = Encoding(state, spread, counters), dials
+        self._counters = counters
         self._octets = np.empty((2 * state.legs.rows, STRIDE), np.uint8)
         self._noise = np.frombuffer(comfort.payload(NOISE_DBOV), np.uint8)
 
@@ -90,6 +91,8 @@ class Prototypes:
         codec = CODECS[int(self._streams.codec[cast.stream[some[0]]])]
         if isinstance(codec, Table):
             sheet.put_alike(some, codec.encode(audio))
+            self._counters.encodes += len(some)
+            self._counters.common_encodes += int(np.count_nonzero(cast.leg[some] < 0))
             return
         payloads = self._encoding.encode(plan, cast.stream[some], cast.leg[some], audio, begin)
         for row, payload in zip(some.tolist(), payloads, strict=True):

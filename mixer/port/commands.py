@@ -288,8 +288,8 @@ class KeyBridge(Value, frozen=True, kw_only=True):
 
 class PlayStart(Value, frozen=True, kw_only=True):
     """Play a file or tones to all of a conference, talkers too, or to some of its legs alone. A file is read first:
-    the reply comes once it plays. All of a conference share one encode for each format; legs that hear a prompt alone
-    cost one each."""
+    the reply comes once it plays. Who hears the same shares one encode for each format; what legs hear that were added
+    `alone` is remembered, and encoded once for all who hear it some time."""
 
     play: Identifier
     """Chosen by the controller; free again when `play_done` was told."""
