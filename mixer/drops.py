@@ -1,4 +1,4 @@
-"""Every datagram leaves under exactly one name: accepted, or one member of `Drop`.
+"""Every datagram leaves under exactly one name: accepted, or one member of `Drop`. What is passed over is accepted.
 
 `received == accepted + sum(drops)` is an invariant of the engine, checked in the tests after every
 schedule. A reason is set once: the first step that refuses a packet names it.
@@ -56,6 +56,8 @@ class Drop(IntEnum):
     BAD_RTCP = 23
     BAD_SSRC = 24
     """SSRC 0, which stands for "not known" here and breaks some clients."""
+    PASSED = 25
+    """Not opened: its leg goes on saying that it is silent (`hush`)."""
 
 
 class Tally:
@@ -72,11 +74,16 @@ class Tally:
 
     @property
     def accepted(self) -> int:
-        return int(self.counts[Drop.ACCEPTED])
+        return int(self.counts[Drop.ACCEPTED]) + self.passed
+
+    @property
+    def passed(self) -> int:
+        """Those of the accepted that were passed over."""
+        return int(self.counts[Drop.PASSED])
 
     def drops(self) -> dict[str, int]:
         """Drop counts by label, zeros left out."""
-        return {LABELS[i]: int(n) for i, n in enumerate(self.counts) if n and i}
+        return {LABELS[i]: int(n) for i, n in enumerate(self.counts) if n and i not in (Drop.ACCEPTED, Drop.PASSED)}
 
 
 LABELS: Final = tuple(drop.name.lower() for drop in Drop)

@@ -21,6 +21,7 @@ from mixer.batch import STRIDE, Batch
 from mixer.codecs import CODECS, HAS_MEMORY, HEAD, Coder, Table
 from mixer.decoding import HANG_MS, NOTHING
 from mixer.drops import Drop
+from mixer.hush import SILENCE
 from mixer.keypads import Keypads
 from mixer.state import State
 
@@ -39,8 +40,14 @@ class Placing:
         self._legs, self._reception, self._waiting = state.legs, state.reception, state.waiting
         self._keypads = keypads
 
-    def place(self, batch: Batch, rows: Rows, leg: Rows, header: NDArray[np.int64], fate: Fates) -> None:
-        """Account authentic packets and take their payloads; fills `fate`. Packets of one leg lie side by side."""
+    def place(
+        self, batch: Batch, rows: Rows, leg: Rows, header: NDArray[np.int64], claim: NDArray[np.int16], fate: Fates
+    ) -> None:
+        """Account authentic packets and take their payloads; fills `fate`. Packets of one leg lie side by side.
+
+        Args:
+            leg, header, claim, fate: of the whole batch.
+        """
         legs = self._legs
         octets = batch.octets[: batch.count]
         end, bad = wire.payload_ends(octets, np.minimum(batch.length[: batch.count], STRIDE), header)
@@ -52,7 +59,7 @@ class Placing:
         payload_type = fields["marker_pt"].astype(np.int64) & 0x7F
         wanted = payload_type == legs.payload_type[who]
         self._note(batch, rows, who, seq, timestamp, fate)
-        silent = self._note_claims(octets, rows, who, header)
+        silent = self._note_claims(who, claim[rows])
         other = ~wanted & (fate[rows] == 0)
         if other.any():
             self._aside(batch, rows[other], who[other], payload_type[other], timestamp[other], header, end, fate)
@@ -76,6 +83,27 @@ class Placing:
                     batch, who[some], start, size[some], timestamp[some], silent[some], codec, rate
                 )
 
+    def remember(self, batch: Batch, rows: Rows, leg: Rows, header: NDArray[np.int64]) -> None:
+        """Keep packets of the past, which a decoder with memory is warmed up with. They were accounted when they came;
+        those of one leg lie side by side."""
+        legs, octets = self._legs, batch.octets[: batch.count]
+        end, bad = wire.payload_ends(octets, batch.length[: batch.count], header)
+        rows = rows[bad[rows] == 0]
+        timestamp = wire.header_view(octets)["timestamp"].astype(np.int64)
+        number = legs.codec[leg[rows]]
+        for codec, some in ((CODECS[k], rows[number == k]) for k in np.unique(number).tolist()):
+            if not isinstance(codec, Coder):
+                continue
+            who, start, size = leg[some], some * STRIDE + header[some], (end - header)[some]
+            width, _ = codec.peek(_heads(batch, start), size)
+            scale, clock = legs.rate[who], codec.clocks[0]
+            stamp = self._stamp(who, timestamp[some]) * scale // clock & 0xFFFF_FFFF
+            width = width * scale // clock
+            good = np.flatnonzero(width > 0)
+            for turn in rounds(who[good]):
+                k = good[turn]
+                self._waiting.store(who[k], batch.octets, start[k], size[k], stamp[k], width[k])
+
     # -- accounting ---------------------------------------------------------------------------
 
     def _note(self, batch: Batch, rows: Rows, who: Rows, seq: Rows, timestamp: Rows, fate: Fates) -> None:
@@ -91,22 +119,16 @@ class Placing:
             # SRTP has a replay window of its own; this is the one of clear RTP.
             fate[rows[some][clear[some] & ~new]] = Drop.DUPLICATE
 
-    def _note_claims(
-        self, octets: NDArray[np.uint8], rows: Rows, who: Rows, header: NDArray[np.int64]
-    ) -> NDArray[np.bool_]:
+    def _note_claims(self, who: Rows, claim: NDArray[np.int16]) -> NDArray[np.bool_]:
         """RFC 6464: who claims to be silent is believed; who claims to be loud is decoded first, and then measured.
 
         Returns:
             bool[n], the packets that claim silence.
         """
-        wanted = self._legs.level_in[who]
-        if not wanted.any():
-            return np.zeros(len(rows), bool)
-        level = np.full(len(octets), 0, np.uint8)
-        level[rows] = wanted
-        claim = wire.claimed_levels(octets, header, level)[rows]
-        self._legs.claim[who] = claim
         silent: NDArray[np.bool_] = claim == SILENCE
+        if not self._legs.level_in[who].any():
+            return silent
+        self._legs.claim[who] = claim
         self._legs.claimed_silent[who] = silent
         return silent
 
@@ -217,10 +239,6 @@ class Placing:
         extended: Rows = before + ((timestamp - before + (1 << 31) & 0xFFFF_FFFF) - (1 << 31))
         self._legs.stamp[who] = extended
         return extended
-
-
-SILENCE: Final = 127
-"""RFC 6464: the level that says so."""
 
 
 def _heads(batch: Batch, start: Rows) -> NDArray[np.uint8]:

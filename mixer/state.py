@@ -13,6 +13,7 @@ import numpy as np
 
 from mixer.conferences import Conference, Conferences
 from mixer.config import MixerConfig
+from mixer.hush import Hush
 from mixer.legs import Legs
 from mixer.playout import Playout
 from mixer.port import Event
@@ -41,6 +42,7 @@ class State:
         self.playouts: dict[int, Playout] = {}
         """By sampling rate, Hz; made when the first leg of that rate comes."""
         self.waiting = Waiting(config.max_legs)
+        self.hush = Hush(self.legs, self.reception)
         self.routes = Routes()
         self.registry = SsrcRegistry()
         self.events: deque[Event] = deque()
@@ -66,6 +68,7 @@ class State:
         """What a leg said before has nothing to do with what it will say: it left, or has another SSRC."""
         self.playouts[int(self.legs.rate[row])].stop(row)
         self.waiting.forget(row)
+        self.hush.forget(row)
         self.legs.awake[row] = self.legs.running[row] = False
 
     def conference_of(self, leg: int) -> Conference:

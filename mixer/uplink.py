@@ -2,6 +2,7 @@
 
     classify    RTP, RTCP, or something else on the port (RFC 7983)
     route       (address, SSRC) to a leg; the slow path admits newcomers
+    pass over   who goes on saying that it is silent (`hush`)
     decrypt     in place, each by its leg's session
     place       to the playout buffers, or the waiting room (`placing`)
 
@@ -66,13 +67,27 @@ class Uplink:
         strangers = np.flatnonzero(media & (leg < 0))
         if len(strangers):
             self._admission.admit(batch, strangers, address, ssrc, leg, fate, opened)
+        claim = self._state.hush.claims(octets, header, leg)
+        fate[self._state.hush.pass_over(batch, np.flatnonzero(media & (fate == 0) & ~opened), leg, claim)] = Drop.PASSED
+        rows = np.flatnonzero(media & (fate == 0))
+        self._wake(rows, leg, claim)
         lap("route")
-        rows = self._decrypt(batch, np.flatnonzero(media & (fate == 0)), leg, fate, opened)
+        rows = self._decrypt(batch, rows, leg, fate, opened)
         lap("decrypt")
         if len(rows):
-            self._placing.place(batch, rows, leg, header, fate)
+            self._placing.place(batch, rows, leg, header, claim, fate)
         lap("place")
         return fate, rtcp & alive, address
+
+    def _wake(self, rows: Rows, leg: Rows, claim: NDArray[np.int16]) -> None:
+        """Open what was passed over of legs that begin to speak."""
+        found = self._state.hush.wake(rows, leg, claim)
+        if found is None:
+            return
+        batch, owner = found
+        header, fate = wire.header_lengths(batch.octets[: batch.count], batch.length[: batch.count])
+        opened = self._decrypt(batch, np.flatnonzero(fate == 0), owner, fate, np.zeros(batch.count, bool))
+        self._placing.remember(batch, opened, owner, header)
 
     # -- decrypt ------------------------------------------------------------------------------
 
