@@ -104,6 +104,9 @@ class NodeStatus(_Message, frozen=True, kw_only=True):
     received: int = 0
     """Datagrams; always `accepted` plus the sum of `drops`."""
     accepted: int = 0
+    """Those that were used, and those that were passed over."""
+    passed: int = 0
+    """Of the accepted: not decrypted, because their leg goes on saying that it is silent (RFC 6464)."""
     drops: dict[str, int] = {}
     """Datagrams not used, by reason."""
     decodes: int = 0

@@ -65,20 +65,24 @@ class Hush:
         if not len(rows):
             return rows
         who, fields = leg[rows], wire.header_view(batch.octets)[rows]
-        place = fields["seq"].astype(np.int64) % OPEN_EVERY
+        seq = fields["seq"].astype(np.int64)
+        place = seq % OPEN_EVERY
         may = legs.speaks[who] & legs.latched[who] & ~legs.changing_key[who] & (place > 0)
+        may &= self._reception.passed(who) < 2 * OPEN_EVERY  # those that were to be opened may all have been lost
         may &= fields["marker_pt"] & 0x7F == legs.payload_type[who]
         memory = HAS_MEMORY[legs.codec[who]]
         may &= ~memory | (batch.length[rows] <= CELL)
         keep = may & memory
         if keep.any():
-            some, at = rows[keep], (who[keep], place[keep])
-            self._length[at] = batch.length[some]
-            width = int(batch.length[some].max())
-            wire.windows(self._octets, width)[(at[0] * OPEN_EVERY + at[1]) * CELL] = batch.octets[some, :width]
-        self._reception.pass_over(who[may])
+            self._keep(batch, rows[keep], who[keep], place[keep])
+        self._reception.pass_over(who[may], seq[may])
         passed: Rows = rows[may]
         return passed
+
+    def _keep(self, batch: Batch, rows: Rows, who: Rows, place: Rows) -> None:
+        self._length[who, place] = batch.length[rows]
+        width = int(batch.length[rows].max())
+        wire.windows(self._octets, width)[(who * OPEN_EVERY + place) * CELL] = batch.octets[rows, :width]
 
     def wake(self, rows: Rows, leg: Rows, claim: NDArray[np.int16]) -> tuple[Batch, Rows] | None:
         """What was passed over of legs that claim to speak.

@@ -35,8 +35,8 @@ class Reception:
         self._lost_before = np.zeros(legs, np.int64)
         self._after_stray = np.full(legs, -1, np.int64)
         """The sequence number that would confirm a jump."""
-        self._passed = np.zeros(legs, np.int64)
-        """Packets that were not opened since the highest; they count as far as that leaves a gap for them."""
+        self._passed = np.zeros(legs, np.uint64)
+        """Bit k: a packet came whose sequence number is k modulo 64, and was not opened, since one was."""
         self._recent = np.zeros(legs, np.uint64)
         """Bit k: the packet k before the highest has come."""
 
@@ -88,10 +88,14 @@ class Reception:
         new[known] = self._count(rows[known], step[known], timestamp[known], arrival[known], rate[known])
         return new
 
-    def pass_over(self, rows: Rows) -> None:
-        """Take note of packets that are not opened, int64[n]. What nobody vouched for hides no more loss than lies
-        between two packets that were."""
-        np.add.at(self._passed, rows, 1)
+    def passed(self, rows: Rows) -> Rows:
+        """How many packets were not opened since one was, int64[n]."""
+        return np.bitwise_count(self._passed[rows]).astype(np.int64)
+
+    def pass_over(self, rows: Rows, seq: Rows) -> None:
+        """Take note of packets that are not opened, int64[n]. They count when the next one is, as far as its sequence
+        number leaves room for them: what nobody vouched for hides no loss but that of its like."""
+        np.bitwise_or.at(self._passed, rows, np.uint64(1) << (seq.astype(np.uint64) & np.uint64(63)))
 
     def _begin(self, rows: Rows, seq: Rows) -> None:
         """The first packet of a sequence."""
@@ -105,8 +109,8 @@ class Reception:
     ) -> NDArray[np.bool_]:
         """Account packets whose place in the sequence is known: so far ahead of the highest, or behind it."""
         first = self.received[rows] == 0
-        count = 1 + np.clip(step - 1, 0, self._passed[rows])
-        self._passed[rows] = np.where(step > 0, 0, self._passed[rows])
+        count = 1 + np.clip(step - 1, 0, self.passed(rows))
+        self._passed[rows] *= step <= 0
         self.received[rows] += count
         self.total[rows] += count
         self.highest[rows] += np.maximum(step, 0)

@@ -340,6 +340,7 @@ class Service:
             "port": self.port,
             "received": engine.tally.received,
             "accepted": engine.tally.accepted,
+            "passed": engine.tally.passed,
             "drops": engine.tally.drops(),
             "decodes": counters.decodes,
             "encodes": counters.encodes,
