@@ -207,6 +207,15 @@ async def test_only_so_many_at_a_time(tmp_path: Path) -> None:
     await stage.studio.close()
 
 
+async def test_only_so_many_at_a_time_also_if_all_begin_at_once(tmp_path: Path) -> None:
+    stage = Set(tmp_path, max_records=2)
+    wishes = [RecordStart(record=f"r{number}", conference="c", file=f"{number}.wav") for number in range(5)]
+    outcomes = await asyncio.gather(*map(stage.studio.record, wishes), return_exceptions=True)
+    assert [one.refusal for one in outcomes if isinstance(one, PortError)] == [Refusal.LIMIT] * 3
+    assert len(list(stage.recordings.iterdir())) == len(stage.studio.recorder) == 2
+    await stage.studio.close()
+
+
 async def test_a_disk_that_is_full_already(tmp_path: Path) -> None:
     stage = Set(tmp_path, record_min_free_mb=1 << 30)
     assert await stage.refusal(RecordStart(record="r", conference="c", file="new.wav")) is Refusal.BAD_FILE
