@@ -88,19 +88,29 @@ class Studio:
     def _open(self, wish: RecordStart, conference: str, rate: int) -> Recording:
         descriptor = self._recordings.create(wish.file)
         try:
-            if self._room.free() < self._room.least_free:
-                raise FolderError("the disk is full: `record_min_free_mb` must stay free")
-            make = OpusFile if wish.format == "opus" else WavFile
-            return Recording(wish, conference, make(descriptor, rate), rate)
-        except OSError as error:
-            self._recordings.remove(wish.file)
-            raise FolderError(f"{wish.file!r}: {error.strerror}") from None
+            self._check_space()
         except FolderError:
             os.close(descriptor)
             self._recordings.remove(wish.file)
             raise
+        make = OpusFile if wish.format == "opus" else WavFile
+        try:
+            return Recording(wish, conference, make(descriptor, rate), rate)
+        except OSError as error:
+            self._recordings.remove(wish.file)
+            raise FolderError(f"{wish.file!r}: {error.strerror}") from None
+
+    def _check_space(self) -> None:
+        """Raises `FolderError`."""
+        try:
+            free = self._room.free()
+        except OSError as error:
+            raise FolderError(f"what is free on the disk cannot be seen: {error.strerror}") from None
+        if free < self._room.least_free:
+            raise FolderError("the disk is full: `record_min_free_mb` must stay free")
 
     def _discard(self, recording: Recording) -> None:
         with contextlib.suppress(OSError):
             recording.file.close()
-        self._recordings.remove(recording.wish.file)
+        with contextlib.suppress(FolderError):  # somebody else has taken it away
+            self._recordings.remove(recording.wish.file)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -13,7 +15,7 @@ import pytest
 
 from mixer.config import MixerConfig
 from mixer.port import Event, PlayStart, PortError, RecordDone, RecordStart, RecordStop, Refusal
-from mixer.studio import Studio
+from mixer.studio import Studio, recordfiles
 from mixer.studio.promptfiles import PromptFiles
 from mixer.studio.recorder import BACKLOG, Recorder
 from mixer.studio.recorder import Room as Space
@@ -194,6 +196,43 @@ async def test_a_conference_that_goes_while_the_file_is_made_leaves_none(
     assert await stage.refusal(wish) is Refusal.UNKNOWN_LEG
     assert not list(stage.recordings.iterdir())
     assert "r" not in stage.studio.recorder
+
+
+async def test_a_conference_that_goes_and_a_file_that_goes_meanwhile(
+    stage: Set, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = stage.studio._open
+
+    def open_and_lose(*arguments: Any) -> Any:
+        stage.room.leave("ann")
+        opened = made(*arguments)
+        (stage.recordings / "new.wav").unlink()
+        return opened
+
+    monkeypatch.setattr(stage.studio, "_open", open_and_lose)
+    assert await stage.refusal(RecordStart(record="r", leg="ann", file="new.wav")) is Refusal.UNKNOWN_LEG
+
+
+async def test_a_disk_that_cannot_be_asked_is_refused_and_nothing_stays_open(
+    stage: Set, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unseen() -> int:
+        raise OSError(errno.EIO, "input/output error")
+
+    monkeypatch.setattr(stage.studio, "_room", Space(most=1 << 40, least_free=0, free=unseen))
+    before = len(os.listdir("/proc/self/fd"))
+    await asyncio.to_thread(int)  # its thread is there
+    for _ in range(3):
+        assert await stage.refusal(RecordStart(record="r", conference="c", file="new.wav")) is Refusal.BAD_FILE
+    assert len(os.listdir("/proc/self/fd")) == before
+    assert not list(stage.recordings.iterdir())
+
+
+async def test_without_an_encoder_of_opus_it_is_refused(stage: Set, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recordfiles, "ENCODER", "of-nobody")
+    wish = RecordStart(record="r", conference="c", file="new.mka", format="opus")
+    assert await stage.refusal(wish) is Refusal.BAD_FILE
+    assert not list(stage.recordings.iterdir())
 
 
 async def test_only_so_many_at_a_time(tmp_path: Path) -> None:
