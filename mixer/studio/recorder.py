@@ -117,7 +117,8 @@ class Recorder:
     def skip(self, ms: int) -> None:
         """So much time passed in which nothing was mixed."""
         for recording in self._by_name.values():
-            self._lose(recording, ms)
+            if recording.reason is None:
+                self._lose(recording, ms)
 
     def end(self, name: str) -> None:
         """Complete the file of a recording that was stopped."""

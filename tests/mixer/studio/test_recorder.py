@@ -193,6 +193,16 @@ def test_silence_stands_where_it_was_lost(tmp_path: Path) -> None:
     assert (np.rint(sound[-50 * 160 :] * 32768) == np.concatenate([sine(8000, n) for n in range(300, 350)])).all()
 
 
+def test_what_is_skipped_after_the_end_of_a_recording_was_not_lost_in_it(tmp_path: Path) -> None:
+    hand = Hand()
+    hand.recorder.begin(recording(tmp_path / "a", "wav", 8000))
+    hand.run(10)
+    hand.recorder.end("r")
+    hand.recorder.skip(2500)
+    done = hand.finish()
+    assert (done.seconds, done.lost_ms, hand.recorder.lost_ms) == (0.2, 0, 0)
+
+
 # -- full disks, large files ------------------------------------------------------------------
 
 
