@@ -202,6 +202,8 @@ class LegDesk:
         leg = self._legs.named(wish.leg)
         remote = wishes.address(wish.remote)
         wishes.check_sound(wish)
+        if wish.alone:
+            wishes.check_alone(int(self._legs.mode[leg.row]), has_key=bool(self._legs.tx_session[leg.row] >= 0))
         if wish.direction:
             self._check_direction(leg, wish.direction)
             self._direct(leg, wish.direction)

@@ -165,6 +165,8 @@ def _check_tx(wish: LegAdd, conference: Conference, mode: Mode) -> None:
             raise PortError(
                 Refusal.KEY_MISSING, "in style 'mki' a leg that may speak needs `tx`, for the mix without itself"
             )
+        if wish.alone:
+            check_alone(mode, has_key=False)
         return
     check_key(wish.tx, "tx")
     if wish.rx and wish.rx.secret == wish.tx.secret:
@@ -173,6 +175,16 @@ def _check_tx(wish: LegAdd, conference: Conference, mode: Mode) -> None:
         )
     if mode == Mode.GROUP_MKI:
         check_beside_group(wish.tx, conference)
+
+
+def check_alone(mode: int, *, has_key: bool) -> None:
+    """Check that a leg can hear nothing of its conference: in style `mki` what it alone hears is under its own key.
+
+    Raises:
+        PortError: KEY_MISSING.
+    """
+    if mode == Mode.GROUP_MKI and not has_key:
+        raise PortError(Refusal.KEY_MISSING, "in style 'mki' a leg needs `tx` to be `alone`; add it anew")
 
 
 def check_beside_group(tx: Key, conference: Conference) -> None:

@@ -85,6 +85,11 @@ CASES: dict[str, Case] = {
     "no tx": (R.KEY_MISSING, lambda r: add(r, tx=None)),
     "no keys at all": (R.KEY_MISSING, lambda r: add(r, rx=None, tx=None)),
     "no tx under mki": (R.KEY_MISSING, lambda r: add(r, "mki", tx=None)),
+    "alone under mki without tx": (
+        R.KEY_MISSING,
+        lambda r: add(r, "mki", direction="recvonly", rx=None, tx=None, alone=True),
+    ),
+    "sent away under mki without tx": (R.KEY_MISSING, lambda r: LegModify(leg="hush", mute=True, alone=True)),
     "no uplink key": (R.KEY_MISSING, lambda r: add(r, "ssrc", uplink="group", ssrc=7)),
     "speak without rx": (R.KEY_MISSING, lambda r: LegModify(leg="ear", direction="sendrecv")),
     "listen without tx": (R.KEY_MISSING, lambda r: LegModify(leg="mouth", direction="sendrecv")),
@@ -135,19 +140,20 @@ def room(request: pytest.FixtureRequest) -> Room:
     """Three conferences with legs that talk; as full, or as draining, as the case needs."""
     name = request.node.callspec.params["name"]
     full = CASES[name][0] == Refusal.LIMIT
-    room = Room(max_legs=5 if full else 16)
+    room = Room(max_legs=6 if full else 16)
     for mode in ("unique", "ssrc", "mki"):
         room.create(mode, mode)
     room.join("ann", tone(437.0), hall="unique")
     room.join("ear", hall="ssrc", direction="recvonly", rx=None)
     room.join("mouth", hall="unique", direction="sendonly", tx=None)
+    room.join("hush", hall="mki", direction="recvonly", rx=None, tx=None)
     room.join("bob", tone(1013.0), hall="mki", codec="PCMA")
     room.apply(PlayStart(play="pause", conference="unique", tones=(TONE,), times=0))
     room.apply(RecordStart(record="tape", conference="unique", file="tape.wav"))
     room.run(100)
     if full:
         room.join("last", hall="ssrc")
-        for number in range(2):
+        for number in range(3):
             room.create("unique", f"more{number}")
     if CASES[name][0] == Refusal.DRAINING:
         room.engine.refuse_newcomers()
