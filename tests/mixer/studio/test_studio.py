@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import os
 import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -220,11 +219,11 @@ async def test_a_disk_that_cannot_be_asked_is_refused_and_nothing_stays_open(
         raise OSError(errno.EIO, "input/output error")
 
     monkeypatch.setattr(stage.studio, "_room", Space(most=1 << 40, least_free=0, free=unseen))
-    before = len(os.listdir("/proc/self/fd"))
     await asyncio.to_thread(int)  # its thread is there
+    before = len(list(Path("/proc/self/fd").iterdir()))
     for _ in range(3):
         assert await stage.refusal(RecordStart(record="r", conference="c", file="new.wav")) is Refusal.BAD_FILE
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
     assert not list(stage.recordings.iterdir())
 
 
