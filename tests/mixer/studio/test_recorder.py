@@ -19,7 +19,7 @@ import pytest
 from numpy.typing import NDArray
 
 from mixer.port import RecordDone, RecordFormat, RecordStart
-from mixer.studio.recorder import BACKLOG, WAKE, Recorder, Room
+from mixer.studio.recorder import BACKLOG_MS, WAKE, Recorder, Room
 from mixer.studio.recordfiles import WAV_HEADER, OpusFile, RecordFile, WavFile
 from mixer.studio.recording import Converter, Recording
 from mixer.taps import Tap
@@ -29,6 +29,8 @@ ROOT = Path(__file__).parents[3]
 HERTZ = 1013.0
 AMPLITUDE = 8000.0
 TICK = 20
+BACKLOG = BACKLOG_MS // TICK
+"""Ticks."""
 PATIENCE_S = 30.0
 
 formats = pytest.mark.parametrize("form", ["wav", "opus"])
@@ -177,6 +179,18 @@ def test_a_disk_that_hangs_holds_up_nobody_and_what_is_lost_is_silence(tmp_path:
     assert (np.rint(sound[: len(said)] * 32768) == said).all()
     assert not sound[len(said) :].any()
     assert len(sound) == 12 * 8000, "a recording keeps time"
+
+
+def test_with_short_ticks_as_much_may_wait(tmp_path: Path) -> None:
+    hand = Hand()
+    hand.recorder.begin(recording(tmp_path / "a", "wav", 8000))
+    short = sine(8000, 0)[:80]
+    for _ in range(BACKLOG_MS // 10):
+        hand.recorder.feed([Tap("r", 8000, short)], 10)
+    assert hand.recorder.lost_ms == 0
+    hand.recorder.feed([Tap("r", 8000, short)], 10)
+    assert hand.recorder.lost_ms == 10
+    hand.finish()
 
 
 def test_silence_stands_where_it_was_lost(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from mixer.config import MixerConfig
 from mixer.port import Event, PlayStart, PortError, RecordDone, RecordStart, RecordStop, Refusal
 from mixer.studio import Studio, recordfiles
 from mixer.studio.promptfiles import PromptFiles
-from mixer.studio.recorder import BACKLOG, Recorder
+from mixer.studio.recorder import BACKLOG_MS, Recorder
 from mixer.studio.recorder import Room as Space
 from tests.mixer.phone import tone
 from tests.mixer.room import Room
@@ -293,12 +293,12 @@ async def test_no_tick_waits_for_a_disk_that_hangs(tmp_path: Path) -> None:
     await stage.studio.record(RecordStart(record="r", conference="c", file="new.wav"))
     (recording,) = stage.studio.recorder._by_name.values()
     disk = recording.file = Stuck(recording.file)
-    seconds = 2 * BACKLOG * 20 // 1000
+    seconds = 2 * BACKLOG_MS // 1000
     stage.run(1000 * seconds, work=False)  # the disk hangs all the while, in the thread
     assert disk.entered.wait(30)
     assert stage.hears("ear", TALK["ann"]) > -30
     lost = stage.studio.recorder.lost_ms
-    assert lost >= (BACKLOG - 1) * 20 - 200
+    assert lost >= BACKLOG_MS - 20 - 200
     disk.go_on.set()
     (done,) = await stage.studio.close()
     assert isinstance(done, RecordDone)
