@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from mixer.codecs.dialling import Dialling, DiallingError, Event
+from mixer.codecs.dialling import Dialling, DiallingError, Event, QueueFull
 from mixer.legs import Leg, Mode
 from mixer.plans import Plan
 from mixer.port import PortError, Refusal
@@ -38,6 +38,8 @@ class Dials:
         dialling = self._dialling.get(row) or Dialling(int(legs.clock[row]), leg.wish.ptime)
         try:
             dialling.dial(digits)
+        except QueueFull as error:
+            raise PortError(Refusal.LIMIT, str(error)) from None
         except DiallingError as error:
             raise PortError(Refusal.INVALID, str(error)) from None
         self._dialling[row] = dialling
