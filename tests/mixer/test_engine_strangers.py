@@ -1,4 +1,4 @@
-"""Members whose clock or codec is not what was agreed: the conference sounds on, and so do they, once they keep to it."""
+"""Members whose clock or codec is not the agreed one: the conference sounds on, and so do they once they keep to it."""
 
 from __future__ import annotations
 

@@ -27,6 +27,11 @@ from tests.tones import level_db
 TALK = {"ann": 437.0, "bob": 1709.0}
 
 
+def descriptors() -> int:
+    """How many are open."""
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
 class Set:
     """A room, its studio, and the directories."""
 
@@ -220,10 +225,10 @@ async def test_a_disk_that_cannot_be_asked_is_refused_and_nothing_stays_open(
 
     monkeypatch.setattr(stage.studio, "_room", Space(most=1 << 40, least_free=0, free=unseen))
     await asyncio.to_thread(int)  # its thread is there
-    before = len(list(Path("/proc/self/fd").iterdir()))
+    before = descriptors()
     for _ in range(3):
         assert await stage.refusal(RecordStart(record="r", conference="c", file="new.wav")) is Refusal.BAD_FILE
-    assert len(list(Path("/proc/self/fd").iterdir())) == before
+    assert descriptors() == before
     assert not list(stage.recordings.iterdir())
 
 
