@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from mixer.codecs.dialling import Dialling, DiallingError, Event
+from mixer.codecs.dialling import Dialling, DiallingError, Event, QueueFull
 from mixer.legs import Leg, Mode
 from mixer.plans import Plan
 from mixer.port import PortError, Refusal
@@ -20,7 +20,7 @@ class Dials:
 
     def __init__(self, state: State) -> None:
         self._state = state
-        self._dialling: dict[int, tuple[Leg, Dialling]] = {}
+        self._dialling: dict[int, Dialling] = {}
         """By leg row."""
 
     def dial(self, leg: Leg, digits: str) -> None:
@@ -35,14 +35,18 @@ class Dials:
         if legs.mode[row] == Mode.GROUP_MKI and legs.tx_session[row] < 0:
             text = f"leg {leg.name!r} has no key of its own to be told keys under; add it with `tx`"
             raise PortError(Refusal.KEY_MISSING, text)
-        known = self._dialling.get(row)
-        fresh = known is None or known[0] is not leg
-        dialling = Dialling(int(legs.clock[row]), leg.wish.ptime) if fresh or known is None else known[1]
+        dialling = self._dialling.get(row) or Dialling(int(legs.clock[row]), leg.wish.ptime)
         try:
             dialling.dial(digits)
+        except QueueFull as error:
+            raise PortError(Refusal.LIMIT, str(error)) from None
         except DiallingError as error:
             raise PortError(Refusal.INVALID, str(error)) from None
-        self._dialling[row] = leg, dialling
+        self._dialling[row] = dialling
+
+    def forget(self, row: int) -> None:
+        """A leg is about to be removed."""
+        self._dialling.pop(row, None)
 
     def step(self, plan: Plan) -> dict[int, Event]:
         """What legs of a plan are told in this packet time, by leg row."""
@@ -50,11 +54,10 @@ class Dials:
             return {}
         told: dict[int, Event] = {}
         for row in plan.leg[np.isin(plan.leg, list(self._dialling))].tolist():
-            leg, dialling = self._dialling[row]
-            event = dialling.step() if self._state.legs.holds(leg) else None
+            event = self._dialling[row].step()
             if event is not None:
                 told[row] = event
-            elif not (dialling.waiting and self._state.legs.holds(leg)):
+            elif not self._dialling[row].waiting:
                 del self._dialling[row]
         return told
 

@@ -181,6 +181,8 @@ class Engine:
         depth = window.LONGEST_MS // self.config.tick_ms + 1
         before = self._mixes
         self._mixes = {rate: before.get(rate, deque(maxlen=depth)) for rate in mixes}
+        # A limiter that is not asked would stand still, and turn down who comes next.
+        self._limiters = {rate: limiter for rate, limiter in self._limiters.items() if rate in mixes}
         for rate, mix in mixes.items():
             self._mixes[rate].append(mix)
 

@@ -44,7 +44,7 @@ class LegDesk:
         state = parts.state
         self._state, self._admission, self._grace, self._keying = state, parts.admission, parts.grace, parts.keying
         self._downlink, self._reports, self._handshakes = parts.downlink, parts.reports, parts.handshakes
-        self._rates, self._keypads = parts.rates, parts.keypads
+        self._rates, self._keypads, self._dials = parts.rates, parts.keypads, parts.dials
         self._status, self._keys, self._ledgers = status, keys, ledgers
         self._legs, self._sessions, self._streams = state.legs, state.sessions, state.streams
         self.goodbyes: list[Packet] = []
@@ -202,6 +202,8 @@ class LegDesk:
         leg = self._legs.named(wish.leg)
         remote = wishes.address(wish.remote)
         wishes.check_sound(wish)
+        if wish.alone:
+            wishes.check_alone(int(self._legs.mode[leg.row]), has_key=bool(self._legs.tx_session[leg.row] >= 0))
         if wish.direction:
             self._check_direction(leg, wish.direction)
             self._direct(leg, wish.direction)
@@ -268,6 +270,7 @@ class LegDesk:
         if legs.talking[row]:
             self._state.events.append(Talking(conference=conference.name, leg=leg.name, talking=False))
         self._keypads.forget(row)
+        self._dials.forget(row)
         self._admission.forget(row)
         self._handshakes.forget(leg)
         for session in (

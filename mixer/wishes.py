@@ -5,6 +5,7 @@ Pure functions from commands to plans; each refusal says what to do instead.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
@@ -165,6 +166,8 @@ def _check_tx(wish: LegAdd, conference: Conference, mode: Mode) -> None:
             raise PortError(
                 Refusal.KEY_MISSING, "in style 'mki' a leg that may speak needs `tx`, for the mix without itself"
             )
+        if wish.alone:
+            check_alone(mode, has_key=False)
         return
     check_key(wish.tx, "tx")
     if wish.rx and wish.rx.secret == wish.tx.secret:
@@ -173,6 +176,16 @@ def _check_tx(wish: LegAdd, conference: Conference, mode: Mode) -> None:
         )
     if mode == Mode.GROUP_MKI:
         check_beside_group(wish.tx, conference)
+
+
+def check_alone(mode: int, *, has_key: bool) -> None:
+    """Check that a leg can hear nothing of its conference: in style `mki` what it alone hears is under its own key.
+
+    Raises:
+        PortError: KEY_MISSING.
+    """
+    if mode == Mode.GROUP_MKI and not has_key:
+        raise PortError(Refusal.KEY_MISSING, "in style 'mki' a leg needs `tx` to be `alone`; add it anew")
 
 
 def check_beside_group(tx: Key, conference: Conference) -> None:
@@ -208,17 +221,22 @@ def _format(wish: LegAdd, conference: Conference) -> tuple[Format, int]:
     if isinstance(codec, Coder):
         _check_encoder(codec, rate, wish.ptime, settings)
     payload_type = codec.payload_type if wish.payload_type is None else wish.payload_type
-    types = [payload_type, wish.comfort_noise, wish.dtmf]
-    for each in [*types, wish.dtmf_out]:
-        if each is not None and 64 <= each <= 95:
-            raise PortError(Refusal.INVALID, f"payload type {each} would be taken for RTCP (RFC 5761 section 4)")
-    if len({each for each in types if each is not None}) < sum(each is not None for each in types):
-        raise PortError(Refusal.INVALID, "audio, comfort noise and telephone events need different payload types")
+    for event_type in (wish.dtmf, wish.dtmf_out):  # of what comes, and of what leaves
+        _check_types([each for each in (payload_type, wish.comfort_noise, event_type) if each is not None])
     noise_type = -1 if wish.comfort_noise is None else wish.comfort_noise
     form = Format(
         conference.row, CODECS.index(codec), clock, payload_type, wish.ptime, wish.level_out or 0, settings, noise_type
     )
     return form, rate
+
+
+def _check_types(types: Sequence[int]) -> None:
+    """Payload types that a receiver must be able to tell from each other, and from RTCP."""
+    for each in types:
+        if 64 <= each <= 95:
+            raise PortError(Refusal.INVALID, f"payload type {each} would be taken for RTCP (RFC 5761 section 4)")
+    if len(set(types)) < len(types):
+        raise PortError(Refusal.INVALID, "audio, comfort noise and telephone events need different payload types")
 
 
 @lru_cache

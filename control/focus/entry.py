@@ -79,4 +79,6 @@ def caller(identity: Identity, address: str) -> str:
     if identity.proof != "none":
         return identity.uri
     number = ip_address(address.partition("%")[0])
+    if isinstance(number, IPv6Address) and number.ipv4_mapped:  # a socket for both kinds shows all of IPv4 so
+        number = number.ipv4_mapped
     return str(ip_network((number, 64), strict=False)) if isinstance(number, IPv6Address) else str(number)

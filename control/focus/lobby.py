@@ -42,6 +42,8 @@ class _Visit:
     alarm: asyncio.TimerHandle
     digits: str = ""
     wrong: int = 0
+    there: bool = False
+    """It has a leg: where the offer was ours, not before its ACK."""
     way: Way | None = None
     """How its first key came: a phone that tells each key in both ways presses it once."""
 
@@ -67,7 +69,15 @@ class Lobby:
         loop = asyncio.get_running_loop()
         alarm = loop.call_later(self._limits.pin_s, self.leave, call, "no PIN was keyed in")
         self._visits[call.name] = _Visit(room, caller(call.identity, address), alarm)
-        self._say(room, call, "wanted")
+        if call.agreed is not None:
+            self.settled(call)
+
+    def settled(self, call: Call) -> None:
+        """It has its leg. If it waits it can be told so, and may key in the PIN from now on."""
+        visit = self._visits.get(call.name)
+        if visit is not None:
+            visit.there = True
+            self._say(visit.room, call, "wanted")
 
     def leave(self, call: Call, reason: str = "") -> None:
         """It waits no more: let in, gone, or to be hung up on with a reason."""
@@ -80,7 +90,7 @@ class Lobby:
     def pressed(self, call: Call, key: str, way: Way) -> None:
         """A key on a phone. `#` ends a PIN, `*` begins it anew; of who does not wait it is nothing to us."""
         visit = self._visits.get(call.name)
-        if visit is None:
+        if visit is None or not visit.there:
             return
         visit.way = visit.way or way
         if visit.way != way:

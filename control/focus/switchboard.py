@@ -124,6 +124,7 @@ class Switchboard:
         try:
             call.conclude(body)
             await room.enter(call, call.held, None)
+            self.lobby.settled(call)
         except (SdpError, Unacceptable, ControlError) as error:
             await self.hang_up(call, str(error))
 

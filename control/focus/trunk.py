@@ -30,7 +30,6 @@ EVENTS: Final[tuple[EventName, ...]] = (
     "leg_latched",
     "leg_secured",
     "leg_timeout",
-    "play_done",
     "ssrc_conflict",
 )
 """What a focus wants to hear of."""

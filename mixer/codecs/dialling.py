@@ -28,6 +28,10 @@ class DiallingError(Exception):
     """Digits that cannot be sent."""
 
 
+class QueueFull(DiallingError):
+    """Digits that cannot be sent now."""
+
+
 @dataclass(frozen=True, slots=True)
 class Event:
     """What to send in place of sound.
@@ -64,13 +68,14 @@ class Dialling:
         """Send these digits, after those that wait.
 
         Raises:
-            DiallingError: a character is no digit, or too many wait. None of them is sent then.
+            DiallingError: a character is no digit. None of them is sent then.
+            QueueFull: too many wait. The same.
         """
         strange = sorted(set(digits) - set(DIGITS))
         if strange:
             raise DiallingError(f"no key of a telephone: {' '.join(map(repr, strange))}; these are: {DIGITS}")
         if self.waiting + len(digits) > QUEUE:
-            raise DiallingError(f"{self.waiting} digits wait, {len(digits)} more are over {QUEUE}: send them later")
+            raise QueueFull(f"{self.waiting} digits wait, {len(digits)} more are over {QUEUE}: send them later")
         self._waiting.extend(DIGITS.index(digit) for digit in digits)
 
     def stop(self) -> None:

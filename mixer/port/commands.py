@@ -146,7 +146,7 @@ class LegAdd(Value, frozen=True, kw_only=True):
     """The leg goes on sending and is not mixed."""
     alone: bool = False
     """It is by itself: it hears what is played to it and nothing of the conference, not even who is in it, and is not
-    mixed. For who has still to prove something."""
+    mixed. For who has still to prove something. In style `mki` it needs `tx`."""
     rx: Key | None = None
     """The key that protects what the leg sends to us."""
     tx: Key | None = None

@@ -29,6 +29,8 @@ class Studio:
         self._recordings = Folder(config.recordings, "[mixer] recordings")
         self._room = Room(config.record_max_mb << 20, config.record_min_free_mb << 20, free_at(config.recordings))
         self.recorder = Recorder(self._room) if recorder is None else recorder
+        self._beginning = 0
+        """Recordings whose files are being made."""
 
     async def play(self, wish: PlayStart) -> Reply:
         """Read the file of a wish, and play it. Raises `PortError`."""
@@ -43,14 +45,17 @@ class Studio:
         """Make a file, and record to it. Raises `PortError`, and then there is no file."""
         if wish.record in self.recorder:
             raise PortError(Refusal.DUPLICATE_RECORD, f"{wish.record!r} is still being written; take another name")
-        if len(self.recorder) >= self._config.max_records:
+        if len(self.recorder) + self._beginning >= self._config.max_records:
             text = f"{self._config.max_records} recordings are running; stop one, or raise max_records"
             raise PortError(Refusal.LIMIT, text)
         conference, rate = self._engine.recordable(wish)
+        self._beginning += 1
         try:
             recording = await asyncio.to_thread(self._open, wish, conference, rate)
         except FolderError as error:
             raise PortError(Refusal.BAD_FILE, str(error)) from None
+        finally:
+            self._beginning -= 1
         try:
             reply = self._engine.apply(wish)
         except PortError:  # while the file was made, its conference went, or another took the name
@@ -83,19 +88,29 @@ class Studio:
     def _open(self, wish: RecordStart, conference: str, rate: int) -> Recording:
         descriptor = self._recordings.create(wish.file)
         try:
-            if self._room.free() < self._room.least_free:
-                raise FolderError("the disk is full: `record_min_free_mb` must stay free")
-            make = OpusFile if wish.format == "opus" else WavFile
-            return Recording(wish, conference, make(descriptor, rate), rate)
-        except OSError as error:
-            self._recordings.remove(wish.file)
-            raise FolderError(f"{wish.file!r}: {error.strerror}") from None
+            self._check_space()
         except FolderError:
             os.close(descriptor)
             self._recordings.remove(wish.file)
             raise
+        make = OpusFile if wish.format == "opus" else WavFile
+        try:
+            return Recording(wish, conference, make(descriptor, rate), rate)
+        except OSError as error:
+            self._recordings.remove(wish.file)
+            raise FolderError(f"{wish.file!r}: {error.strerror}") from None
+
+    def _check_space(self) -> None:
+        """Raises `FolderError`."""
+        try:
+            free = self._room.free()
+        except OSError as error:
+            raise FolderError(f"what is free on the disk cannot be seen: {error.strerror}") from None
+        if free < self._room.least_free:
+            raise FolderError("the disk is full: `record_min_free_mb` must stay free")
 
     def _discard(self, recording: Recording) -> None:
         with contextlib.suppress(OSError):
             recording.file.close()
-        self._recordings.remove(recording.wish.file)
+        with contextlib.suppress(FolderError):  # somebody else has taken it away
+            self._recordings.remove(recording.wish.file)

@@ -100,7 +100,7 @@ def _decode(name: str, descriptor: int) -> Samples:
             av.open(file, "r", options={"format_whitelist": KINDS}, **_OF_TITLES) as container,
         ):
             return _samples(name, container)
-    except (av.FFmpegError, ValueError) as error:
+    except (av.FFmpegError, OSError, ValueError) as error:  # also of a place in it that there cannot be
         reason = getattr(error, "strerror", None) or error
         raise PromptFileError(f"{name!r} is not audio that can be played: {reason}") from None
 

@@ -21,8 +21,8 @@ from mixer.port import RecordDone, RecordReason
 from mixer.studio.recording import NOTHING, Piece, Recording
 from mixer.taps import Tap
 
-BACKLOG: Final = 250
-"""Pieces, a tick each, that may wait to be written, of each recording."""
+BACKLOG_MS: Final = 5000
+"""So much may wait to be written, of each recording, in pieces of a tick."""
 WAKE: Final = 10
 """So many wait before the thread is woken: a wake a tick would be many for nothing."""
 FAREWELL_S: Final = 5.0
@@ -106,7 +106,7 @@ class Recorder:
                 continue
             if tap.samples is None:
                 self._end(recording, "gone")
-            elif len(recording.waiting) >= BACKLOG:
+            elif len(recording.waiting) * tick_ms >= BACKLOG_MS:
                 self._lose(recording, tick_ms)
             else:
                 recording.waiting.append(Piece(recording.missing_ms, tap.rate, tap.samples))
@@ -117,7 +117,8 @@ class Recorder:
     def skip(self, ms: int) -> None:
         """So much time passed in which nothing was mixed."""
         for recording in self._by_name.values():
-            self._lose(recording, ms)
+            if recording.reason is None:
+                self._lose(recording, ms)
 
     def end(self, name: str) -> None:
         """Complete the file of a recording that was stopped."""

@@ -8,6 +8,7 @@ Every error is an `OSError`. Must never know: conferences, threads, or how long 
 
 from __future__ import annotations
 
+import errno
 import os
 import struct
 from fractions import Fraction
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 WAV_HEADER: Final = 44
 WAV_MOST: Final = (1 << 32) - (1 << 20)
 """Octets of a file whose header can tell of all of them; a last second always fits behind it."""
+ENCODER: Final = "libopus"
 BIT_RATE: Final = 32_000
 """Of Opus: good speech, 14 MB an hour."""
 
@@ -104,10 +106,10 @@ class OpusFile:
         options = {"cluster_time_limit": "1000", "flush_packets": "1"}
         try:
             self._container = av.open(self._file, "w", format="matroska", options=options)
-            self._stream = self._container.add_stream("libopus", rate=rate, layout="mono")
+            self._stream = self._container.add_stream(ENCODER, rate=rate, layout="mono")
             self._stream.bit_rate = BIT_RATE
             self._container.start_encoding()
-        except (av.FFmpegError, OSError) as error:
+        except (av.FFmpegError, OSError, ValueError) as error:  # the last: there is no such encoder
             self._file.close()
             raise _os_error(error) from None
 
@@ -143,5 +145,9 @@ class OpusFile:
             raise _os_error(error) from None
 
 
-def _os_error(error: av.FFmpegError | OSError) -> OSError:
-    return error if isinstance(error, OSError) else OSError(error.errno, error.strerror)
+def _os_error(error: av.FFmpegError | OSError | ValueError) -> OSError:
+    if isinstance(error, OSError):
+        return error
+    if isinstance(error, av.FFmpegError):
+        return OSError(error.errno, error.strerror)
+    return OSError(errno.ENOSYS, str(error))

@@ -85,6 +85,11 @@ CASES: dict[str, Case] = {
     "no tx": (R.KEY_MISSING, lambda r: add(r, tx=None)),
     "no keys at all": (R.KEY_MISSING, lambda r: add(r, rx=None, tx=None)),
     "no tx under mki": (R.KEY_MISSING, lambda r: add(r, "mki", tx=None)),
+    "alone under mki without tx": (
+        R.KEY_MISSING,
+        lambda r: add(r, "mki", direction="recvonly", rx=None, tx=None, alone=True),
+    ),
+    "sent away under mki without tx": (R.KEY_MISSING, lambda r: LegModify(leg="hush", mute=True, alone=True)),
     "no uplink key": (R.KEY_MISSING, lambda r: add(r, "ssrc", uplink="group", ssrc=7)),
     "speak without rx": (R.KEY_MISSING, lambda r: LegModify(leg="ear", direction="sendrecv")),
     "listen without tx": (R.KEY_MISSING, lambda r: LegModify(leg="mouth", direction="sendrecv")),
@@ -105,6 +110,9 @@ CASES: dict[str, Case] = {
     "PCMU at 16 kHz": (R.INVALID, lambda r: add(r, rate=16000)),
     "too long a packet": (R.INVALID, lambda r: add(r, codec="L16", rate=48000, ptime=60)),
     "a payload type of RTCP": (R.INVALID, lambda r: add(r, payload_type=72)),
+    "keys and sound of one type": (R.INVALID, lambda r: add(r, dtmf=0)),
+    "keys and sound of one type, to the leg": (R.INVALID, lambda r: add(r, dtmf=101, dtmf_out=0)),
+    "keys and noise of one type, to the leg": (R.INVALID, lambda r: add(r, comfort_noise=13, dtmf_out=13)),
     "no address": (R.INVALID, lambda r: add(r, remote="300.1.1.1:5")),
     "no port": (R.INVALID, lambda r: add(r, remote="192.0.2.1:0")),
     "moved nowhere": (R.INVALID, lambda r: LegModify(leg="ann", remote="192.0.2.1:65535", mute=True)),
@@ -135,19 +143,20 @@ def room(request: pytest.FixtureRequest) -> Room:
     """Three conferences with legs that talk; as full, or as draining, as the case needs."""
     name = request.node.callspec.params["name"]
     full = CASES[name][0] == Refusal.LIMIT
-    room = Room(max_legs=5 if full else 16)
+    room = Room(max_legs=6 if full else 16)
     for mode in ("unique", "ssrc", "mki"):
         room.create(mode, mode)
     room.join("ann", tone(437.0), hall="unique")
     room.join("ear", hall="ssrc", direction="recvonly", rx=None)
     room.join("mouth", hall="unique", direction="sendonly", tx=None)
+    room.join("hush", hall="mki", direction="recvonly", rx=None, tx=None)
     room.join("bob", tone(1013.0), hall="mki", codec="PCMA")
     room.apply(PlayStart(play="pause", conference="unique", tones=(TONE,), times=0))
     room.apply(RecordStart(record="tape", conference="unique", file="tape.wav"))
     room.run(100)
     if full:
         room.join("last", hall="ssrc")
-        for number in range(2):
+        for number in range(3):
             room.create("unique", f"more{number}")
     if CASES[name][0] == Refusal.DRAINING:
         room.engine.refuse_newcomers()

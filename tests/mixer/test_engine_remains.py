@@ -183,6 +183,19 @@ def test_nobody_floods_control_with_keys() -> None:
         room.step()
 
 
+def test_digits_go_with_the_leg_that_they_are_for() -> None:
+    room = Room()
+    room.create("unique")
+    room.join("ann", tone(437.0), dtmf=101)
+    room.join("mute", dtmf=101, direction="sendonly")
+    for name in ("ann", "mute"):
+        room.apply(port.LegDial(leg=name, digits="12"))
+    room.run(40)
+    for name in ("ann", "mute"):
+        room.leave(name)
+    assert not room.engine._dials._dialling
+
+
 def test_who_is_muted_is_not_decoded_and_takes_nobodys_place() -> None:
     room = Room()
     room.create("unique", rate=16000, max_talkers=1)

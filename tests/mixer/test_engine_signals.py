@@ -131,7 +131,8 @@ def test_what_cannot_be_dialled_is_refused() -> None:
         ("nobody", "1", Refusal.UNKNOWN_LEG),
         ("deaf", "1", Refusal.INVALID),
         ("ear", "1", Refusal.KEY_MISSING),
-        ("bob", "1" * 65, Refusal.INVALID),
+        ("bob", "1" * 65, Refusal.LIMIT),
+        ("bob", "1x", Refusal.INVALID),
     ):
         with pytest.raises(PortError) as refused:
             room.apply(LegDial(leg=leg, digits=digits))

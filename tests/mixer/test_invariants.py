@@ -150,6 +150,11 @@ class Life(RuleBasedStateMachine):
         self.apply(port.LegModify(leg=self.legs()[leg % len(self.room.phones)], mute=mute))
 
     @precondition(lambda self: self.room.phones)
+    @rule(leg=pick, alone=st.booleans())
+    def set_apart(self, leg: int, alone: bool) -> None:
+        self.apply(port.LegModify(leg=self.legs()[leg % len(self.room.phones)], alone=alone))
+
+    @precondition(lambda self: self.room.phones)
     @rule(leg=pick, digits=st.sampled_from(["1", "23#"]))
     def dial(self, leg: int, digits: str) -> None:
         name = self.legs()[leg % len(self.room.phones)]

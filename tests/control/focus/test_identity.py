@@ -218,3 +218,4 @@ def test_who_guesses() -> None:
     assert caller(EVE, "192.0.2.9") == "192.0.2.9"
     assert caller(EVE, "2001:db8::1") == caller(EVE, "2001:db8::ffff:1") != caller(EVE, "2001:db8:0:1::1")
     assert caller(EVE, "fe80::1%eth0") == "fe80::/64"
+    assert caller(EVE, "::ffff:192.0.2.9") == "192.0.2.9"

@@ -19,7 +19,7 @@ from control.focus.call import Call
 from control.focus.room import prompt_of
 from mixer import port
 from tests.control.focus.house import RATE, House, assert_hears, house, listen, phones, until
-from tests.control.focus.raw import Peer, offer, peer
+from tests.control.focus.raw import Peer, offer, peer, tag_of
 from tests.control.focus.test_keys import CURRENT, GROUP, in_group, keyings
 
 PIN = '[room.board]\npin = "4711"\n'
@@ -124,6 +124,27 @@ async def test_a_phone_that_tells_keys_by_info(tmp_path: Path) -> None:
         assert call_of(here, "eve").waiting
         await keyed(eve, "#")
         await until(lambda: not call_of(here, "eve").waiting)
+        assert (await eve.ask("BYE")).status == 200
+        await here.nothing_left()
+
+
+async def test_who_calls_without_an_offer_is_asked_for_the_pin_once_it_has_answered(tmp_path: Path) -> None:
+    async with house(tmp_path, PIN) as here, phones(("bob", 700), offers=False) as (bob,):
+        await bob.dial(here.uri("board"))
+        await prompted(bob)
+        bob.call.press("4711#")
+        await until(lambda: not call_of(here, "bob").waiting)
+        assert not here.faults
+
+
+async def test_keys_that_come_before_there_is_a_leg_are_none(tmp_path: Path) -> None:
+    async with house(tmp_path, PIN) as here, peer(here, room="board") as eve:
+        eve.send(eve.request("INVITE"))
+        eve.to_tag = tag_of(await eve.final("INVITE"))
+        eve.cseq += 1
+        await keyed(eve, "4711#")
+        assert call_of(here, "eve").waiting
+        assert not here.faults
         assert (await eve.ask("BYE")).status == 200
         await here.nothing_left()
 

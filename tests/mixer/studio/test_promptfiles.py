@@ -202,6 +202,13 @@ def picture(path: Path) -> None:
         container.mux(stream.encode(None))
 
 
+def leads_before_its_beginning(path: Path) -> None:
+    """A part of it says that it has 2^53 octets and more."""
+    chunk = b"chan" + (0x2A << 48 | 12).to_bytes(8, "big") + b"\0\x64\0\1" + bytes(8)
+    form = b"desc" + (32).to_bytes(8, "big") + struct.pack(">d4s5I", 8000.0, b"lpcm", 2, 2, 1, 1, 16)
+    path.write_bytes(b"caff" + bytes([0, 1, 0, 0]) + form + chunk + b"data" + (404).to_bytes(8, "big") + bytes(404))
+
+
 def link_outside(path: Path) -> None:
     path.symlink_to(path.parent.parent / "secret.wav")
 
@@ -238,6 +245,7 @@ BAD: list[tuple[Callable[[Path], None], str]] = [
     (sdp, "not audio"),
     (endless, "longer than 600 s"),
     (huge, "larger than 256 MB"),
+    (leads_before_its_beginning, "not audio"),
     (directory, "not a plain file"),
     (pipe, "not a plain file"),
     (link_outside, "links are not followed"),

@@ -19,7 +19,7 @@ import pytest
 from numpy.typing import NDArray
 
 from mixer.port import RecordDone, RecordFormat, RecordStart
-from mixer.studio.recorder import BACKLOG, WAKE, Recorder, Room
+from mixer.studio.recorder import BACKLOG_MS, WAKE, Recorder, Room
 from mixer.studio.recordfiles import WAV_HEADER, OpusFile, RecordFile, WavFile
 from mixer.studio.recording import Converter, Recording
 from mixer.taps import Tap
@@ -29,6 +29,8 @@ ROOT = Path(__file__).parents[3]
 HERTZ = 1013.0
 AMPLITUDE = 8000.0
 TICK = 20
+BACKLOG = BACKLOG_MS // TICK
+"""Ticks."""
 PATIENCE_S = 30.0
 
 formats = pytest.mark.parametrize("form", ["wav", "opus"])
@@ -179,6 +181,18 @@ def test_a_disk_that_hangs_holds_up_nobody_and_what_is_lost_is_silence(tmp_path:
     assert len(sound) == 12 * 8000, "a recording keeps time"
 
 
+def test_with_short_ticks_as_much_may_wait(tmp_path: Path) -> None:
+    hand = Hand()
+    hand.recorder.begin(recording(tmp_path / "a", "wav", 8000))
+    short = sine(8000, 0)[:80]
+    for _ in range(BACKLOG_MS // 10):
+        hand.recorder.feed([Tap("r", 8000, short)], 10)
+    assert hand.recorder.lost_ms == 0
+    hand.recorder.feed([Tap("r", 8000, short)], 10)
+    assert hand.recorder.lost_ms == 10
+    hand.finish()
+
+
 def test_silence_stands_where_it_was_lost(tmp_path: Path) -> None:
     hand, path = Hand(), tmp_path / "a"
     hand.recorder.begin(recording(path, "wav", 8000))
@@ -191,6 +205,16 @@ def test_silence_stands_where_it_was_lost(tmp_path: Path) -> None:
     silent = sound[BACKLOG * 160 : BACKLOG * 160 + 3500 * 8]
     assert not silent.any()
     assert (np.rint(sound[-50 * 160 :] * 32768) == np.concatenate([sine(8000, n) for n in range(300, 350)])).all()
+
+
+def test_what_is_skipped_after_the_end_of_a_recording_was_not_lost_in_it(tmp_path: Path) -> None:
+    hand = Hand()
+    hand.recorder.begin(recording(tmp_path / "a", "wav", 8000))
+    hand.run(10)
+    hand.recorder.end("r")
+    hand.recorder.skip(2500)
+    done = hand.finish()
+    assert (done.seconds, done.lost_ms, hand.recorder.lost_ms) == (0.2, 0, 0)
 
 
 # -- full disks, large files ------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -13,9 +14,9 @@ import pytest
 
 from mixer.config import MixerConfig
 from mixer.port import Event, PlayStart, PortError, RecordDone, RecordStart, RecordStop, Refusal
-from mixer.studio import Studio
+from mixer.studio import Studio, recordfiles
 from mixer.studio.promptfiles import PromptFiles
-from mixer.studio.recorder import BACKLOG, Recorder
+from mixer.studio.recorder import BACKLOG_MS, Recorder
 from mixer.studio.recorder import Room as Space
 from tests.mixer.phone import tone
 from tests.mixer.room import Room
@@ -24,6 +25,11 @@ from tests.mixer.studio.test_recorder import PLENTY, Stuck, read
 from tests.tones import level_db
 
 TALK = {"ann": 437.0, "bob": 1709.0}
+
+
+def descriptors() -> int:
+    """How many are open."""
+    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 class Set:
@@ -196,6 +202,43 @@ async def test_a_conference_that_goes_while_the_file_is_made_leaves_none(
     assert "r" not in stage.studio.recorder
 
 
+async def test_a_conference_that_goes_and_a_file_that_goes_meanwhile(
+    stage: Set, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = stage.studio._open
+
+    def open_and_lose(*arguments: Any) -> Any:
+        stage.room.leave("ann")
+        opened = made(*arguments)
+        (stage.recordings / "new.wav").unlink()
+        return opened
+
+    monkeypatch.setattr(stage.studio, "_open", open_and_lose)
+    assert await stage.refusal(RecordStart(record="r", leg="ann", file="new.wav")) is Refusal.UNKNOWN_LEG
+
+
+async def test_a_disk_that_cannot_be_asked_is_refused_and_nothing_stays_open(
+    stage: Set, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unseen() -> int:
+        raise OSError(errno.EIO, "input/output error")
+
+    monkeypatch.setattr(stage.studio, "_room", Space(most=1 << 40, least_free=0, free=unseen))
+    await asyncio.to_thread(int)  # its thread is there
+    before = descriptors()
+    for _ in range(3):
+        assert await stage.refusal(RecordStart(record="r", conference="c", file="new.wav")) is Refusal.BAD_FILE
+    assert descriptors() == before
+    assert not list(stage.recordings.iterdir())
+
+
+async def test_without_an_encoder_of_opus_it_is_refused(stage: Set, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recordfiles, "ENCODER", "of-nobody")
+    wish = RecordStart(record="r", conference="c", file="new.mka", format="opus")
+    assert await stage.refusal(wish) is Refusal.BAD_FILE
+    assert not list(stage.recordings.iterdir())
+
+
 async def test_only_so_many_at_a_time(tmp_path: Path) -> None:
     stage = Set(tmp_path, max_records=2)
     for number in range(2):
@@ -204,6 +247,15 @@ async def test_only_so_many_at_a_time(tmp_path: Path) -> None:
     stage.studio.stop_recording(RecordStop(record="r0"))
     stage.run(40)
     await stage.studio.record(RecordStart(record="r2", conference="c", file="2.wav"))
+    await stage.studio.close()
+
+
+async def test_only_so_many_at_a_time_also_if_all_begin_at_once(tmp_path: Path) -> None:
+    stage = Set(tmp_path, max_records=2)
+    wishes = [RecordStart(record=f"r{number}", conference="c", file=f"{number}.wav") for number in range(5)]
+    outcomes = await asyncio.gather(*map(stage.studio.record, wishes), return_exceptions=True)
+    assert [one.refusal for one in outcomes if isinstance(one, PortError)] == [Refusal.LIMIT] * 3
+    assert len(list(stage.recordings.iterdir())) == len(stage.studio.recorder) == 2
     await stage.studio.close()
 
 
@@ -246,12 +298,12 @@ async def test_no_tick_waits_for_a_disk_that_hangs(tmp_path: Path) -> None:
     await stage.studio.record(RecordStart(record="r", conference="c", file="new.wav"))
     (recording,) = stage.studio.recorder._by_name.values()
     disk = recording.file = Stuck(recording.file)
-    seconds = 2 * BACKLOG * 20 // 1000
+    seconds = 2 * BACKLOG_MS // 1000
     stage.run(1000 * seconds, work=False)  # the disk hangs all the while, in the thread
     assert disk.entered.wait(30)
     assert stage.hears("ear", TALK["ann"]) > -30
     lost = stage.studio.recorder.lost_ms
-    assert lost >= (BACKLOG - 1) * 20 - 200
+    assert lost >= BACKLOG_MS - 20 - 200
     disk.go_on.set()
     (done,) = await stage.studio.close()
     assert isinstance(done, RecordDone)
