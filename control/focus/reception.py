@@ -175,7 +175,7 @@ class Reception:
         incoming.respond(200)
         content = incoming.header("Content-Type") or ""
         if not is_key(content):
-            room.informed(call, content, incoming.body)
+            room.carrying.informed(call, content, incoming.body)
         elif (key := key_of(content, incoming.body)) is not None:
             room.pressed(call, key, "info")
 

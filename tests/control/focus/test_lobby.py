@@ -16,7 +16,7 @@ from bench.callers.hearing import levels_db
 from control import logs
 from control.client import MixerClient
 from control.focus.call import Call
-from control.focus.room import prompt_of
+from control.focus.prompts import prompt_of
 from mixer import port
 from tests.control.focus.house import RATE, House, assert_hears, house, listen, phones, until
 from tests.control.focus.raw import Peer, offer, peer
