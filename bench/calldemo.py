@@ -8,7 +8,6 @@ judged by that recording. Exits with 1, and says why, if one missed another or h
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import shutil
 import sys
@@ -18,6 +17,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Final, TypeAlias
 
+from bench import demos
 from bench.callers.hearing import levels_db
 from bench.callers.judging import untrue
 from bench.house import House, house
@@ -103,17 +103,8 @@ def _judge(phones: Sequence[Phone], out: Path) -> list[str]:
 
 def main() -> int:
     """Run the demo; returns the exit code."""
-    parser = argparse.ArgumentParser(description="Real telephones in one conference, and who heard whom.")
-    parser.add_argument("--out", type=Path, default=Path("demo-out/calls"), help="directory for the WAV files")
-    try:
-        problems = asyncio.run(demo(parser.parse_args().out))
-    except BenchError as error:
-        problems = [str(error)]
-    for problem in problems:
-        print(f"UNTRUE: {problem}", file=sys.stderr)
-    if not problems:
-        print("Everybody heard everybody else, and nobody heard itself.")
-    return 1 if problems else 0
+    about = "Real telephones in one conference, and who heard whom."
+    return demos.run(demo, about, "demo-out/calls", "Everybody heard everybody else, and nobody heard itself.")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,4 @@
-"""What the generator does with a codec: a talker's packets beforehand, and the sound of packets afterwards.
-
-    TableCoder      G.711 and L16, from the definition (`bench.codec`)
-    bench.lossy     Opus, G.722 and AMR, by FFmpeg's codecs: code that the mixer does not use
+"""What a codec is to the generator: a talker's packets beforehand, and the sound of packets afterwards.
 
 Nothing here runs while a measurement does. Sound is float32 in -1 to 1 at the rate at which it is judged, which
 for all codecs but L16 is 8000 Hz: what talkers say ends at 3400 Hz, and whatever rate a codec has is made of that.
@@ -10,12 +7,9 @@ for all codecs but L16 is 8000 Hz: what talkers say ends at 3400 Hz, and whateve
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias
 
-import numpy as np
-
-from bench.codec import Codec, CodecError, Octets, Samples, codec
+from bench.codec import Octets, Samples
 
 Quiet: TypeAlias = Literal["silence", "dtx", "level127", "sound"]
 """What legs send that do not talk.
@@ -76,74 +70,3 @@ class Coder(Protocol):
 
     def pauses(self) -> list[bytes]:
         """Payloads of a leg in DTX, to be sent over and over."""
-
-
-@dataclass(frozen=True)
-class TableCoder:
-    """A codec without memory: judged at its own rate."""
-
-    table: Codec
-
-    @property
-    def clock(self) -> int:
-        return self.table.rate
-
-    @property
-    def payload_type(self) -> int:
-        return self.table.payload_type
-
-    @property
-    def rate(self) -> int:
-        return self.table.rate
-
-    @property
-    def sampling(self) -> int:
-        return self.table.rate
-
-    @property
-    def largest(self) -> int:
-        return self.table.samples() * self.table.width
-
-    fixed = True
-    rest_limit_db = -15.0
-    heard_limit_db = -6.0
-    quiets: tuple[Quiet, ...] = ("silence", "level127", "sound")
-
-    def packets(self, sound: Samples) -> list[bytes]:
-        octets = self.table.encode(sound).tobytes()
-        return [octets[at : at + self.largest] for at in range(0, len(octets) - self.largest + 1, self.largest)]
-
-    def background(self, sound: Samples) -> list[bytes]:
-        return self.packets(sound)
-
-    def sound(self, payloads: Sequence[Octets]) -> Samples:
-        return self.table.decode(np.concatenate(payloads)) if payloads else np.zeros(0, np.float32)
-
-    def pauses(self) -> list[bytes]:
-        raise CodecError(f"{self.table.name} has no DTX: choose another --quiet")
-
-
-def coder(name: str, rate: int = 8000, bitrate: int = 32000) -> Coder:
-    """The codec of that name.
-
-    Args:
-        rate: of L16, Hz.
-        bitrate: of Opus.
-
-    Raises:
-        CodecError: there is none, or a library for it is missing.
-    """
-    if name in ("PCMU", "PCMA", "L16"):
-        return TableCoder(codec(name, rate))
-    # Only who needs them waits for FFmpeg's libraries.
-    from bench.lossy import lossy
-
-    return lossy(name, bitrate)
-
-
-def resample(sound: Samples, count: int) -> Samples:
-    """The same sound in `count` samples, exactly: by its spectrum, taken to be periodic."""
-    spectrum = np.fft.rfft(sound)
-    if count < len(sound):
-        spectrum = spectrum[: count // 2 + 1]
-    return np.asarray(np.fft.irfft(spectrum, count) * (count / max(1, len(sound))), np.float32)

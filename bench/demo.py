@@ -10,7 +10,6 @@ with 1, and says why, if anybody missed a voice, heard itself, or reads what it 
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import secrets
 import sys
@@ -21,13 +20,12 @@ from pathlib import Path
 
 import numpy as np
 
-from bench import content
+from bench import content, demos
 from bench.codec import Samples, codec
 from bench.farewell import farewell, report
 from bench.phone import HearingKey, Keys, Phone, read_wav, write_wav
-from bench.processes import BenchError, Daemon, daemon
+from bench.processes import Daemon, daemon
 from bench.screen import Screen
-from control.client import ControlError
 from control.messages import NodeStatus
 from mixer import port
 from mixer.secret import Secret
@@ -273,17 +271,9 @@ def _save(room: Room, out: Path) -> None:
 
 def main() -> int:
     """Run the demo; returns the exit code."""
-    parser = argparse.ArgumentParser(description="Two conferences on loopback, and who heard whom.")
-    parser.add_argument("--out", type=Path, default=Path("demo-out"), help="directory for the WAV files")
-    try:
-        problems = asyncio.run(demo(parser.parse_args().out))
-    except (BenchError, ControlError) as error:
-        problems = [str(error)]
-    for problem in problems:
-        print(f"UNTRUE: {problem}", file=sys.stderr)
-    if not problems:
-        print("Everybody heard everybody else, nobody heard itself, and who left hears nothing.")
-    return 1 if problems else 0
+    about = "Two conferences on loopback, and who heard whom."
+    well = "Everybody heard everybody else, nobody heard itself, and who left hears nothing."
+    return demos.run(demo, about, "demo-out", well)
 
 
 if __name__ == "__main__":

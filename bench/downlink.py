@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.codec import Samples
+from bench.copies import originals
 from bench.plan import FIRST_ADDRESS, Plan
 from bench.srtp import Handle, open_session, strip_mki, unprotect_rows
 
 HEADER = 12
-_CHUNK = 1 << 14
 
 
 @dataclass
@@ -73,7 +73,8 @@ def open_all(plan: Plan, got: Arrivals) -> NDArray[np.intp]:
     grouped = _under_group_key(plan, mki)
     origin = np.arange(len(got.leg))
     if grouped.any():
-        origin[grouped] = _originals(got, np.flatnonzero(grouped), conference)
+        name = conference << 48 | got.ssrc << 16 | got.sequence
+        origin[grouped] = originals(got.octets, got.length, np.flatnonzero(grouped), name[grouped])
     good = np.zeros(len(origin), np.bool_)
     _open(plan, got, np.flatnonzero(grouped & (origin == np.arange(len(origin)))), good, conference)
     _open(plan, got, np.flatnonzero(~grouped), good, None)
@@ -113,20 +114,6 @@ def _under_group_key(plan: Plan, mki: NDArray[np.uint32]) -> NDArray[np.bool_]:
     if not plan.mki:
         return np.ones(len(mki), np.bool_)
     return np.asarray(mki == int.from_bytes(plan.mki_of("group"), "big"))
-
-
-def _originals(got: Arrivals, rows: NDArray[np.intp], conference: NDArray[np.intp]) -> NDArray[np.intp]:
-    """The first row with the same conference, SSRC and sequence number; -1 if its octets differ."""
-    name = conference[rows] << 48 | got.ssrc[rows] << 16 | got.sequence[rows]
-    _, first, which = np.unique(name, return_index=True, return_inverse=True)
-    original = rows[first[which]]
-    same = got.length[rows] == got.length[original]
-    columns = np.arange(got.octets.shape[1])
-    for start in range(0, len(rows), _CHUNK):
-        some = slice(start, start + _CHUNK)
-        beyond = columns >= got.length[rows[some]][:, None]
-        same[some] &= ((got.octets[rows[some]] == got.octets[original[some]]) | beyond).all(axis=1)
-    return np.where(same, original, -1)
 
 
 def _open(

@@ -2,7 +2,7 @@
 
 The mixer calls libraries of its own choice; what decodes here shares no line with them but for G.722's standard:
 Opus is decoded by FFmpeg's native decoder and not by libopus, AMR by FFmpeg's and not by OpenCORE. FFmpeg has no
-encoder of AMR-WB: that one is VisualOn's, from the distribution.
+encoder of AMR: see `bench.amr_encoders`.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from av.audio.codeccontext import AudioCodecContext
 from av.audio.frame import AudioFrame
 from av.error import FFmpegError
 
-from bench import amr, opencore_amrnb, vo_amrwb
+from bench import amr, amr_encoders
 from bench.codec import CodecError, Octets, Samples
-from bench.coder import Quiet, resample
+from bench.coder import Quiet
 
 Encode: TypeAlias = Callable[[Samples, bool], list[bytes]]
 
@@ -104,11 +104,9 @@ def lossy(name: str, bitrate: int = 32000) -> Lossy:
         quiets: tuple[Quiet, ...] = ("silence", "level127", "sound")
         return Lossy(name, 8000, 16000, 9, 160, -15.0, -6.0, quiets, encode, "g722", fixed=True)
     if name == "AMR":
-        opencore_amrnb.library()
-        return _amr(name, 8000, (-3.5, -6.0), amr.NARROW, opencore_amrnb.encode)
+        return _amr(name, 8000, (-3.5, -6.0), amr.NARROW, amr_encoders.Narrow)
     if name == "AMR-WB":
-        vo_amrwb.library()
-        return _amr(name, 16000, (-2.2, -9.0), amr.WIDE, vo_amrwb.encode)
+        return _amr(name, 16000, (-2.2, -9.0), amr.WIDE, amr_encoders.Wide)
     raise CodecError(f"no codec {name!r}: choose opus, G722, AMR or AMR-WB")
 
 
@@ -133,7 +131,10 @@ def _opus(bitrate: int) -> Lossy:
     )
 
 
-def _amr(name: str, rate: int, limits_db: tuple[float, float], form: amr.Form, encode: Encode) -> Lossy:
+def _amr(
+    name: str, rate: int, limits_db: tuple[float, float], form: amr.Form, encoder: type[amr_encoders.Encoder]
+) -> Lossy:
+    amr_encoders.load(encoder.library)  # or say now that it is missing
     return Lossy(
         name=name,
         clock=rate,
@@ -143,11 +144,19 @@ def _amr(name: str, rate: int, limits_db: tuple[float, float], form: amr.Form, e
         rest_limit_db=limits_db[0],
         heard_limit_db=limits_db[1],
         quiets=("silence", "dtx", "level127", "sound"),
-        encode=encode,
+        encode=encoder.frames,
         decoder="amrnb" if form is amr.NARROW else "amrwb",
         wrap=form.payload,
         unwrap=form.frame,
     )
+
+
+def resample(sound: Samples, count: int) -> Samples:
+    """The same sound in `count` samples, exactly: by its spectrum, taken to be periodic."""
+    spectrum = np.fft.rfft(sound)
+    if count < len(sound):
+        spectrum = spectrum[: count // 2 + 1]
+    return np.asarray(np.fft.irfft(spectrum, count) * (count / max(1, len(sound))), np.float32)
 
 
 def _encoder(name: str, rate: int, bitrate: int = 0, options: dict[str, str] | None = None) -> Encode:

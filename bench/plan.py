@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.codec import Codec, CodecError, codec
-from bench.coder import Coder, Quiet, coder
+from bench.coder import Coder, Quiet
+from bench.coders import coder
 from mixer.suites import SUITES, Suite, SuiteName
 
 FIRST_ADDRESS = int(ipaddress.IPv4Address("127.64.0.1"))

@@ -58,12 +58,15 @@ def _add_kms(kms: argparse.ArgumentParser) -> None:
 
 def _add_focus(focus: argparse.ArgumentParser) -> None:
     _add_config(focus)
+    focus.add_argument("--socket", metavar="PATH", help="Unix socket for `mrfp ctl call` and its like")
     focus.add_argument("--host", help="address to take calls at")
     focus.add_argument("--udp-port", type=int, metavar="PORT", help="SIP over UDP")
     focus.add_argument("--tcp-port", type=int, metavar="PORT", help="SIP over TCP")
+    focus.add_argument("--tls-port", type=int, metavar="PORT", help="SIP over TLS; needs files in --config")
     focus.add_argument("--mixer", metavar="ADDRESS", help="control socket of the mixer")
     focus.add_argument("--media-host", metavar="ADDRESS", help="where phones are told to send media")
     focus.add_argument("--kms", metavar="ADDRESS", help="socket of the KMS; without one there are no group keys")
+    focus.add_argument("--http-port", type=int, metavar="PORT", help="/metrics and /healthz on loopback")
     focus.set_defaults(run=_focus)
 
 
@@ -144,9 +147,11 @@ def _focus(options: argparse.Namespace) -> int:
     try:
         chosen = settings.change(
             settings.load(options.config),
-            sip={"host": options.host, "udp_port": options.udp_port, "tcp_port": options.tcp_port},
+            sip={name: getattr(options, name) for name in ("host", "udp_port", "tcp_port", "tls_port")},
             mixer={"address": options.mixer, "media_host": options.media_host},
             keys={"kms": options.kms},
+            control={"socket": options.socket},
+            http={"port": options.http_port},
             log={"level": options.log_level, "format": options.log_format},
         )
         return daemon.serve(chosen)

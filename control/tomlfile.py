@@ -16,6 +16,8 @@ from typing import Any, Final, Generic, Literal, TypeVar, Union, get_args, get_o
 
 import msgspec
 
+from control import wording
+
 
 class SettingsError(Exception):
     """The configuration cannot be used; the message names the file, the section and the option."""
@@ -90,7 +92,7 @@ def _convert(tables: dict[str, Any], source: str, kind: type[S]) -> S:
     try:
         return msgspec.convert(tables, kind)
     except msgspec.ValidationError as error:
-        raise SettingsError(f"{source}: {_place(str(error))}") from None
+        raise SettingsError(f"{source}: {_place(wording.of_patterns(str(error), kind))}") from None
 
 
 def _check_names(tables: dict[str, Any], source: str, kind: type[msgspec.Struct]) -> None:
@@ -136,8 +138,14 @@ def _hint(name: str, known: list[str]) -> str:
 
 def _place(text: str) -> str:
     """`Expected ... - at `$.mixer.port`` with the place in front, as the file has it."""
-    found = re.fullmatch(r"(.*) - at `\$\.(\w+)(?:\.([^`]*))?`", text)
-    return f"[{found[2]}] {found[3] or ''}: {found[1]}" if found else text
+    named = re.fullmatch(r"(.*) - at `key` in `\$\.(\w+)`", text)
+    if named:
+        return f"[{named[2]}.NAME] NAME: {named[1]}"
+    found = re.fullmatch(r"(.*) - at `\$\.(\w+)(\[\.\.\.\])?(?:\.([^`]*))?`", text)
+    if not found:
+        return text
+    table = f"{found[2]}.NAME" if found[3] else found[2]
+    return f"[{table}] {found[4] or ''}: {found[1]}"
 
 
 _COMMAND_LINE: Final = "command line"

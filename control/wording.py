@@ -7,12 +7,14 @@ unknown field it also quotes the input. Here the quotation gives way to the list
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 import msgspec
 from msgspec import inspect
 
 _PATH: Final = re.compile(r" - at `(\$[A-Za-z0-9_.\[\]]*)`$")
+_PATTERN: Final = "matching regex"
 _CHOICE: Final = re.compile(r"^Invalid (enum )?value ")
 _UNKNOWN: Final = re.compile(r"^Object contains unknown field `(.*?)`( - at `.*)?$", re.DOTALL)
 # No key fits: the shortest, 28 octets, is 38 characters of base64 and 56 of hex.
@@ -36,6 +38,14 @@ def of(error: msgspec.ValidationError, kind: type[msgspec.Struct]) -> str:
     if unknown:
         field = name(unknown[1]) if _HARMLESS.fullmatch(unknown[1]) else "(not shown)"
         return f"Object contains unknown field {field}{where}"
+    return of_patterns(text, kind)
+
+
+def of_patterns(text: str, kind: type[msgspec.Struct]) -> str:
+    """A text of msgspec's, with what a pattern allows in the words that the type has for it."""
+    if _PATTERN in text:
+        for pattern, words in _patterns(inspect.type_info(kind)):
+            text = text.replace(f"`str` {_PATTERN} {pattern!r}", words)
     return text
 
 
@@ -63,6 +73,26 @@ def _choices(kind: type[msgspec.Struct], path: str) -> str:
     if isinstance(literal, inspect.LiteralType):
         return "one of " + ", ".join(str(value) for value in literal.values)
     return "another"
+
+
+def _patterns(shape: inspect.Type) -> Iterator[tuple[str, str]]:
+    """All patterns in a type, each with its words."""
+    parts: Iterable[inspect.Type] = ()
+    match shape:
+        case inspect.Metadata(type=inspect.StrType(pattern=str(pattern)), extra={"words": words}):
+            yield pattern, words
+        case inspect.Metadata():
+            parts = (shape.type,)
+        case inspect.StructType():
+            parts = (field.type for field in shape.fields)
+        case inspect.UnionType():
+            parts = shape.types
+        case inspect.DictType():
+            parts = (shape.key_type, shape.value_type)
+        case inspect.ListType() | inspect.VarTupleType():
+            parts = (shape.item_type,)
+    for part in parts:
+        yield from _patterns(part)
 
 
 def _alternative(shape: inspect.Type, kind: type[inspect.Type]) -> inspect.Type:

@@ -14,7 +14,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from bench import amr, opencore_amrnb, vo_amrwb
+from bench import amr, amr_encoders
 from tests import naive
 
 Samples = NDArray[np.int16]
@@ -131,7 +131,7 @@ class AmrMouth:
 
     def __init__(self, codec: str, dtx: str = "0") -> None:
         self._form = _AMR[codec]
-        speech = opencore_amrnb.Encoder if codec == "AMR" else vo_amrwb.Encoder
+        speech = amr_encoders.Narrow if codec == "AMR" else amr_encoders.Wide
         self._speech = speech(dtx=dtx == "1")
         self.request = 15
 

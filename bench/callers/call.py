@@ -20,7 +20,7 @@ from bench.callers.mouth import Mouth
 from bench.callers.negotiation import OPUS_BITRATE, Negotiation, Wishes
 from bench.callers.recording import Recording
 from bench.codec import Samples
-from bench.coder import coder
+from bench.coders import coder
 from bench.srtp import PacketSession
 from control.member import Member
 from control.sdp.agreed import Agreed

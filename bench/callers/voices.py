@@ -13,7 +13,7 @@ import numpy as np
 from bench import content
 from bench.callers.caller import Caller
 from bench.codec import Samples
-from bench.coder import coder
+from bench.coders import coder
 
 _WINDOW_S: Final = 0.2
 _REACH_S: Final = 0.06

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench import downlink
+from bench.copies import originals
 from bench.rekey.liveplan import CONFERENCE, FOCUS, Live
 from bench.srtp import open_session, unprotect_rows
 from control.member import Member
@@ -26,7 +27,6 @@ from mixer.suites import SUITES
 MKI: Final = 4
 OWN: Final = 0x8000_0000
 """MKIs of own keys are not below it."""
-_CHUNK: Final = 1 << 14
 
 
 class Message(NamedTuple):
@@ -118,7 +118,7 @@ def open_all(live: Live, heard: Heard) -> NDArray[np.intp]:
     origin = np.where(heard.key >= 0, rows, -1)
     grouped = np.flatnonzero((heard.key >= 0) & (heard.mki < OWN))
     if len(grouped):
-        origin[grouped] = _originals(got, grouped)
+        origin[grouped] = originals(got.octets, got.length, grouped, got.ssrc[grouped] << 16 | got.sequence[grouped])
     first = np.flatnonzero(origin == rows)
     stream = np.unique(np.stack([heard.key[first], got.ssrc[first]], axis=1), axis=0, return_inverse=True)
     sessions = [
@@ -128,16 +128,3 @@ def open_all(live: Live, heard: Heard) -> NDArray[np.intp]:
     good = np.zeros(len(rows), np.bool_)
     good[first] = status == 0
     return np.where((origin >= 0) & good[origin], origin, -1)
-
-
-def _originals(got: downlink.Arrivals, rows: NDArray[np.intp]) -> NDArray[np.intp]:
-    """The first row with the same SSRC and sequence number; -1 for one that is no copy of it."""
-    _, first, which = np.unique(got.ssrc[rows] << 16 | got.sequence[rows], return_index=True, return_inverse=True)
-    original = rows[first[which]]
-    same = got.length[rows] == got.length[original]
-    columns = np.arange(got.octets.shape[1])
-    for start in range(0, len(rows), _CHUNK):
-        some = slice(start, start + _CHUNK)
-        beyond = columns >= got.length[rows[some]][:, None]
-        same[some] &= ((got.octets[rows[some]] == got.octets[original[some]]) | beyond).all(axis=1)
-    return np.where(same, original, -1)

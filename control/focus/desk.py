@@ -93,7 +93,7 @@ class FocusDesk:
 
     async def _close(self, asked: messages.RoomClose) -> port.Done:
         room = self._room(asked.room)
-        await self._switchboard.clear(room)
+        await self._switchboard.ending.clear(room)
         return port.Done()
 
     async def _dial(self, asked: messages.CallDial) -> messages.CallStatus:
@@ -113,7 +113,7 @@ class FocusDesk:
         _, call = self._switchboard.calls.get(asked.call, (None, None))
         if call is None:
             raise FocusError(Refusal.UNKNOWN_CALL, f"there is no call {asked.call}; `mrfp ctl room show` lists them")
-        await self._switchboard.hang_up(call, "removed by the operator", evict=asked.evict)
+        await self._switchboard.ending.hang_up(call, "removed by the operator", evict=asked.evict)
         return port.Done()
 
     def _room(self, name: str) -> Room:

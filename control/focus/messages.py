@@ -14,7 +14,13 @@ from control.api import Api, Method
 from control.errors import ControlError
 from mixer.port import Done, Identifier
 
-Uri: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"^sips?:[!-~]{1,250}$(?!\n)")]
+Uri: TypeAlias = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=r"^sips?:[!-~]{1,250}$(?!\n)",
+        extra={"words": "a SIP URI, as in sip:ann@example.net, of at most 250 characters without spaces"},
+    ),
+]
 
 
 class Refusal(StrEnum):

@@ -12,9 +12,10 @@ from typing import Final
 
 from control.focus import media
 from control.focus.call import Call
+from control.focus.carrying import PACKAGE
 from control.focus.house import House
 from control.focus.identity import Identity
-from control.focus.room import PACKAGE, Room
+from control.focus.room import Room
 from control.sip.incoming import Incoming
 from mixer import port
 from mixer.secret import Secret

@@ -11,7 +11,7 @@ import structlog
 
 from control.errors import ControlError
 from control.focus.call import Call
-from control.focus.room import Room, prompt_of
+from control.focus.room import Room
 from control.focus.trunk import Trunk
 from mixer.port import PlayStart, PlayStop, Tone
 
@@ -51,6 +51,11 @@ class Prompts:
             times=0,
         )
         await self._trunk.client.call(play)
+
+
+def prompt_of(call: Call) -> str:
+    """What the mixer calls that which is played to one who waits."""
+    return f"pin-{call.name}"
 
 
 _log: structlog.typing.FilteringBoundLogger = structlog.get_logger("focus")

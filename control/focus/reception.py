@@ -82,7 +82,7 @@ class Reception:
         self._errands.run(self._dropped(dialog, "no ACK came"))
 
     def failed(self, dialog: Dialog) -> None:
-        self._errands.run(self._switchboard.hung_up(dialog))
+        self._errands.run(self._switchboard.ending.hung_up(dialog))
 
     @property
     def faults(self) -> int:
@@ -160,7 +160,7 @@ class Reception:
         if incoming.dialog is None:
             raise Refused(481, "there is no such call")
         incoming.respond(200)
-        await self._switchboard.hung_up(incoming.dialog)
+        await self._switchboard.ending.hung_up(incoming.dialog)
 
     async def _options(self, incoming: Incoming) -> None:
         user = dialled(str(incoming.request.uri)).room
@@ -175,7 +175,7 @@ class Reception:
         incoming.respond(200)
         content = incoming.header("Content-Type") or ""
         if not is_key(content):
-            room.informed(call, content, incoming.body)
+            room.carrying.informed(call, content, incoming.body)
         elif (key := key_of(content, incoming.body)) is not None:
             room.pressed(call, key, "info")
 
@@ -190,7 +190,7 @@ class Reception:
 
     async def _dropped(self, dialog: Dialog, reason: str) -> None:
         _, call = self._switchboard.room_of(dialog)
-        await self._switchboard.hang_up(call, reason)
+        await self._switchboard.ending.hang_up(call, reason)
 
 
 def _in_words(error: ControlError) -> str:

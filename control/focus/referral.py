@@ -69,7 +69,7 @@ class Referral:
         return "200 OK"
 
     async def _remove(self, room: str, target: str) -> str:
-        removed = await self._switchboard.remove(room, bare(target))
+        removed = await self._switchboard.ending.remove(room, bare(target))
         return "200 OK" if removed else "404 Not Found"
 
 

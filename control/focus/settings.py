@@ -10,6 +10,7 @@ import msgspec
 
 from control.listen import default_socket
 from control.rekey.settings import RekeySettings
+from control.sdp.terms import KNOWN_SUITES
 from control.sip.settings import SipSettings
 from control.tomlfile import LogSettings, SettingsError, TomlFile
 from mixer.port import CodecName, Identifier, Opus, Rate, SwitchStyle
@@ -140,13 +141,7 @@ class MediaSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """Agreed on, best first. Those that the mixer has no library for are left out."""
     opus: Opus = _OPUS
     """`[media.opus]`: how Opus is encoded, at most; phones may ask for less."""
-    suites: tuple[SuiteName, ...] = (
-        "AEAD_AES_256_GCM",
-        "AEAD_AES_128_GCM",
-        "AES_256_CM_HMAC_SHA1_80",
-        "AES_CM_128_HMAC_SHA1_80",
-        "AES_CM_128_HMAC_SHA1_32",
-    )
+    suites: tuple[SuiteName, ...] = KNOWN_SUITES
     """Allowed for keys of one phone alone, best first."""
     silence_s: Seconds = 30.0
     """Hang up on a phone from which nothing authentic came for so long, unless it is on hold; 0 never."""

@@ -1,25 +1,24 @@
-"""The switchboard: calls come up and go down, whoever began them.
+"""The switchboard: calls come up and change, whoever began them.
 
     dialled in    read the offer, find a key, have the leg added, answer
     dialled out   offer, have the answer judged, have the leg added
-    over          BYE from either side, CANCEL, no ACK, no media, no refresh, or an order: always the same end
+    running       another offer, a refresh
 
-Knows: the order of these steps. Must never know: who may do what (`reception`).
+Knows: the order of these steps. Must never know: who may do what (`reception`), or what an end is (`ending`).
 """
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
-from typing import Final
 
 import structlog
 
 from control.errors import ControlError
 from control.focus.call import Call
 from control.focus.clock import Clock
+from control.focus.ending import Ending
 from control.focus.errands import Errands
 from control.focus.house import House
 from control.focus.identity import Identity, Refused, bare
@@ -40,9 +39,6 @@ from control.sip.session_timer import Terms
 from control.sip.values import tokens
 from mixer.secret import Secret
 
-BYE_S: Final = 5.0
-"""So long is the answer to a BYE waited for; it is sent again meanwhile, and the call is over in any case."""
-
 
 class Switchboard:
     """All calls of a focus."""
@@ -53,8 +49,10 @@ class Switchboard:
         self.agent: Agent
         self._wish = session_timer.Wish(house.settings.limits.session_s)
         self._errands = Errands(house.faults)
-        self.clock = Clock(self._refresh, self.hang_up, house.settings.limits.call_s, self._errands)
         self._register = Register(house.settings.limits)
+        self.ending = Ending(self._register, rooms)
+        self.clock = Clock(self._refresh, self.ending.hang_up, house.settings.limits.call_s, self._errands)
+        self.ending.over += [self.clock.stop, lobby.leave]
         self.calls = self._register.calls
         """By leg, with the room of each."""
         self.joining = 0
@@ -99,10 +97,10 @@ class Switchboard:
                 headers = [*mikey_headers(room, call), *(terms.fields(we_asked=False) if terms else ())]
                 self._came_up(call, incoming.respond(200, headers=headers, body=body), terms)
             except BaseException:
-                await self.hang_up(call, "no call has come of it")
+                await self.ending.hang_up(call, "no call has come of it")
                 raise
             if call.dialog is None:
-                await self.hang_up(call, "the caller has given up")
+                await self.ending.hang_up(call, "the caller has given up")
             elif waits and not call.ending:
                 self.lobby.enter(room, call, incoming.flow.remote[0])
 
@@ -126,7 +124,7 @@ class Switchboard:
             await room.enter(call, call.held, None)
             self.lobby.settled(call)
         except (SdpError, Unacceptable, ControlError) as error:
-            await self.hang_up(call, str(error))
+            await self.ending.hang_up(call, str(error))
 
     async def _changed(self, room: Room, call: Call, answer: bytes) -> None:
         try:
@@ -164,7 +162,7 @@ class Switchboard:
     async def _refresh(self, call: Call) -> None:
         response = await call.refresh(self._wish.fields())
         if response is None or response.code in (408, 481):
-            await self.hang_up(call, "the phone does not answer any more")
+            await self.ending.hang_up(call, "the phone does not answer any more")
         elif response.code < 300:
             self.clock.set(call, session_timer.agreed(response.headers, self._wish))
             room, _ = self.calls.get(call.name, (None, None))
@@ -195,37 +193,15 @@ class Switchboard:
                 call.conclude(response.body)
                 await room.enter(call, call.held, None)
             except BaseException as error:
-                await self.hang_up(call, str(error))
+                await self.ending.hang_up(call, str(error))
                 raise
         return room, call
 
-    # -- over ---------------------------------------------------------------------------------
-
-    async def hang_up(self, call: Call, reason: str, *, evict: bool = False) -> None:
-        """End a call: first its leg, then its dialog."""
-        first, dialog = not call.ending, call.dialog
-        room = self._over(call, evict=evict)
-        if first and dialog is not None and not dialog.ended:
-            quoted = reason.replace("\\", "").replace('"', "'")
-            with contextlib.suppress(SipError):
-                fields = [("Reason", f'SIP;cause=480;text="{quoted}"')]
-                await dialog.request("BYE", headers=fields, timeout_s=BYE_S)
-            dialog.end()
-        if room is not None:
-            _log.info("hung_up", room=room.name, leg=call.name, reason=reason)
-            await self._rooms.close_if_empty(room)
-
-    async def hung_up(self, dialog: Dialog) -> None:
-        """The phone has ended its call, or its dialog is gone."""
-        room, call = self._register.of(dialog)
-        dialog.end()
-        if call is not None and room is not None:
-            self._over(call)
-            await self._rooms.close_if_empty(room)
+    # -- as the operator ----------------------------------------------------------------------
 
     def dismiss(self, call: Call, reason: str) -> None:
         """Hang up on a phone, and do not wait for it."""
-        self._errands.run(self.hang_up(call, reason))
+        self._errands.run(self.ending.hang_up(call, reason))
 
     def summon(self, call: Call, reason: str) -> None:
         """`recall`, without waiting for it."""
@@ -234,42 +210,18 @@ class Switchboard:
     async def recall(self, call: Call, reason: str) -> None:
         """Hang up on a phone, and call it again."""
         room, dialog = self.calls.get(call.name, (None, call))[0], call.dialog
-        await self.hang_up(call, reason)
+        await self.ending.hang_up(call, reason)
         if room is not None and dialog is not None:
             try:
                 await self.dial_out(room.name, dialog.remote_target, replace(call.identity, proof="none"))
             except (SipError, SdpError, Unacceptable, Refused, ControlError) as error:
                 _log.warning("not_recalled", room=room.name, reason=str(error))
 
-    async def remove(self, name: str, uri: str) -> bool:
-        """Hang up on a user in a room; false if it is not there."""
-        found = [call for room, call in self.calls.values() if room.name == name and call.identity.uri == uri]
-        await asyncio.gather(*(self.hang_up(call, "removed by a moderator") for call in found))
-        return bool(found)
-
-    def _over(self, call: Call, *, evict: bool = False) -> Room | None:
-        room = self._register.drop(call)
-        call.ending = True
-        self.clock.stop(call)
-        self.lobby.leave(call)
-        if room is not None:
-            room.leave(call, evict=evict)
-            _log.info("call_over", room=room.name, leg=call.name)
-        return room
-
     async def close(self) -> None:
         """End all calls; none comes up any more."""
         self._closing = True
-        await asyncio.gather(
-            *(self.hang_up(call, "the conference focus ends") for _, call in list(self.calls.values()))
-        )
+        await self.ending.close()
         await self._errands.close()
-
-    async def clear(self, room: Room) -> None:
-        """End all calls of a room, and the room."""
-        room.shut()
-        await asyncio.gather(*(self.hang_up(call, "the room is closed") for call in list(room.calls.values())))
-        await self._rooms.close_if_empty(room)
 
     # -- small things -------------------------------------------------------------------------
 

@@ -18,7 +18,12 @@ from mixer.port import Done, Epoch, Identifier
 from mixer.secret import Secret
 from mixer.suites import SuiteName
 
-Member: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"^[!-~]{1,255}$(?!\n)")]
+Member: TypeAlias = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=r"^[!-~]{1,255}$(?!\n)", extra={"words": "1 to 255 characters of printable ASCII without spaces"}
+    ),
+]
 Cohort: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 Kind: TypeAlias = Literal["secret", "key"]
 

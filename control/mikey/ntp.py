@@ -6,6 +6,7 @@ section 6.3 demands after RFC 4330 section 3: values without it are of 2036 to 2
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from control.mikey.errors import Malformed
@@ -19,6 +20,11 @@ UNIX_EPOCH: Final = 2_208_988_800
 def ntp_seconds(unix: int) -> int:
     """Unix seconds as NTP-UTC-32."""
     return (unix + UNIX_EPOCH) % (1 << 32)
+
+
+def stamp(unix: int, fresh: Callable[[int], bytes]) -> Timestamp:
+    """NTP-UTC. The fraction of a second is drawn, so that no two messages of a second share a timestamp, or an IV."""
+    return Timestamp(ntp_seconds(unix) << 32 | int.from_bytes(fresh(4)), TsType.NTP_UTC)
 
 
 def unix_seconds(stamp: Timestamp | RoleTimestamp) -> int:

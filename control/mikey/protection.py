@@ -38,6 +38,13 @@ MAC: Final = MacAlg.HMAC_SHA_256_256
 MAC_OCTETS: Final = MAC_LENGTH[MAC]
 
 
+def kept(key: Secret, name: str = "PSK") -> Secret:
+    """A copy of a key that somebody else may wipe. Raises Malformed if it is shorter than 16 octets."""
+    if len(key) < MIN_KEY:
+        raise Malformed(f"a {name} has {MIN_KEY} octets, at least")
+    return Secret(key.reveal())
+
+
 def rand_octets(psk: Secret) -> int:
     """How long a RAND must be: as the longest key that it stands beside (RFC 6043 section 12.1)."""
     return max(KEY_OCTETS, len(psk))

@@ -27,8 +27,8 @@ from control.mikey.header import EmptyMap, Header
 from control.mikey.initiator_data import check_vouched
 from control.mikey.keydata import Kemac, KeyData
 from control.mikey.message import Message, decode
-from control.mikey.ntp import ntp_seconds, unix_seconds
-from control.mikey.numbers import DataType, ErrorNo, IdRole, KeyType, Prf, RandRole, TsType
+from control.mikey.ntp import stamp, unix_seconds
+from control.mikey.numbers import DataType, ErrorNo, IdRole, KeyType, Prf, RandRole
 from control.mikey.octets import Reader
 from control.mikey.payloads import Payload, RoleIdentity, RoleRand, Timestamp
 from control.mikey.prf import forked_mpk
@@ -39,6 +39,7 @@ from control.mikey.protection import (
     check,
     encrypted,
     exchange,
+    kept,
     rand_octets,
     rand_of,
     sealed,
@@ -96,10 +97,8 @@ class TicketAuthority:
         Raises:
             Malformed: if the ticket key is too short.
         """
-        if len(ticket_key) < MIN_KEY:
-            raise Malformed(f"a ticket key has {MIN_KEY} octets, at least")
         self._psk_of, self._may_request, self._may_resolve = psk_of, may_request, may_resolve
-        self._tpk = Secret(ticket_key.reveal())
+        self._tpk = kept(ticket_key, "ticket key")
         self._fresh = fresh
         self._nobody = Secret(fresh(KEY_OCTETS))
         self._identity = identity
@@ -121,7 +120,7 @@ class TicketAuthority:
             return self._answer(asked, now)
         except MikeyError as error:
             key = None if asked is None else asked.keys.initial.authentication
-            return complain(header, _number_of(error), self._clock(now), key)
+            return complain(header, _number_of(error), stamp(now, self._fresh), key)
 
     def _authenticated(self, octets: bytes) -> _Asked:
         """Who sent a message. Of strangers the MAC is computed, too, so that time tells nothing."""
@@ -150,7 +149,7 @@ class TicketAuthority:
         if before is not None:
             return before
         self._replay.check(asked.peer, unix_seconds(asked.message.one(Timestamp)), now)
-        clock = self._clock(now)
+        clock = stamp(now, self._fresh)
         if asked.message.header.data_type == DataType.REQUEST_INIT_PSK:
             kind, parts = DataType.REQUEST_RESP, self._granted(asked, clock, now)
         else:
@@ -209,10 +208,6 @@ class TicketAuthority:
         """MPKi, MPKr or MPKr', and the group key."""
         protection = [KeyData(KeyType.MPK, mpk, None, MPK_SPI) for mpk in (mpk_i, second)]
         return encrypted((*protection, group), asked.keys.answer, asked.message.header.csb_id, clock)
-
-    def _clock(self, now: int) -> Timestamp:
-        """NTP-UTC. The fraction of a second is drawn, so that no two answers of a second share an IV."""
-        return Timestamp(ntp_seconds(now) << 32 | int.from_bytes(self._fresh(4)), TsType.NTP_UTC)
 
 
 def _header_of(octets: bytes) -> Header:

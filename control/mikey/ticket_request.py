@@ -16,13 +16,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from control.mikey.errors import Malformed, Refused, Reported
+from control.mikey.errors import Refused, Reported
 from control.mikey.header import GenericMap, GenericSession, Header
 from control.mikey.initiator_data import vouch
 from control.mikey.keydata import Kemac, KeyData, Spi, write_keys
 from control.mikey.message import Message, decode
-from control.mikey.ntp import ntp_seconds
-from control.mikey.numbers import DataType, EncrAlg, IdRole, KeyType, MacAlg, Prf, RandRole, TsType
+from control.mikey.ntp import stamp
+from control.mikey.numbers import DataType, EncrAlg, IdRole, KeyType, MacAlg, Prf, RandRole
 from control.mikey.payloads import RoleIdentity, RoleRand, Timestamp, Verification
 from control.mikey.policy import policy_of
 from control.mikey.prf import forked_mpk, group_srtp_key
@@ -30,11 +30,11 @@ from control.mikey.protection import (
     KEY_OCTETS,
     MAC,
     MAC_OCTETS,
-    MIN_KEY,
     Pair,
     check_answer,
     decrypted,
     exchange,
+    kept,
     rand_octets,
     rand_of,
     sealed,
@@ -97,9 +97,7 @@ class TicketRequester:
         self, psk: Secret, *, identity: str, kms: str = "kms", fresh: Callable[[int], bytes] = secrets.token_bytes
     ) -> None:
         """`psk` is shared with the KMS. Raises Malformed if it is shorter than 16 octets."""
-        if len(psk) < MIN_KEY:
-            raise Malformed(f"a PSK has {MIN_KEY} octets, at least")
-        self._psk = Secret(psk.reveal())
+        self._psk = kept(psk)
         self._identity, self._kms = identity, kms
         self._fresh = fresh
         self._requests: dict[int, _Request] = {}
@@ -113,7 +111,7 @@ class TicketRequester:
         wish = Kemac(write_keys((key,)), EncrAlg.NULL, MacAlg.NULL)
         header = Header(DataType.REQUEST_INIT_PSK, csb_id, verify=True, prf=Prf.HMAC_SHA_256)
         parts = (
-            self._clock(now),
+            stamp(now, self._fresh),
             RoleRand(RandRole.INITIATOR, rand),
             RoleIdentity.of(IdRole.INITIATOR, self._identity.encode()),
             RoleIdentity.of(IdRole.KMS, self._kms.encode()),
@@ -171,7 +169,7 @@ class TicketRequester:
         ]
         header = Header(DataType.TRANSFER_INIT, csb_id, GenericMap(tuple(sessions)), True, Prf.HMAC_SHA_256)
         head = (
-            self._clock(now),
+            stamp(now, self._fresh),
             RoleRand(RandRole.INITIATOR, grant.rand),
             RoleIdentity.of(IdRole.INITIATOR, self._identity.encode()),
             RoleIdentity.of(IdRole.RESPONDER, member.encode()),
@@ -225,7 +223,3 @@ class TicketRequester:
             (csb_id,) = struct.unpack(">I", self._fresh(4))
             if csb_id not in taken:
                 return int(csb_id)
-
-    def _clock(self, now: int) -> Timestamp:
-        """NTP-UTC. The fraction of a second is drawn: each message has a timestamp of its own."""
-        return Timestamp(ntp_seconds(now) << 32 | int.from_bytes(self._fresh(4)), TsType.NTP_UTC)

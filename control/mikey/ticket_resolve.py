@@ -20,20 +20,20 @@ from control.mikey.header import GenericMap, GenericSession, Header
 from control.mikey.initiator_data import vouched_mac
 from control.mikey.keydata import Kemac, KeyData, Spi
 from control.mikey.message import Message, decode
-from control.mikey.ntp import ntp_seconds, unix_seconds
-from control.mikey.numbers import DataType, IdRole, KeyType, Prf, RandRole, TsType
+from control.mikey.ntp import stamp, unix_seconds
+from control.mikey.numbers import DataType, IdRole, KeyType, Prf, RandRole
 from control.mikey.payloads import RoleIdentity, RoleRand, Timestamp
 from control.mikey.policy import SecurityPolicy, suite_of
 from control.mikey.prf import group_srtp_key
 from control.mikey.protection import (
     KEY_OCTETS,
-    MIN_KEY,
     Pair,
     check,
     check_answer,
     claimed_mac,
     decrypted,
     exchange,
+    kept,
     rand_octets,
     rand_of,
     sealed,
@@ -108,9 +108,7 @@ class TicketHolder:
         skew_s: int = SKEW_S,
     ) -> None:
         """`psk` is shared with the KMS. Raises Malformed if it is shorter than 16 octets."""
-        if len(psk) < MIN_KEY:
-            raise Malformed(f"a PSK has {MIN_KEY} octets, at least")
-        self._psk = Secret(psk.reveal())
+        self._psk = kept(psk)
         self._identity, self._kms = identity, kms
         self._fresh = fresh
         self._replay = ReplayCache(skew_s, PER_PEER)
@@ -133,7 +131,7 @@ class TicketHolder:
         keys = exchange(self._psk, csb_id, RandRole.RESPONDER, rand)
         header = Header(DataType.RESOLVE_INIT_PSK, csb_id, verify=True, prf=Prf.HMAC_SHA_256)
         parts = (
-            self._clock(now),
+            stamp(now, self._fresh),
             RoleRand(RandRole.RESPONDER, rand),
             RoleIdentity.of(IdRole.RESPONDER, self._identity.encode()),
             RoleIdentity.of(IdRole.KMS, self._kms.encode()),
@@ -214,13 +212,9 @@ class TicketHolder:
         modifier = RoleRand(RandRole.KMS, rand_of(answer, RandRole.KMS))
         header = offer.message.header
         keys = exchange(own, header.csb_id, RandRole.INITIATOR, offer.rand)
-        parts = (self._clock(now), RoleIdentity.of(IdRole.RESPONDER, self._identity.encode()), modifier)
+        parts = (stamp(now, self._fresh), RoleIdentity.of(IdRole.RESPONDER, self._identity.encode()), modifier)
         reply = Header(DataType.TRANSFER_RESP, header.csb_id, header.map, prf=Prf.HMAC_SHA_256)
         return sealed(Message(reply, parts), keys.answer, offer.octets)
-
-    def _clock(self, now: int) -> Timestamp:
-        """NTP-UTC. The fraction of a second is drawn: each message has a timestamp of its own."""
-        return Timestamp(ntp_seconds(now) << 32 | int.from_bytes(self._fresh(4)), TsType.NTP_UTC)
 
 
 def _streams(message: Message) -> tuple[tuple[GenericSession, ...], SuiteName, bytes]:

@@ -21,10 +21,10 @@ from typing import TypeAlias
 
 from control.rekey import bridging, delivering, rekeying
 from control.rekey.book import Book
-from control.rekey.cohort import Cohort, State
 from control.rekey.epochs import STEP_MAX, generation_of, step_of
 from control.rekey.intentions import AddLeg
-from control.rekey.records import Member
+from control.rekey.records import Cohort, Member
+from control.rekey.states import State
 
 Holding: TypeAlias = tuple[int, int]
 """Cohort and epoch of a key that a newcomer was told in the signalling."""

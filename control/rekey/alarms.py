@@ -6,42 +6,9 @@ Knows: who wants to be woken when. Must never know: why, or what time it is.
 from __future__ import annotations
 
 import heapq
-from enum import StrEnum
 from math import inf
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from control.rekey.cohort import Cohort
-    from control.rekey.records import Delivery
-
-
-class Kind(StrEnum):
-    """What an alarm is for."""
-
-    REKEY = "rekey"
-    """The cohort may need a new key."""
-    RATCHET = "ratchet"
-    """Joins have been collected for long enough."""
-    ANSWER = "answer"
-    """The KMS or the mixer has taken too long."""
-    REPEAT = "repeat"
-    """A message is to be sent again, or given up."""
-
-
-class Alarm:
-    """One timer of one cohort; `when` is infinite while it is not set."""
-
-    __slots__ = ("cohort", "delivery", "kind", "when")
-
-    def __init__(self, kind: Kind, cohort: Cohort, delivery: Delivery | None = None) -> None:
-        self.kind = kind
-        self.cohort = cohort
-        self.delivery = delivery
-        self.when = inf
-
-    def unset(self) -> None:
-        """Do not ring."""
-        self.when = inf
+from control.rekey.records import Alarm
 
 
 class Alarms:

@@ -17,9 +17,8 @@ from control.rekey.epochs import GENERATION_MAX
 from control.rekey.settings import Mode, RekeySettings, Style
 
 if TYPE_CHECKING:
-    from control.rekey.cohort import Cohort
     from control.rekey.intentions import Exposure, Intention
-    from control.rekey.records import Member
+    from control.rekey.records import Cohort, Member
 
 
 class Ignored(StrEnum):

@@ -13,9 +13,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from control.rekey.book import Book
-from control.rekey.cohort import Cohort
 from control.rekey.intentions import Bridge, Exposure
-from control.rekey.records import Generation, Leaver
+from control.rekey.records import Cohort, Generation, Leaver
 
 
 def begin_bridged(book: Book, cohort: Cohort, name: str) -> None:

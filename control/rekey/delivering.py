@@ -13,11 +13,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from control.rekey.book import Book, Ignored
-from control.rekey.cohort import Cohort
 from control.rekey.epochs import STEP_BITS, STEP_MAX
 from control.rekey.intentions import Attention, Deliver
 from control.rekey.ratchet import WINDOW
-from control.rekey.records import Delivery, Generation, Member
+from control.rekey.records import Cohort, Delivery, Generation, Member
 
 LAGGARD = "has not acknowledged a group key; it hears the conference under its own key"
 

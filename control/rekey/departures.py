@@ -16,9 +16,9 @@ from __future__ import annotations
 
 from control.rekey import bridging, rekeying
 from control.rekey.book import Book
-from control.rekey.cohort import Cohort, State
 from control.rekey.intentions import RemoveLeg
-from control.rekey.records import Generation, Leaver, Member
+from control.rekey.records import Cohort, Generation, Leaver, Member
+from control.rekey.states import State
 
 
 def take_keys(cohort: Cohort, member: Member) -> tuple[Generation, ...]:

@@ -10,8 +10,8 @@ from __future__ import annotations
 import msgspec
 
 from control import docstrings
-from control.rekey.cohort import TRANSITIONS, State
 from control.rekey.settings import RekeySettings
+from control.rekey.states import TRANSITIONS, State
 
 
 def diagram() -> str:

@@ -15,12 +15,12 @@ from collections.abc import Iterable
 from typing import Literal, NamedTuple, TypeAlias
 
 from control.rekey import admission, bridging, delivering, departures, rekeying
-from control.rekey.alarms import Alarm, Kind
 from control.rekey.book import Book, Facts, Ignored
-from control.rekey.cohort import Cohort, Move, State
 from control.rekey.epochs import generation_of
 from control.rekey.intentions import Abort, Exposure, Intention
+from control.rekey.records import Alarm, Cohort, Kind
 from control.rekey.settings import Mode, RekeySettings, Style
+from control.rekey.states import Move, State
 
 Keying: TypeAlias = Literal["group", "own"]
 

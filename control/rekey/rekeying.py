@@ -15,9 +15,9 @@ from typing import Final
 
 from control.rekey import bridging, delivering
 from control.rekey.book import Book
-from control.rekey.cohort import Cohort, Move, State
 from control.rekey.intentions import Abort, Activate, Obtain, Ratchet, Retire
-from control.rekey.records import NEVER, Generation
+from control.rekey.records import NEVER, Cohort, Generation
+from control.rekey.states import Move, State
 
 SPREAD: Final = 0.25
 """Share of a key's life by which rotations are spread."""

@@ -49,6 +49,15 @@ KNOWN_CODECS: Final = (OPUS, G722, AMR_WB, PCMU, PCMA, AMR, *L16)
 """All that there is words for, by how they sound for what they take; a mixer may lack some. L16 is dear: it comes
 last."""
 
+KNOWN_SUITES: Final[tuple[SuiteName, ...]] = (
+    "AEAD_AES_256_GCM",
+    "AEAD_AES_128_GCM",
+    "AES_256_CM_HMAC_SHA1_80",
+    "AES_CM_128_HMAC_SHA1_80",
+    "AES_CM_128_HMAC_SHA1_32",
+)
+"""All that a mixer has, best first."""
+
 OPUS_AS_USUAL: Final = Opus()
 
 SECURE_PROFILES: Final = ("RTP/SAVP", "RTP/SAVPF", "UDP/TLS/RTP/SAVP", "UDP/TLS/RTP/SAVPF")
@@ -62,13 +71,7 @@ class Terms:
     codecs: tuple[Codec, ...] = KNOWN_CODECS
     opus: Opus = OPUS_AS_USUAL
     """How we would encode Opus; what a peer asks for may lessen it, and add `cbr`."""
-    suites: tuple[SuiteName, ...] = (
-        "AEAD_AES_256_GCM",
-        "AEAD_AES_128_GCM",
-        "AES_256_CM_HMAC_SHA1_80",
-        "AES_CM_128_HMAC_SHA1_80",
-        "AES_CM_128_HMAC_SHA1_32",
-    )
+    suites: tuple[SuiteName, ...] = KNOWN_SUITES
     profiles: tuple[str, ...] = SECURE_PROFILES
     opportunistic: bool = True
     """Take RTP/AVP and RTP/AVPF if the offer protects them all the same (RFC 8643): phones whose SRTP is optional."""

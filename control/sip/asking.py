@@ -4,45 +4,36 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from sipmessage import Response
 
+from control.sip.dialogs import Dialog
 from control.sip.errors import DialogGone, SipError, SipTimeout
 from control.sip.exchange import Exchange
 from control.sip.flows import Flow
 from control.sip.message import Envelope
-from control.sip.requests import Outgoing
+from control.sip.requests import Outgoing, Question
 
 if TYPE_CHECKING:
-    from control.sip.dialogs import Dialog
     from control.sip.timers import Alarm
+
+Awaited: TypeAlias = asyncio.Future[Response]
+"""An answer to come."""
 
 
 class InDialog:
     """One request in a dialog. Without a future nobody waits for its answer."""
 
-    def __init__(
-        self,
-        dialog: Dialog,
-        method: str,
-        fields: tuple[tuple[str, str], ...] = (),
-        body: bytes = b"",
-        content_type: str = "application/sdp",
-        future: asyncio.Future[Response] | None = None,
-        ack_body: Callable[[Response], bytes] | None = None,
-    ) -> None:
+    def __init__(self, dialog: Dialog, question: Question, future: Awaited | None = None) -> None:
         self._dialog = dialog
-        self._method = method
-        self._parts = fields, body, content_type
+        self._question, self._method = question, question.method
         self._future = future
-        self._ack_body = ack_body
         self._answered = False
         self._proceeding = False
         self._glares = 0
         self._glare: Alarm | None = None
-        self._exchange = Exchange(dialog.core, self._make, self, dialog.credentials)
+        self._exchange = Exchange(dialog.core.layer, self._make, self, dialog.credentials)
         self._exchange.ask()
 
     def abandon(self) -> None:
@@ -65,7 +56,7 @@ class InDialog:
             if dialog.acknowledgement[0] == envelope.cseq:
                 dialog.acknowledge_again(envelope.cseq)
                 return
-            body = self._ack_body(envelope.response) if self._ack_body is not None else b""
+            body = self._question.ack_body(envelope.response)
             dialog.acknowledge(envelope.cseq, body)  # even if nobody waits any more
         if self._method in _REFRESHING:
             dialog.refresh(envelope)
@@ -86,9 +77,9 @@ class InDialog:
             self._error(error)
 
     def _make(self, further: tuple[tuple[str, str], ...]) -> tuple[Flow, Outgoing]:
-        fields, body, content_type = self._parts
+        asked = self._question
         self._dialog.asking.add(self._method)
-        request = self._dialog.compose(self._method, (*fields, *further), body, content_type)
+        request = self._dialog.compose(self._method, (*asked.fields, *further), asked.body, asked.content_type)
         return self._dialog.hop(), request
 
     def _wait_out(self, refusal: Response) -> None:
@@ -117,7 +108,7 @@ class InDialog:
         dialog.end()
         self._error(error)
         if told:
-            dialog.core.application.failed(dialog)
+            dialog.core.failed(dialog)
 
     def _result(self, response: Response) -> None:
         self._done()

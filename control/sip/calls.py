@@ -20,7 +20,7 @@ from control.sip.exchange import Exchange
 from control.sip.flows import Flow
 from control.sip.message import Envelope
 from control.sip.origin import Fields, Origin
-from control.sip.requests import Outgoing
+from control.sip.requests import Outgoing, Question
 from control.sip.targets import contact_of, record_routes
 from control.sip.values import tokens
 
@@ -92,7 +92,7 @@ class OutgoingCall:
         def make(fields: Fields) -> tuple[Flow, Outgoing]:
             return flow, self._origin.compose("INVITE", flow, fields, self._body)
 
-        self._exchange = Exchange(self._core, make, self, self._credentials)
+        self._exchange = Exchange(self._core.layer, make, self, self._credentials)
         self._exchange.ask()
 
     def fail(self, error: SipError) -> None:
@@ -158,7 +158,7 @@ class OutgoingCall:
         known = dialog.acknowledgement[0] >= 0
         dialog.acknowledge(envelope.cseq)
         if not known:
-            InDialog(dialog, "BYE")
+            InDialog(dialog, Question("BYE"))
         dialog.end()
         self._give_up()
 
@@ -172,7 +172,7 @@ class OutgoingCall:
         if last >= 0 and int(number) != last + 1:
             return True
         self._early[envelope.to.tag] = dialog, int(number)
-        InDialog(dialog, "PRACK", (("RAck", f"{number} {envelope.cseq} INVITE"),))
+        InDialog(dialog, Question("PRACK", (("RAck", f"{number} {envelope.cseq} INVITE"),)))
         return False
 
     def _dialog_of(self, envelope: Envelope) -> Dialog:

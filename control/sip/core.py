@@ -14,12 +14,14 @@ from typing import Final, Protocol
 
 from control.sip import screening
 from control.sip.admission import Limits
+from control.sip.asking import Awaited, InDialog
 from control.sip.confirming import Confirming
 from control.sip.dialogs import Dialog, Dialogs
 from control.sip.flows import Flow, host_and_port
 from control.sip.incoming import Incoming
 from control.sip.layer import Layer
 from control.sip.message import Envelope
+from control.sip.requests import Question
 from control.sip.server_transactions import Send, ServerTransaction
 from control.sip.settings import SipSettings
 from control.sip.targets import contact_of, record_routes
@@ -98,7 +100,9 @@ class Core:
             dialog = make(envelope, flow) if make is not None else None
         incoming = Incoming(self, envelope, flow, transaction, dialog)
         transaction.user = incoming
-        status, fields = screening.screen(self, envelope, dialog)
+        status, fields = screening.screen(
+            envelope, self.settings, self.allow, self.supported, in_dialog=dialog is not None
+        )
         if not status and dialog is not None:
             status = dialog.refuses(envelope, flow)
             fields = [("Retry-After", str(random.randint(1, 10)))] if status == 500 else []
@@ -195,6 +199,21 @@ class Core:
                 self._confirm(dialog, incoming, transaction, octets)
         elif dialog.early and incoming.method == "INVITE":
             dialog.end()
+
+    # -----------------------------------------------------------------------------------------
+    # From the dialogs
+
+    def ask(self, dialog: Dialog, question: Question, future: Awaited) -> InDialog:
+        """Send a request of ours in it. The answer goes to the future."""
+        return InDialog(dialog, question, future)
+
+    def forget(self, dialog: Dialog) -> None:
+        """It has ended."""
+        self.dialogs.remove(dialog)
+
+    def failed(self, dialog: Dialog) -> None:
+        """The peer has left it."""
+        self.application.failed(dialog)
 
     # -----------------------------------------------------------------------------------------
     # Who we are

@@ -10,27 +10,60 @@ import asyncio
 import ipaddress
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from sipmessage import Response
 
-from control.sip.asking import InDialog
 from control.sip.errors import SipTimeout
 from control.sip.flows import Flow
 from control.sip.message import Envelope
-from control.sip.requests import Outgoing, via_and_branch
+from control.sip.requests import Outgoing, Question, via_and_branch
 from control.sip.targets import contact_of
 from control.sip.uris import parameter_of, parse_uri
 from control.sip.values import parse_name_addr
 
 if TYPE_CHECKING:
     from control.sip.confirming import Confirming
-    from control.sip.core import Core
     from control.sip.digest import Credentials
-    from control.sip.incoming import Incoming
+    from control.sip.layer import Layer
     from control.sip.reliable import Reliable
+    from control.sip.timers import Timers
 
 Key = tuple[str, str, str]
+
+
+class Asking(Protocol):
+    """A request of ours that is not answered yet."""
+
+    def abandon(self) -> None: ...
+
+
+class Asked(Protocol):
+    """One of the peer."""
+
+    def respond(self, status: int) -> object: ...
+
+
+class Home(Protocol):
+    """The user agent, as far as a dialog needs it."""
+
+    @property
+    def layer(self) -> Layer: ...
+
+    @property
+    def timers(self) -> Timers: ...
+
+    def sent_by(self, flow: Flow) -> str:
+        """What a Via on that flow says of us."""
+
+    def ask(self, dialog: Dialog, question: Question, future: asyncio.Future[Response]) -> Asking:
+        """Send a request of ours in it. The answer goes to the future."""
+
+    def forget(self, dialog: Dialog) -> None:
+        """It has ended."""
+
+    def failed(self, dialog: Dialog) -> None:
+        """The peer has left it."""
 
 
 @dataclass(eq=False, slots=True, kw_only=True)
@@ -63,10 +96,10 @@ class Dialog:
     credentials: Credentials | None = None
     owner: object = None
 
-    core: Core = field(repr=False)
+    core: Home = field(repr=False)
     # What is under way in it; the rooms of these names know what they are.
     asking: set[str] = field(default_factory=set, repr=False)
-    asked: Incoming | None = field(default=None, repr=False)
+    asked: Asked | None = field(default=None, repr=False)
     confirming: dict[int, Confirming] = field(default_factory=dict, repr=False)
     give_way: Callable[[], None] | None = field(default=None, repr=False)
     """Told when the peer offers while an offer of ours waits to be made again."""
@@ -95,7 +128,7 @@ class Dialog:
         body: bytes = b"",
         content_type: str = "application/sdp",
         timeout_s: float | None = None,
-        ack_body: Callable[[Response], bytes] | None = None,
+        ack_body: Callable[[Response], bytes] = lambda _: b"",
     ) -> Response:
         """Ask, and wait for the final response. A 2xx to INVITE is acknowledged: with `ack_body`'s answer, if given.
 
@@ -105,34 +138,27 @@ class Dialog:
                 in a call, the subscription.
             TransportLost: the connection broke.
         """
+        question = Question(method, tuple(headers), body, content_type, ack_body)
         if method in _OFFERING:
             async with self.turn:
-                return await self._request(method, tuple(headers), body, content_type, timeout_s, ack_body)
-        return await self._request(method, tuple(headers), body, content_type, timeout_s, ack_body)
+                return await self._request(question, timeout_s)
+        return await self._request(question, timeout_s)
 
-    async def _request(
-        self,
-        method: str,
-        fields: tuple[tuple[str, str], ...],
-        body: bytes,
-        content_type: str,
-        timeout_s: float | None,
-        ack_body: Callable[[Response], bytes] | None,
-    ) -> Response:
+    async def _request(self, question: Question, timeout_s: float | None) -> Response:
         future: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
-        asking = InDialog(self, method, fields, body, content_type, future, ack_body)
+        asking = self.core.ask(self, question, future)
         try:
             async with asyncio.timeout(timeout_s):
                 return await future
         except TimeoutError:
-            raise SipTimeout(f"{method} has not been answered within {timeout_s} s") from None
+            raise SipTimeout(f"{question.method} has not been answered within {timeout_s} s") from None
         finally:
             asking.abandon()
 
     def end(self) -> None:
         """Forget it, after BYE either way. Nothing of it is sent again."""
         self.ended = True
-        self.core.dialogs.remove(self)
+        self.core.forget(self)
         for confirming in self.confirming.values():
             confirming.stop()
         self.confirming.clear()

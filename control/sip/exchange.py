@@ -14,8 +14,8 @@ from control.sip.message import Envelope
 from control.sip.requests import Outgoing
 
 if TYPE_CHECKING:
-    from control.sip.core import Core
     from control.sip.digest import Credentials
+    from control.sip.layer import Layer
 
 Make = Callable[[tuple[tuple[str, str], ...]], tuple[Flow, Outgoing]]
 """Makes the request anew, with further fields: a new number and branch each time."""
@@ -40,10 +40,20 @@ class Exchange:
         credentials: to answer challenges with.
     """
 
-    __slots__ = ("_challenged", "_core", "_credentials", "_flow", "_make", "_outcome", "_tries", "abandoned", "request")
+    __slots__ = (
+        "_challenged",
+        "_credentials",
+        "_flow",
+        "_layer",
+        "_make",
+        "_outcome",
+        "_tries",
+        "abandoned",
+        "request",
+    )
 
-    def __init__(self, core: Core, make: Make, outcome: Outcome, credentials: Credentials | None) -> None:
-        self._core = core
+    def __init__(self, layer: Layer, make: Make, outcome: Outcome, credentials: Credentials | None) -> None:
+        self._layer = layer
         self._make = make
         self._outcome = outcome
         self._credentials = credentials
@@ -58,12 +68,12 @@ class Exchange:
         """Send the request. May be called again once it has been refused."""
         self._tries += 1
         self._flow, self.request = self._make(fields)
-        self._core.layer.ask(self._flow, self.request, self)
+        self._layer.ask(self._flow, self.request, self)
 
     def cancel(self) -> None:
         """Send CANCEL for it."""
         if self.request is not None and self._flow is not None:
-            self._core.layer.ask(self._flow, self.request.cancelled(), _Nobody())
+            self._layer.ask(self._flow, self.request.cancelled(), _Nobody())
 
     def responded(self, envelope: Envelope) -> None:
         status = envelope.status

@@ -3,22 +3,49 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Collection, Iterable
+from typing import TYPE_CHECKING, Protocol
 
 from sipmessage import Request
 
 from control.sip import responses
 from control.sip.message import Envelope
-from control.sip.reliable import respond_reliably
-from control.sip.requests import new_tag
+from control.sip.reliable import Reliable
+from control.sip.requests import Fields, new_tag
 from control.sip.values import tokens
 
 if TYPE_CHECKING:
-    from control.sip.core import Core
     from control.sip.dialogs import Dialog
     from control.sip.flows import Flow
+    from control.sip.layer import Layer
     from control.sip.server_transactions import ServerTransaction
+    from control.sip.timers import Intervals, Timers
+
+
+class Answerer(Protocol):
+    """The user agent, as far as an answer needs it."""
+
+    @property
+    def layer(self) -> Layer: ...
+
+    @property
+    def timers(self) -> Timers: ...
+
+    @property
+    def intervals(self) -> Intervals: ...
+
+    @property
+    def supported(self) -> Collection[str]:
+        """Extensions."""
+
+    def dialog_for(self, incoming: Incoming, status: int) -> Dialog | None:
+        """The dialog that a response with that status is in, made if need be."""
+
+    def fields_of(self, incoming: Incoming, status: int, given: Fields) -> Fields:
+        """What every response has, but for what is `given`."""
+
+    def answered(self, incoming: Incoming, transaction: ServerTransaction, status: int, octets: bytes) -> None:
+        """A response has been sent."""
 
 
 class Incoming:
@@ -27,7 +54,7 @@ class Incoming:
     __slots__ = ("_core", "_transaction", "cancelled", "dialog", "envelope", "flow", "local_tag")
 
     def __init__(
-        self, core: Core, envelope: Envelope, flow: Flow, transaction: ServerTransaction, dialog: Dialog | None
+        self, core: Answerer, envelope: Envelope, flow: Flow, transaction: ServerTransaction, dialog: Dialog | None
     ) -> None:
         self._core = core
         self._transaction = transaction
@@ -83,7 +110,7 @@ class Incoming:
             def send(more: Iterable[tuple[str, str]]) -> Dialog | None:
                 return self._send(status, reason, (*headers, *more), body, content_type)
 
-            if respond_reliably(self._core, self, status, send, lambda: None):
+            if self._reliably(status, send, lambda: None):
                 return self.dialog
         return self._send(status, reason, headers, body, content_type)
 
@@ -98,7 +125,7 @@ class Incoming:
         def send(more: Iterable[tuple[str, str]]) -> Dialog | None:
             return self._send(status, "", (*headers, *more), body, "application/sdp")
 
-        if respond_reliably(self._core, self, status, send, done):
+        if self._reliably(status, send, done):
             await future
         else:
             self._send(status, "", headers, body, "application/sdp")
@@ -106,6 +133,30 @@ class Incoming:
     def again(self) -> None:
         """Send the last response once more."""
         self._transaction.again()
+
+    def _reliably(self, status: int, send: Callable[[Fields], object], done: Callable[[], object]) -> bool:
+        """Send a reliable provisional response, by `send` with further fields, and tell when it is `done`.
+
+        Returns:
+            False if the peer, or the moment, does not allow one. Then nothing has been sent.
+        """
+        core = self._core
+        able = tokens([*self.all("Supported"), *self.all("Require")])
+        if "100rel" not in able or "100rel" not in core.supported or self.method != "INVITE":
+            return False
+        if self.answered or not 101 <= status < 200:
+            return False
+        dialog = core.dialog_for(self, status)
+        if dialog is None:
+            return False
+        if dialog.reliable is None:
+            number = self.envelope.cseq
+            dialog.reliable = Reliable(core.timers, core.intervals, number, lambda: self.respond(504))
+        if dialog.reliable.busy:
+            return False
+        send((("Require", "100rel"), ("RSeq", str(dialog.reliable.next_number()))))
+        dialog.reliable.sent(self.again, done)
+        return True
 
     def _send(
         self, status: int, reason: str, headers: Iterable[tuple[str, str]], body: bytes, content_type: str

@@ -5,16 +5,10 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from control.sip.message import Envelope
-from control.sip.requests import Fields
 from control.sip.timers import Alarm, Intervals, Repeat, Timers
-from control.sip.values import tokens
-
-if TYPE_CHECKING:
-    from control.sip.core import Core
-    from control.sip.incoming import Incoming
 
 
 class Reliable:
@@ -73,33 +67,6 @@ class Reliable:
     def _expire(self) -> None:
         self.stop()
         self._give_up()
-
-
-def respond_reliably(
-    core: Core, incoming: Incoming, status: int, send: Callable[[Fields], object], done: Callable[[], object]
-) -> bool:
-    """Send a reliable provisional response, by `send` with further fields, and tell when it is `done`.
-
-    Returns:
-        False if the peer, or the moment, does not allow one. Then nothing has been sent.
-    """
-    headers = incoming.request.headers
-    able = tokens([*headers.getlist("Supported"), *headers.getlist("Require")])
-    if "100rel" not in able or "100rel" not in core.supported or incoming.method != "INVITE":
-        return False
-    if incoming.answered or not 101 <= status < 200:
-        return False
-    dialog = core.dialog_for(incoming, status)
-    if dialog is None:
-        return False
-    if dialog.reliable is None:
-        number = incoming.envelope.cseq
-        dialog.reliable = Reliable(core.timers, core.intervals, number, lambda: incoming.respond(504))
-    if dialog.reliable.busy:
-        return False
-    send((("Require", "100rel"), ("RSeq", str(dialog.reliable.next_number()))))
-    dialog.reliable.sent(incoming.again, done)
-    return True
 
 
 _RACK: Final = re.compile(r"\s*+([0-9]{1,10})\s++([0-9]{1,10})\s++([A-Za-z]++)\s*+")

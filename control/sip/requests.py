@@ -7,9 +7,11 @@ kept as the peer wrote them: a URI that is parsed and written again may come out
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Final
+
+from sipmessage import Response
 
 from control.sip.flows import Flow, host_and_port
 
@@ -17,6 +19,21 @@ COOKIE: Final = "z9hG4bK"
 """A branch that begins so is unique (RFC 3261 section 8.1.1.7)."""
 
 Fields = Iterable[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What we ask in a dialog, before it has a number.
+
+    Attributes:
+        ack_body: what the ACK of a 2xx to INVITE says.
+    """
+
+    method: str
+    fields: tuple[tuple[str, str], ...] = ()
+    body: bytes = b""
+    content_type: str = "application/sdp"
+    ack_body: Callable[[Response], bytes] = lambda _: b""
 
 
 @dataclass(frozen=True, slots=True)

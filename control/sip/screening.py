@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Collection
+from typing import Final
 
-from control.sip.dialogs import Dialog
 from control.sip.message import Envelope
+from control.sip.settings import SipSettings
 from control.sip.targets import contact_of
 from control.sip.values import tokens
-
-if TYPE_CHECKING:
-    from control.sip.core import Core
 
 MAKES_DIALOG: Final = frozenset({"INVITE", "SUBSCRIBE", "REFER"})
 REFRESHES_TARGET: Final = frozenset({"INVITE", "UPDATE", "SUBSCRIBE", "NOTIFY", "REFER"})
@@ -19,24 +17,31 @@ _ONLY_IN_DIALOG: Final = frozenset({"BYE", "UPDATE", "INFO", "PRACK", "NOTIFY"})
 Verdict = tuple[int, list[tuple[str, str]]]
 
 
-def screen(core: Core, envelope: Envelope, dialog: Dialog | None) -> Verdict:
-    """The status that a request is refused with, and the fields that say why; 0 if it is fit."""
+def screen(
+    envelope: Envelope, settings: SipSettings, allow: Collection[str], supported: Collection[str], *, in_dialog: bool
+) -> Verdict:
+    """The status that a request is refused with, and the fields that say why; 0 if it is fit.
+
+    Args:
+        allow: methods that are taken; `supported`: extensions.
+        in_dialog: it is in a dialog that we know.
+    """
     method, headers = envelope.method, envelope.headers
-    if method not in core.allow:
+    if method not in allow:
         return 405, []
-    lacking = [tag for tag in tokens(headers.getlist("Require")) if tag not in core.supported]
+    lacking = [tag for tag in tokens(headers.getlist("Require")) if tag not in supported]
     if lacking:
         return 420, [("Unsupported", ", ".join(lacking))]
-    if dialog is None and (envelope.to.tag or method in _ONLY_IN_DIALOG):
+    if not in_dialog and (envelope.to.tag or method in _ONLY_IN_DIALOG):
         return 481, []
-    if int(headers.get("Max-Forwards") or 70) == 0 and not _is_ours(core, envelope):
+    if int(headers.get("Max-Forwards") or 70) == 0 and not _is_ours(settings, envelope):
         return 483, []
-    if dialog is None and method in MAKES_DIALOG and not contact_of(envelope):
+    if not in_dialog and method in MAKES_DIALOG and not contact_of(envelope):
         return 400, []
     return 0, []
 
 
-def _is_ours(core: Core, envelope: Envelope) -> bool:
+def _is_ours(settings: SipSettings, envelope: Envelope) -> bool:
     """Nobody would have to pass it on. With no domains set, every name is ours."""
-    domains = core.settings.domains
-    return not domains or envelope.request.uri.host.lower() in {*domains, core.settings.host}
+    domains = settings.domains
+    return not domains or envelope.request.uri.host.lower() in {*domains, settings.host}

@@ -44,7 +44,7 @@ class SingleRequest:
         if self._method == "SUBSCRIBE":
             self._core.subscribing[self._origin.call_id, self._origin.tag] = self._notified
         Exchange(
-            self._core,
+            self._core.layer,
             lambda fields: (flow, self._origin.compose(self._method, flow, fields, *self._parts)),
             self,
             self._credentials,

@@ -221,7 +221,12 @@ class LegDial(Value, frozen=True, kw_only=True):
     must have been added with `dtmf` or `dtmf_out`."""
 
     leg: Identifier
-    digits: Annotated[str, msgspec.Meta(pattern=r"^[0-9*#A-D]{1,64}$(?!\n)")]
+    digits: Annotated[
+        str,
+        msgspec.Meta(
+            pattern=r"^[0-9*#A-D]{1,64}$(?!\n)", extra={"words": "1 to 64 of the keys 0 to 9, *, # and A to D"}
+        ),
+    ]
 
 
 # ---------------------------------------------------------------------------------------------

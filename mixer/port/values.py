@@ -13,16 +13,33 @@ import msgspec
 from mixer.secret import Secret
 from mixer.suites import SuiteName
 
-Identifier: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"^[!-~]{1,64}$(?!\n)")]
+# `words` say in error texts what a pattern allows.
+Identifier: TypeAlias = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=r"^[!-~]{1,64}$(?!\n)", extra={"words": "1 to 64 characters of printable ASCII without spaces"}
+    ),
+]
 Ssrc: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=0xFFFF_FFFF)]
 Roc: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=0xFFFF_FFFF)]
 Epoch: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=0xFFFF_FFFF)]
 Cohort: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=65535)]
-Mki: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"^([0-9a-f]{2}){0,4}$(?!\n)")]
+Mki: TypeAlias = Annotated[
+    str, msgspec.Meta(pattern=r"^([0-9a-f]{2}){0,4}$(?!\n)", extra={"words": "0 to 4 octets in lower-case hex digits"})
+]
 PayloadType: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=127)]
 ExtensionId: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=14)]
-KekName: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._-]{0,32}$(?!\n)")]
-Endpoint: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"^(\[[0-9a-fA-F:.]+\]|[0-9.]+):[0-9]{1,5}$(?!\n)")]
+KekName: TypeAlias = Annotated[
+    str,
+    msgspec.Meta(pattern=r"^[A-Za-z0-9._-]{0,32}$(?!\n)", extra={"words": "at most 32 letters, digits and any of ._-"}),
+]
+Endpoint: TypeAlias = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=r"^(\[[0-9a-fA-F:.]+\]|[0-9.]+):[0-9]{1,5}$(?!\n)",
+        extra={"words": "an address and a port, as in 192.0.2.1:4000 or [2001:db8::1]:4000"},
+    ),
+]
 Gain: TypeAlias = Annotated[float, msgspec.Meta(ge=-60.0, le=20.0)]
 FileName: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 Position: TypeAlias = Annotated[float, msgspec.Meta(ge=-1.0, le=1.0)]
@@ -39,7 +56,13 @@ PlayReason: TypeAlias = Literal["ended", "stopped", "gone"]
 RecordReason: TypeAlias = Literal["stopped", "limit", "full", "failed", "gone"]
 DtlsRole: TypeAlias = Literal["active", "passive"]
 HashName: TypeAlias = Literal["sha-256", "sha-384", "sha-512"]
-Digest: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"^[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){31,63}$(?!\n)")]
+Digest: TypeAlias = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=r"^[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){31,63}$(?!\n)",
+        extra={"words": "32 to 64 octets in hex digits, with colons between them"},
+    ),
+]
 
 
 class Refusal(StrEnum):

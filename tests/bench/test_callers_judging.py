@@ -14,7 +14,7 @@ from bench.callers.recording import Recording
 from bench.callers.report import CallReport
 from bench.callers.table import Row, lines
 from bench.codec import codec
-from bench.coder import coder
+from bench.coders import coder
 from bench.phone import tone
 
 PCMU = codec("PCMU")

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bench import amr, content, quiet, uplink, vo_amrwb
+from bench import amr, amr_encoders, content, quiet, uplink
 from bench.codec import CodecError
-from bench.coder import coder, resample
+from bench.coders import coder
+from bench.lossy import resample
 from bench.plan import LEVEL_ID, Plan, PlanError
 from bench.srtp import PacketSession
 
@@ -79,11 +80,15 @@ def test_amr_payloads_hold_the_frame_and_ask_for_no_mode(form: amr.Form) -> None
     assert form.frame(b"") == b""
 
 
-def test_a_missing_encoder_names_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(vo_amrwb, "_LIBRARY", "libno-such-thing.so.0")
-    vo_amrwb.library.cache_clear()
-    with pytest.raises(PlanError, match="apt-get install libvo-amrwbenc0"):
-        Plan(legs=3, codec="AMR-WB").check()
+@pytest.mark.parametrize(("name", "package"), [("AMR", "libopencore-amrnb0"), ("AMR-WB", "libvo-amrwbenc0")])
+def test_a_missing_encoder_names_its_package(name: str, package: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def nothing(file: str) -> None:
+        raise OSError(file)
+
+    amr_encoders.load.cache_clear()
+    monkeypatch.setattr(amr_encoders._ffi, "dlopen", nothing)
+    with pytest.raises(PlanError, match=f"apt-get install {package}"):
+        Plan(legs=3, codec=name).check()
 
 
 def test_no_such_codec() -> None:

@@ -21,31 +21,14 @@ from bench.plan import Plan, PlanError
 from bench.processes import BenchError
 from bench.rekey import tables
 from bench.sweep import PAGE
-from bench.verdict import Spread, Verdict
+from bench.verdict import Spread
+from tests.bench.verdicts import verdict
 
 PLAN = Plan(legs=4, keying="unique", clear=True)
 OPUS = Plan(legs=4, keying="unique", clear=True, codec="opus", quiet="dtx", bitrate=24000, complexity=3)
 
 
 def row(mixer: str = "Janus", legs: int = 100, cpu_us: float = 50.0, **changes: object) -> Row:
-    verdict = Verdict(
-        sent=10,
-        received=10_000,
-        lost=0,
-        duplicates=0,
-        disordered=0,
-        gaps=0,
-        largest_gap_ms=20.0,
-        auth_failures=0,
-        rtcp=0,
-        stray=0,
-        mouth_to_ear_ms=Spread(40.0, 50.0, 60.0),
-        heard_db=0.0,
-        self_db=-60.0,
-        rest_db=-30.0,
-        late_ms=Spread(0.1, 0.2, 0.3),
-        problems=[],
-    )
     return Row(
         mixer=mixer,
         media="RTP in clear" if mixer.startswith("Janus") else "SRTP, group keys",
@@ -56,7 +39,7 @@ def row(mixer: str = "Janus", legs: int = 100, cpu_us: float = 50.0, **changes: 
         cores=0.5,
         rss_mib=30.0,
         other_cores=0.0,
-        verdict=msgspec.structs.replace(verdict, **changes),
+        verdict=verdict(**changes),
     )
 
 

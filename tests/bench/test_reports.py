@@ -12,6 +12,7 @@ from bench import capacity, sweep
 from bench.plan import Plan
 from bench.processes import BenchError, child, cpu_ns, rss_kib
 from bench.verdict import Spread, Verdict
+from tests.bench.verdicts import verdict
 
 KEYS = [
     "legs",
@@ -61,27 +62,6 @@ def result(cpu: float = 8.0, lost: int = 0) -> capacity.Result:
     )
 
 
-def verdict(problems: list[str]) -> Verdict:
-    return Verdict(
-        sent=1,
-        received=1,
-        lost=0,
-        duplicates=0,
-        disordered=0,
-        gaps=0,
-        largest_gap_ms=20.0,
-        auth_failures=0,
-        rtcp=0,
-        stray=0,
-        mouth_to_ear_ms=Spread(40.0, 50.0, 60.0),
-        heard_db=0.0,
-        self_db=-60.0,
-        rest_db=-30.0,
-        late_ms=Spread(0.1, 0.2, 0.3),
-        problems=problems,
-    )
-
-
 def test_the_json_has_these_keys_in_this_order() -> None:
     decoded = msgspec.json.decode(msgspec.json.encode(result()))
     assert list(decoded) == KEYS
@@ -101,7 +81,7 @@ def test_wrong_content_is_an_exit_code(
     wrong: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     async def measure(plan: Plan) -> tuple[capacity.Result, Verdict]:
-        return result(), verdict(wrong)
+        return result(), verdict(problems=wrong)
 
     monkeypatch.setattr(capacity, "measure", measure)
     monkeypatch.setattr(sys, "argv", ["capacity", "--json"])
@@ -113,7 +93,7 @@ def test_wrong_content_is_an_exit_code(
 
 def test_a_mixer_that_skips_work_is_not_called_cheap() -> None:
     plan = Plan(legs=10)
-    heard = msgspec.structs.replace(verdict([]), received=900, lost=100)
+    heard = msgspec.structs.replace(verdict(), received=900, lost=100)
     assert any("overloaded" in problem for problem in capacity.complaints(plan, heard, result()))
     heard = msgspec.structs.replace(heard, lost=1)
     assert capacity.complaints(plan, heard, result()) == []

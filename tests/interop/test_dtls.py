@@ -13,7 +13,7 @@ from control.messages import NodeInfo
 from mixer import port
 from tests.interop.wire import Address, open_wire
 from tests.naive import Rtp
-from tests.reference.srtp import SUITES, Context
+from tests.reference.srtp import SUITES, Context, Suite
 
 PATIENCE_S = 10.0
 
@@ -51,11 +51,26 @@ async def test_media_under_the_keys_that_openssl_exports(
     await mixer.call(port.ConferenceCreate(conference="room"))
     wish = port.Dtls(fingerprints=(promised,))
     await mixer.call(port.LegAdd(conference="room", leg="phone", dtls=wish, ssrc=7, direction="sendonly"))
-    kind = SUITES[suite]
-    size = 2 * (kind.key + kind.salt)
+    context = Context(suite, await client_key(media, tmp_path, profile, SUITES[suite]))
+    shown = (await mixer.call(NodeInfo())).dtls_fingerprint
+    assert re.fullmatch(r"sha-256 ([0-9A-F]{2}:){31}[0-9A-F]{2}", shown)
+    async with open_wire(media) as wire:
+        for seq in range(5):
+            packet = Rtp(payload_type=0, seq=seq, timestamp=160 * seq, ssrc=7, payload=bytes(160)).pack()
+            wire.send(context.protect(packet))
+        async with asyncio.timeout(PATIENCE_S):
+            while (await status(mixer)).received < 5:
+                await asyncio.sleep(0.02)
+        assert (await status(mixer)).suite == suite
+        assert (await status(mixer)).auth_failures == 0
+
+
+async def client_key(media: Address, folder: Path, profile: str, suite: Suite) -> bytes:
+    """Key and salt of what the client sends, as its program exports them (RFC 5764 section 4.2)."""
+    size = 2 * (suite.key + suite.salt)
     process = await asyncio.create_subprocess_exec(
         *("openssl", "s_client", "-dtls1_2", "-connect", f"{media[0]}:{media[1]}", "-use_srtp", profile),
-        *("-cert", str(tmp_path / "cert"), "-key", str(tmp_path / "key")),
+        *("-cert", str(folder / "cert"), "-key", str(folder / "key")),
         *("-keymatexport", "EXTRACTOR-dtls_srtp", "-keymatexportlen", str(size)),
         stdin=-1,
         stdout=-1,
@@ -74,18 +89,7 @@ async def test_media_under_the_keys_that_openssl_exports(
     exported = re.search(rf"Keying material: ([0-9A-F]{{{2 * size}}})\b", said.decode())
     assert exported, said
     octets = bytes.fromhex(exported[1])
-    context = Context(suite, octets[: kind.key] + octets[2 * kind.key :][: kind.salt])
-    shown = (await mixer.call(NodeInfo())).dtls_fingerprint
-    assert re.fullmatch(r"sha-256 ([0-9A-F]{2}:){31}[0-9A-F]{2}", shown)
-    async with open_wire(media) as wire:
-        for seq in range(5):
-            packet = Rtp(payload_type=0, seq=seq, timestamp=160 * seq, ssrc=7, payload=bytes(160)).pack()
-            wire.send(context.protect(packet))
-        async with asyncio.timeout(PATIENCE_S):
-            while (await status(mixer)).received < 5:
-                await asyncio.sleep(0.02)
-        assert (await status(mixer)).suite == suite
-        assert (await status(mixer)).auth_failures == 0
+    return octets[: suite.key] + octets[2 * suite.key :][: suite.salt]
 
 
 async def status(mixer: MixerClient) -> port.LegStatus:

@@ -34,6 +34,18 @@ def between(samples: Samples, rate: int, begin_s: float, end_s: float) -> Sample
     return samples[round(first * rate) : round(last * rate)]
 
 
+def assert_phone_hears(phone: Baresip | Linphone, present: set[int], absent: set[int]) -> None:
+    """Of what it recorded, for a second at least."""
+    samples, rate = phone.samples()
+    assert_hears(samples, present=present, absent=absent, rate=rate, seconds=1.0)
+
+
+async def hang_up(*which: Baresip | Linphone) -> None:
+    for phone in which:
+        await phone.hang_up()
+    await asyncio.gather(*(phone.closed() for phone in which))
+
+
 async def test_three_kinds_of_phones_in_a_room_under_a_group_key(tmp_path: Path) -> None:
     """One leaves, the room is rekeyed by its policy, the leaver reads nothing after; one comes late, and hears."""
     async with (
@@ -59,18 +71,15 @@ async def test_three_kinds_of_phones_in_a_room_under_a_group_key(tmp_path: Path)
         await eve.established()
         (heard,) = await listen(dan, seconds=TALK_S)
         assert_caller_hears(heard, set(), {1000, 1300})
-        for phone in (ann, bob, eve):
-            await phone.hang_up()
-        await asyncio.gather(ann.closed(), bob.closed(), eve.closed())
+        await hang_up(ann, bob, eve)
         # The tap was hers to read while she was there, and is no more.
         assert cyd.reads(dan.arrived_packets[:left]) > 0
         assert len(dan.arrived_packets) - switched > 50
         assert cyd.reads(dan.arrived_packets[switched:]) == 0
         assert not here.focus.reception.faults
     assert "media_stream_set_srtp_recv_key" in bob.log() or "recv_key" in bob.log()
-    for phone, own, others in ((ann, 440, {700, 550}), (bob, 700, {440, 550})):
-        samples, rate = phone.samples()
-        assert_hears(samples, present=others, absent={own, 1000}, rate=rate, seconds=1.0)
+    assert_phone_hears(ann, {700, 550}, absent={440, 1000})
+    assert_phone_hears(bob, {440, 550}, absent={700, 1000})
     late, rate = eve.samples()
     first = between(late, rate, 0.3, 0.8)
     assert level_db(first, 440, rate=rate) > -20.0  # at once, though the room has talked for long
@@ -89,12 +98,9 @@ async def test_phones_that_agree_on_keys_by_dtls(tmp_path: Path) -> None:
         await asyncio.gather(ann.established(), bob.established())
         await until(lambda: {call.agreed.security for _, call in here.focus.switchboard.calls.values() if call.agreed})
         await listen(cyd, seconds=TALK_S + 2.0)
-        for phone in (ann, bob):
-            await phone.hang_up()
-        await asyncio.gather(ann.closed(), bob.closed())
-    for phone, own, others in ((ann, 440, {700, 1000}), (bob, 700, {440, 1000})):
-        samples, rate = phone.samples()
-        assert_hears(samples, present=others, absent={own}, rate=rate, seconds=1.0)
+        await hang_up(ann, bob)
+    assert_phone_hears(ann, {700, 1000}, absent={440})
+    assert_phone_hears(bob, {440, 1000}, absent={700})
 
 
 async def test_a_phone_that_is_called_takes_gcm(tmp_path: Path) -> None:
@@ -110,10 +116,8 @@ async def test_a_phone_that_is_called_takes_gcm(tmp_path: Path) -> None:
         assert_caller_hears(heard, set(), {1000})
         assert level_db(heard.astype(float), 440) > -20.0
         assert suites_of(here) == {"AEAD_AES_128_GCM"}
-        await ann.hang_up()
-        await ann.closed()
-    samples, rate = ann.samples()
-    assert_hears(samples, present={1000}, absent={440}, rate=rate, seconds=1.0)
+        await hang_up(ann)
+    assert_phone_hears(ann, {1000}, absent={440})
 
 
 def suites_of(here: House) -> set[str]:
@@ -174,8 +178,7 @@ async def test_a_phone_that_ignores_new_keys_is_found_out(tmp_path: Path) -> Non
         await until(lambda: keyings(here).get("ann") == "own")
         (heard,) = await listen(cyd, seconds=TALK_S)
         assert level_db(heard.astype(float), 440) > -20.0
-        await ann.hang_up()
-        await ann.closed()
+        await hang_up(ann)
     samples, rate = ann.samples()
     assert_hears(samples, present={1000}, absent={440}, rate=rate, seconds=1.0, sent_db=-14.0)
 
@@ -201,8 +204,7 @@ async def test_hold_and_resume_of_a_phone(tmp_path: Path) -> None:
         await listen(cyd, seconds=0.5)
         (heard,) = await listen(cyd)
         assert level_db(heard.astype(float), 700) > -20.0
-        await bob.hang_up()
-        await bob.closed()
+        await hang_up(bob)
 
 
 async def test_admission_under_the_key_in_use(tmp_path: Path) -> None:
@@ -221,8 +223,7 @@ async def test_admission_under_the_key_in_use(tmp_path: Path) -> None:
         assert in_group(here, "bob")
         await listen(cyd, seconds=TALK_S)
         assert cyd.report().keys_taken == taken
-        await bob.hang_up()
-        await bob.closed()
+        await hang_up(bob)
     samples, rate = bob.samples()
     assert_hears(samples, present={1000, 1300}, absent={700}, rate=rate, seconds=1.0, sent_db=-14.0)
 

@@ -14,9 +14,9 @@ from control.client import MixerClient
 from mixer import port
 from tests.interop.conftest import Events
 from tests.interop.keys import Fresh, fresh
-from tests.interop.programs import ffmpeg_listener, ffmpeg_sender, gst_listener
+from tests.interop.programs import Listener, ffmpeg_listener, ffmpeg_sender, gst_listener
 from tests.interop.test_gstreamer import assert_no_drops, assert_unbroken
-from tests.interop.wire import Address, open_wire
+from tests.interop.wire import Address, Wire, open_wire
 from tests.tones import Samples, assert_hears
 
 SWITCHES = 10
@@ -110,33 +110,16 @@ async def test_ffmpeg_hears_the_epoch_of_its_key_and_no_other(
     epochs = [fresh() for _ in range(4)]
     await mixer.call(port.ConferenceCreate(conference="three", keying="group", style="ssrc", key=epochs[0].port()))
     async with AsyncExitStack() as stack:
-        listeners, wires = [], []
-        for number, epoch in enumerate(epochs):
-            listener = await stack.enter_async_context(
-                ffmpeg_listener(tmp_path, f"epoch-{number}", "PCMA", epoch.suite, epoch.octets)
-            )
-            wire = await stack.enter_async_context(open_wire(media, listener.port))
-            await mixer.call(
-                port.LegAdd(
-                    conference="three",
-                    leg=f"epoch-{number}",
-                    codec="PCMA",
-                    direction="recvonly",
-                    rx=fresh().port(),
-                    remote=wire.remote,
-                )
-            )
-            listeners.append(listener)
-            wires.append(wire)
+        ears = [await plain_client(stack, tmp_path, mixer, media, f"epoch-{n}", key) for n, key in enumerate(epochs)]
         await talker(stack, tmp_path, mixer, media, "three")
         await events.wait_for(port.Talking)
         for epoch in epochs[1:]:
             await asyncio.sleep(2.0)
             await switch(mixer, "three", epoch, bridge=False)
         await asyncio.sleep(2.0)
-        packets = wires[0].rtp()
+        packets = ears[0][1].rtp()
         # An ffmpeg that can open nothing hears no signal either, and has to be insisted on: all at once.
-        heard = await asyncio.gather(*(listener.stop() for listener in listeners))
+        heard = await asyncio.gather(*(listener.stop() for listener, _ in ears))
     spans = [len(list(group)) for _, group in itertools.groupby(packets, key=lambda packet: packet.ssrc)]
     assert len(spans) == 4, "each epoch on a fresh SSRC, and never back"
     for number, samples in enumerate(heard):
@@ -145,4 +128,17 @@ async def test_ffmpeg_hears_the_epoch_of_its_key_and_no_other(
         seconds = len(samples) / 8000
         # Nothing of another epoch: not a tenth of a second more than its own packets last.
         assert spans[number] * 0.02 - 1.0 < seconds < spans[number] * 0.02 + 0.1, number
-        assert "HMAC mismatch" in listeners[number].program.words(), "it was sent all four"
+        assert "HMAC mismatch" in ears[number][0].program.words(), "it was sent all four"
+
+
+async def plain_client(
+    stack: AsyncExitStack, tmp_path: Path, mixer: MixerClient, media: Address, name: str, key: Fresh
+) -> tuple[Listener, Wire]:
+    """An ffmpeg of that one key in conference "three", which says nothing, and its wire."""
+    listener = await stack.enter_async_context(ffmpeg_listener(tmp_path, name, "PCMA", key.suite, key.octets))
+    wire = await stack.enter_async_context(open_wire(media, listener.port))
+    rx, remote = fresh().port(), wire.remote
+    await mixer.call(
+        port.LegAdd(conference="three", leg=name, codec="PCMA", direction="recvonly", rx=rx, remote=remote)
+    )
+    return listener, wire

@@ -36,6 +36,14 @@ def heard(ear: Phone, hertz: float, seconds: int) -> float:
     return level_db(ear.sound(1000 * seconds), hertz) - 3.01 - float(share)
 
 
+def listened(voice: Voice, *, agc: bool = False) -> tuple[Room, Phone]:
+    """A conference of ann, who speaks, and one who only listens."""
+    room = Room()
+    room.create()
+    room.join("ann", voice, codec="L16", agc=agc)
+    return room, room.join("ear", codec="L16", direction="recvonly")
+
+
 def test_the_soft_and_the_loud_end_alike() -> None:
     """-40 and -10 dBov: 30 dB apart, and after ten seconds less than 2."""
     room = Room()
@@ -53,42 +61,29 @@ def test_the_soft_and_the_loud_end_alike() -> None:
 
 @pytest.mark.parametrize(("said_db", "heard_db"), [(-55.0, -31.0), (-44.0, -20.0), (-3.0, -20.0)])
 def test_gains_are_bounded(said_db: float, heard_db: float) -> None:
-    room = Room()
-    room.create()
-    room.join("ann", words(437.0, said_db), codec="L16", agc=True)
-    ear = room.join("ear", codec="L16", direction="recvonly")
+    room, ear = listened(words(437.0, said_db), agc=True)
     room.run(12_000)
     assert abs(heard(ear, 437.0, 3) - heard_db) < 1.5
 
 
-def test_noise_is_not_pumped_up_in_pauses() -> None:
-    """After a minute's worth of words, six seconds of nothing but noise: it is as loud at their end as at first."""
-    room = Room()
-    room.create()
-    room.join("ann", words(437.0, -35.0, noise_db=-62.0, until=8.0), codec="L16", agc=True)
-    ear = room.join("ear", codec="L16", direction="recvonly")
-    room.run(9000)
+@pytest.mark.parametrize(
+    ("voice", "first_ms", "then_ms"),
+    [
+        pytest.param(words(437.0, -35.0, noise_db=-62.0, until=8.0), 9000, 5000, id="in a pause after words"),
+        pytest.param(words(437.0, -35.0, noise_db=-45.0, until=0.0), 1000, 8000, id="alone"),
+    ],
+)
+def test_noise_is_left_as_it_is(voice: Voice, first_ms: int, then_ms: int) -> None:
+    """Seconds of nothing but noise: it is as loud at their end as at first."""
+    room, ear = listened(voice, agc=True)
+    room.run(first_ms)
     first = loudness(ear.sound(600), 8000)
-    room.run(5000)
-    assert abs(loudness(ear.sound(600), 8000) - first) < 0.5
-
-
-def test_noise_alone_is_left_as_it_is() -> None:
-    room = Room()
-    room.create()
-    room.join("fan", words(437.0, -35.0, noise_db=-45.0, until=0.0), codec="L16", agc=True)
-    ear = room.join("ear", codec="L16", direction="recvonly")
-    room.run(1000)
-    first = loudness(ear.sound(600), 8000)
-    room.run(8000)
+    room.run(then_ms)
     assert abs(loudness(ear.sound(600), 8000) - first) < 0.5
 
 
 def test_it_can_be_turned_on_and_off_without_a_jump() -> None:
-    room = Room()
-    room.create()
-    room.join("ann", words(437.0, -32.0), codec="L16")
-    ear = room.join("ear", codec="L16", direction="recvonly")
+    room, ear = listened(words(437.0, -32.0))
     room.run(2000)
     room.apply(LegModify(leg="ann", agc=True))
     room.run(6000)

@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from control.__main__ import main
-from control.focus import reference, settings
+from control.focus import daemon, reference, settings
 from control.focus.messages import METHODS, Refusal
+from control.focus.settings import FocusSettings
 from control.sip.agent import Agent, Dialog, Incoming, SipSettings
 from tests.control.focus.house import House, house, phones, until
 from tests.control.focus.raw import offer, peer
@@ -94,6 +95,18 @@ async def test_the_mixer_is_gone_for_a_call_out(tmp_path: Path, capsys: pytest.C
 def test_a_focus_that_cannot_start_says_why(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["focus", "--config", str(tmp_path / "none.toml")]) == 1
     assert "none.toml" in capsys.readouterr().err
+
+
+def test_the_command_line_says_where_the_focus_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[FocusSettings] = []
+    monkeypatch.setattr(daemon, "serve", told.append)
+    (tmp_path / "focus.toml").write_text('[sip]\nuser_agent = "kept"\n[http]\nport = 1\n', encoding="utf-8")
+    places = ["--socket", "f.sock", "--host", "::1", "--udp-port", "-1", "--tcp-port", "0", "--tls-port", "5061"]
+    main(["focus", "--config", str(tmp_path / "focus.toml"), *places, "--http-port", "9100"])
+    (chosen,) = told
+    sip = chosen.sip
+    assert (sip.host, sip.udp_port, sip.tcp_port, sip.tls_port, sip.user_agent) == ("::1", -1, 0, 5061, "kept")
+    assert (chosen.control.path(), chosen.http.port) == (Path("f.sock"), 9100)
 
 
 async def test_tls_without_a_certificate_is_said_in_words(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -168,7 +168,7 @@ async def test_dial_out(tmp_path: Path) -> None:
         heard = await listen(ann, bob)
         assert_hears(heard[0], {700}, {440})
         assert_hears(heard[1], {440}, {700})
-        await here.focus.switchboard.hang_up(call, "enough")
+        await here.focus.switchboard.ending.hang_up(call, "enough")
         await until(lambda: bob.call.ended)
         assert "enough" in bob.call.ended
 

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import io
 import logging
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import structlog
 from structlog.testing import capture_logs
 
 from bench.callers.caller import Caller, CallRefused
 from bench.callers.hearing import levels_db
-from control import logs
 from control.client import MixerClient
 from control.focus.call import Call
-from control.focus.room import prompt_of
+from control.focus.prompts import prompt_of
 from mixer import port
 from tests.control.focus.house import RATE, House, assert_hears, house, listen, phones, until
 from tests.control.focus.raw import Peer, offer, peer, tag_of
@@ -258,17 +255,6 @@ async def test_holding_the_line_opens_no_way_in(tmp_path: Path) -> None:
         await prompted(bob)
         (alone,) = await listen(ann)
         assert_hears(alone, set(), {440, 700})
-
-
-@pytest.fixture(params=["json", "console"])
-def stream(request: pytest.FixtureRequest) -> Iterator[io.StringIO]:
-    handlers, level = list(logging.getLogger().handlers), logging.getLogger().level
-    log = io.StringIO()
-    logs.configure("debug", request.param, log)
-    yield log
-    structlog.reset_defaults()
-    logging.getLogger().handlers[:] = handlers
-    logging.getLogger().setLevel(level)
 
 
 async def test_no_key_that_was_pressed_is_logged(tmp_path: Path, stream: io.StringIO) -> None:

@@ -66,7 +66,7 @@ async def test_the_room_is_closed_while_somebody_comes_in(tmp_path: Path, monkey
         await until(lambda: gate.waiting)
         room = here.focus.rooms.get("room")
         assert room is not None
-        closing = asyncio.create_task(here.focus.switchboard.clear(room))
+        closing = asyncio.create_task(here.focus.switchboard.ending.clear(room))
         await until(lambda: room.closing)
         with pytest.raises(Refused) as refusal:
             await here.focus.rooms.opened("room")
@@ -84,7 +84,7 @@ async def test_a_call_that_is_ended_while_it_comes_up_never_does(
         eve.send(eve.request("INVITE", offer()))
         await until(lambda: gate.waiting)
         ((_, call),) = here.focus.switchboard.calls.values()
-        await here.focus.switchboard.hang_up(call, "enough")
+        await here.focus.switchboard.ending.hang_up(call, "enough")
         gate.open.set()
         assert (await eve.final()).status == 503
         await here.nothing_left()
@@ -184,7 +184,7 @@ async def test_hung_up_twice_is_said_once(tmp_path: Path) -> None:
     async with house(tmp_path) as here, peer(here) as eve:
         assert (await eve.ask("INVITE", offer())).status == 200
         ((_, call),) = here.focus.switchboard.calls.values()
-        hang_up = here.focus.switchboard.hang_up
+        hang_up = here.focus.switchboard.ending.hang_up
         both = asyncio.gather(hang_up(call, "one"), hang_up(call, "two"))
         bye = await eve.arrived.get()
         assert bye.first.startswith("BYE ")
@@ -199,7 +199,7 @@ async def test_both_hang_up_at_once(tmp_path: Path) -> None:
     async with house(tmp_path) as here, peer(here) as eve:
         assert (await eve.ask("INVITE", offer())).status == 200
         ((_, call),) = here.focus.switchboard.calls.values()
-        ending = asyncio.create_task(here.focus.switchboard.hang_up(call, "enough"))
+        ending = asyncio.create_task(here.focus.switchboard.ending.hang_up(call, "enough"))
         bye = await eve.arrived.get()
         assert (await eve.ask("BYE")).status in (200, 481)
         eve.reply(bye, "481 Call/Transaction Does Not Exist")

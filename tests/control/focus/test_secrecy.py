@@ -3,30 +3,15 @@
 from __future__ import annotations
 
 import io
-import logging
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import structlog
 
-from control import logs
 from control.focus import media
 from tests.control.focus.house import house, phones, until
 from tests.control.focus.raw import AUDIO, CRYPTO, KEY, offer, peer
 from tests.control.focus.test_keys import GROUP, gather
-
-
-@pytest.fixture(params=["json", "console"])
-def stream(request: pytest.FixtureRequest) -> Iterator[io.StringIO]:
-    handlers, level = list(logging.getLogger().handlers), logging.getLogger().level
-    log = io.StringIO()
-    logs.configure("debug", request.param, log)
-    yield log
-    structlog.reset_defaults()
-    logging.getLogger().handlers[:] = handlers
-    logging.getLogger().setLevel(level)
 
 
 async def test_no_key_is_logged(tmp_path: Path, stream: io.StringIO) -> None:

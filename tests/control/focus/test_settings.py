@@ -41,7 +41,7 @@ WRONG = {
     "[limits]\ncalls = 0": ("calls", "1"),
     "[limits]\ncalls = 'many'": ("calls",),
     "[limits]\nsession_s = 30": ("session_s", "90"),
-    "[room.'a b']\n": ("room", "matching"),
+    "[room.'a b']\n": ("[room.NAME] NAME", "without spaces"),
     "[room.board]\nstyle = 'fast'": ("style", "fast"),
     "[room.board]\nkeying = 'mine'": ("room.board", "keying", "mine", "auto, group, unique"),
     "[room.board]\ncallers = 3": ("room.board", "callers", "none, digest, certificate"),

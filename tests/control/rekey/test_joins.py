@@ -157,14 +157,20 @@ def test_the_last_step_is_followed_by_a_new_generation() -> None:
     assert stage.epoch_heard_by("one too many") == stage.epoch_heard_by("m0")
 
 
-def test_I6_an_ack_of_an_earlier_step_counts_for_the_later_ones() -> None:
-    """The cohort went on while the word of a laggard was on its way."""
+def with_one_that_is_slow() -> tuple[Stage, Deliver]:
+    """A cohort, and the key that was sent to one who joined and says nothing."""
     stage = running()
     stage.network.deaf.add("slow")
     stage.join("slow")
     stage.run(0.13)
     (delivery,) = stage.said(Deliver)
     assert isinstance(delivery, Deliver)
+    return stage, delivery
+
+
+def test_I6_an_ack_of_an_earlier_step_counts_for_the_later_ones() -> None:
+    """The cohort went on while the word of a laggard was on its way."""
+    stage, delivery = with_one_that_is_slow()
     for number in range(3):
         stage.join(f"n{number}")
         stage.run(0.3)
@@ -176,12 +182,7 @@ def test_I6_an_ack_of_an_earlier_step_counts_for_the_later_ones() -> None:
 
 def test_I6_an_ack_from_too_far_behind_does_not() -> None:
     """A member follows eight steps at a time: it is sent a newer one instead."""
-    stage = running()
-    stage.network.deaf.add("slow")
-    stage.join("slow")
-    stage.run(0.13)
-    (delivery,) = stage.said(Deliver)
-    assert isinstance(delivery, Deliver)
+    stage, delivery = with_one_that_is_slow()
     for number in range(9):
         stage.join(f"n{number}")
         stage.run(0.2)

@@ -149,7 +149,9 @@ def test_by_default_a_conference_has_group_keys_from_256_on() -> None:
     assert mode(stage) == "unique"
 
 
-def test_when_the_focus_says_that_it_ends_leaves_rekey_less_often() -> None:
+@pytest.mark.parametrize("newcomers", [(), ("n0",)])
+def test_when_the_focus_says_that_it_ends_leaves_rekey_less_often(newcomers: tuple[str, ...]) -> None:
+    """And joins do not hurry what leaves have scheduled."""
     stage = filled(RekeySettings(mode="group"), 12)
     stage.log.clear()
     stage.close()
@@ -157,22 +159,11 @@ def test_when_the_focus_says_that_it_ends_leaves_rekey_less_often() -> None:
     stage.leave("m0")
     stage.run(1)
     stage.leave("m1")
+    for name in newcomers:
+        stage.join(name)
     stage.run(20)
     assert stage.times(Obtain) == pytest.approx([start, start + 5.0])
     assert stage.policy.facts(stage.now).closing
-
-
-def test_when_it_ends_joins_do_not_hurry_what_leaves_have_scheduled() -> None:
-    stage = filled(RekeySettings(mode="group"), 12)
-    stage.log.clear()
-    stage.close()
-    start = stage.now
-    stage.leave("m0")
-    stage.run(1)
-    stage.leave("m1")
-    stage.join("n0")
-    stage.run(20)
-    assert stage.times(Obtain) == pytest.approx([start, start + 5.0])
 
 
 def test_on_own_keys_nobody_is_a_laggard() -> None:

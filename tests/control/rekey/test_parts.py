@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from control.rekey.alarms import Alarm, Alarms, Kind
-from control.rekey.cohort import Cohort
+from control.rekey.alarms import Alarms
 from control.rekey.epochs import GENERATION_MAX, EpochError, epoch_of, generation_of, mki_of, step_of
+from control.rekey.records import Alarm, Cohort, Kind
 from control.rekey.settings import RekeySettings
 
 

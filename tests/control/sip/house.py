@@ -30,6 +30,14 @@ class Clock:
         return self.now
 
 
+def ring_until(when: float, clock: Clock, timers: Timers) -> None:
+    """Let time pass, and what is due happen."""
+    while (due := timers.due()) is not None and due <= when:
+        clock.now = due
+        timers.ring()
+    clock.now = when
+
+
 @dataclass
 class Recorder:
     """An application that notes what it hears, and does what it is told."""

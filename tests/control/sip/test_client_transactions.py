@@ -10,7 +10,7 @@ from control.sip.flows import Flow
 from control.sip.message import Envelope, parse
 from control.sip.requests import Outgoing
 from control.sip.timers import Intervals, Timers
-from tests.control.sip.house import OVER_TCP, PEER, Clock
+from tests.control.sip.house import OVER_TCP, PEER, Clock, ring_until
 
 
 class Half:
@@ -46,10 +46,7 @@ class Half:
         )
 
     def until(self, when: float) -> list[tuple[float, str]]:
-        while (due := self.timers.due()) is not None and due <= when:
-            self.clock.now = due
-            self.timers.ring()
-        self.clock.now = when
+        ring_until(when, self.clock, self.timers)
         drained, self.sent = self.sent, []
         return drained
 

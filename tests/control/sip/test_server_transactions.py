@@ -7,7 +7,7 @@ import pytest
 from control.sip.flows import Flow
 from control.sip.server_transactions import InviteServerTransaction, ServerTransaction, State
 from control.sip.timers import Intervals, Timers
-from tests.control.sip.house import OVER_TCP, PEER, Clock
+from tests.control.sip.house import OVER_TCP, PEER, Clock, ring_until
 
 
 class Half:
@@ -24,10 +24,7 @@ class Half:
             self.transaction = ServerTransaction(self.timers, Intervals(), self._send, flow, self._forget)
 
     def until(self, when: float) -> list[tuple[float, bytes]]:
-        while (due := self.timers.due()) is not None and due <= when:
-            self.clock.now = due
-            self.timers.ring()
-        self.clock.now = when
+        ring_until(when, self.clock, self.timers)
         drained, self.sent = self.sent, []
         return drained
 

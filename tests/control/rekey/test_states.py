@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from control.rekey import drawing
-from control.rekey.cohort import TRANSITIONS, Cohort, IllegalMove, Move, State
+from control.rekey.records import Cohort
+from control.rekey.states import TRANSITIONS, IllegalMove, Move, State
 
 PAGE = (Path(__file__).parents[3] / "docs" / "rekeying-policy.md").read_text(encoding="utf-8")
 
