@@ -60,20 +60,22 @@ class Casting:
     """Casts every packet time of a plan."""
 
     def __init__(self, state: State) -> None:
-        self._legs, self._streams = state.legs, state.streams
+        self._state, self._legs, self._streams = state, state.legs, state.streams
         self._position = np.full(state.legs.rows, -1, np.int64)
         self._slot = np.full(len(state.conferences.rate), -1, np.int64)
 
-    def cast(self, plan: Plan, mix: Mix, aside: NDArray[np.bool_]) -> Cast:
+    def cast(self, plan: Plan, mix: Mix, told: NDArray[np.bool_], lingers: NDArray[np.bool_]) -> Cast:
         """Decide who hears what.
 
         Args:
-            aside: bool[n], legs of the plan that hear something of their own, though the mix has nothing for them.
+            told, lingers: bool[n], legs of the plan that are told keys, and those that must not be handed back yet.
         """
         self._position[mix.talker] = np.arange(len(mix.talker))
         at = self._position[plan.leg]
         self._position[mix.talker] = -1
-        own = (at >= 0) | aside | self._legs.alone[plan.leg]
+        apart = (at >= 0) | told | self._legs.alone[plan.leg]
+        self._legs.apart[plan.leg[apart]] = self._state.frame
+        own = apart | lingers
         leg = plan.leg[own]
         # A resampler must hear every tick, even one in which all its listeners talk.
         needed = plan.sounds if plan.resampled else np.unique(plan.sound[~own])

@@ -73,6 +73,7 @@ class Downlink:
     def begin(self) -> None:
         """A new tick: packets of the last one have been sent."""
         self._filled = 0
+        self._prototypes.begin()
 
     def reserve(self, legs: int) -> None:
         """Have room for the packets of so many legs, so that the first tick after a burst of joins need not make it:

@@ -83,7 +83,7 @@ class Encoding:
     def lingers(self, plan: Plan) -> NDArray[np.bool_]:
         """bool[n], legs of a plan that must not be handed back yet, and are on an unbroken stream."""
         legs = self._state.legs
-        lately = self._state.frame - legs.talked[plan.leg] < self._state.ticks(LINGER_MS)
+        lately = self._state.frame - legs.apart[plan.leg] < self._state.ticks(LINGER_MS)
         lingers: NDArray[np.bool_] = legs.unsettled[plan.leg] & legs.hopped[plan.leg] & ~plan.minus & lately
         return lingers
 
@@ -104,10 +104,7 @@ class Encoding:
         for leg, hold in zip(legs.tolist(), holds, strict=True):
             hold.until = begin
             if leg >= 0:
-                self._state.legs.unsettled[leg] = not (hold.pen.rests or hold.pen.seamless)
-        if begin // KEPT_MS != (begin - plan.ptime) // KEPT_MS:
-            self._own = {leg: hold for leg, hold in self._own.items() if begin - hold.until < KEPT_MS}
-            self._common = {form: hold for form, hold in self._common.items() if self._state.streams.has(form)}
+                self._state.legs.unsettled[leg] = not self._settled(hold)
         return [pen.last for pen in pens]
 
     def rests(self, plan: Plan, stream: int, leg: int, begin: int) -> bool:
@@ -118,8 +115,22 @@ class Encoding:
             return False
         hold.until = begin
         if leg >= 0:
-            self._state.legs.unsettled[leg] = False
+            self._state.legs.unsettled[leg] = not self._settled(hold)
         return True
+
+    def forget(self) -> None:
+        """Let go of encoders that nobody needs any more. To be called every tick."""
+        if self._state.frame % self._state.ticks(KEPT_MS) == 0:
+            now = self._state.elapsed_ms
+            self._own = {leg: hold for leg, hold in self._own.items() if now - hold.until < KEPT_MS}
+            self._common = {form: hold for form, hold in self._common.items() if self._state.streams.has(form)}
+
+    def _settled(self, own: Hold) -> bool:
+        """True if a leg can be handed to the common encoder at any time: at rest, all agree."""
+        form = own.pen.form
+        common = self._common.get(form)
+        current = common is not None and common.until >= own.until - form.ptime
+        return own.pen.seamless or (own.pen.rests and not (common and current and not common.pen.rests))
 
     # -- which encoder ------------------------------------------------------------------------
 

@@ -217,7 +217,9 @@ class Legs:
         self.hopped = self._column(np.bool_)
         """Its last packet was its own minus mix."""
         self.unsettled = self._column(np.bool_)
-        """An encoder of its own, not a seamless one, has heard sound lately (`encoding`)."""
+        """It can't be handed from an encoder of its own to the common one now: one is not at rest (`encoding`)."""
+        self.apart = self._column(np.int64)
+        """Frame in which it last had something of its own to hear."""
         self.sent = self._column(np.int64)
         self.next_report = self._column(np.int64)
         self.timeout = self._column(np.int64)

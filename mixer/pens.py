@@ -23,15 +23,17 @@ RUN_UP_MS: Final = 60
 """An encoder that was spared packets is given the last of them before it goes on, so that it stands where the
 receiver's decoder does, or nearly: Opus clicks with less, and with more it is no nearer. What the decoder would have
 to hear to agree is all since the last silence."""
-MEMO_OCTETS: Final = 16 << 20
-"""Of payloads: an hour of Opus at 32 kbit/s."""
+MEMO_OCTETS: Final = 32 << 20
+"""An hour and a half of Opus at 32 kbit/s."""
+OVERHEAD: Final = 200
+"""Octets that Python needs for an entry, beside the payload."""
 
 
 class Memo:
     """Packets that were written, by what was said since the silence before it; those used longest ago are forgotten.
 
     Args:
-        octets: of payloads, at most.
+        octets: of memory, at most.
     """
 
     def __init__(self, octets: int = MEMO_OCTETS) -> None:
@@ -53,9 +55,9 @@ class Memo:
         if name in self._payloads:
             return
         self._payloads[name] = payload
-        self._octets += len(payload)
+        self._octets += len(payload) + OVERHEAD
         while self._octets > self._limit:
-            self._octets -= len(self._payloads.pop(next(iter(self._payloads))))
+            self._octets -= len(self._payloads.pop(next(iter(self._payloads)))) + OVERHEAD
 
 
 @dataclass(slots=True, eq=False)

@@ -48,6 +48,10 @@ class Prototypes:
         self._octets = np.empty((2 * state.legs.rows, STRIDE), np.uint8)
         self._noise = np.frombuffer(comfort.payload(NOISE_DBOV), np.uint8)
 
+    def begin(self) -> None:
+        """A new tick."""
+        self._encoding.forget()
+
     def make(self, plan: Plan, mix: Mix, begin: int) -> tuple[Cast, Sheet]:
         """Write all of the packets of one packet time but SSRC, sequence number and time.
 
@@ -58,7 +62,7 @@ class Prototypes:
             The cast and its prototypes; these are valid until the next call.
         """
         streams, told = self._streams, self._dials.step(plan)
-        cast = self._casting.cast(plan, mix, dials.among(plan, told) | self._encoding.lingers(plan))
+        cast = self._casting.cast(plan, mix, dials.among(plan, told), self._encoding.lingers(plan))
         octets, extension = self._octets[: len(cast.stream)], streams.level_out[cast.stream]
         header = sources.write(octets, mix, cast, self._legs.ssrc, streams.payload_type[cast.stream], extension)
         sheet = Sheet(octets, header, np.zeros(len(cast.stream), np.int32))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mixer.codecs import CODECS
-from mixer.pens import SETTLED_MS, Memo, Pen
+from mixer.pens import OVERHEAD, SETTLED_MS, Memo, Pen
 from mixer.samples import Samples
 from mixer.streams import Format
 
@@ -88,7 +88,7 @@ def test_a_mode_that_is_asked_for_is_another_sound(memo: Memo) -> None:
 
 
 def test_what_was_used_longest_ago_is_forgotten() -> None:
-    memo = Memo(octets=30)
+    memo = Memo(octets=3 * (10 + OVERHEAD))
     for name in (b"a", b"b", b"c"):
         memo.put(name, bytes(10))
     assert memo.get(b"a") == bytes(10)
@@ -98,10 +98,10 @@ def test_what_was_used_longest_ago_is_forgotten() -> None:
 
 
 def test_putting_twice_counts_once() -> None:
-    memo = Memo(octets=30)
+    memo = Memo(octets=3 * (10 + OVERHEAD))
     for _ in range(9):
         memo.put(b"a", bytes(10))
-    memo.put(b"b", bytes(20))
+    memo.put(b"b", bytes(20 + OVERHEAD))
     assert len(memo) == 2
 
 
