@@ -149,8 +149,8 @@ def _blend_in(
 def _rest_of_blend(
     last: NDArray[np.float32], real: NDArray[np.float32], lost: NDArray[np.int64], rate: int
 ) -> NDArray[np.float32]:
-    """What to blend from where the cross-fade began in the tick before. Of what was invented then only the `last` sample
-    played tells, and real sound is in that already: how far it is off is ramped out."""
+    """What to blend from where the cross-fade began in the tick before. What was invented then shows only in the `last`
+    sample, and real sound is in that already: how far it is off is ramped out."""
     ramp = BLEND_MS * rate // 1000
     off = last - (2 * real[:, 0] - real[:, 1])
     return np.asarray(real + (off / (1 + lost / (ramp + 1)))[:, None], np.float32)

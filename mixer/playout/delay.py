@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 FORGET_MS: Final = 3000
-CALM_MS: Final = 150
+CALM_MS: Final = 100
 """So long after a packet moved it the low edge creeps twice as fast, after twice as long three times, and so on."""
 CALMEST_MS: Final = 1500
 """From then on no faster."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,7 +20,7 @@ def delays(least: int = TICK, most: int = 1600) -> Delays:
     return made
 
 
-def learn(made: Delays, leads: list[float] | NDArray[np.int64]) -> Delays:
+def learn(made: Delays, leads: Sequence[float] | NDArray[np.int64]) -> Delays:
     for lead in leads:
         made.learn(ROWS, np.array([int(lead)]), TICK)
         made.step()
