@@ -69,7 +69,7 @@ class Pacing:
         self._rests: Counts = np.zeros(len(lost), np.int64)
         """Until this tick a leg is not given less to play."""
         self._failed: Counts = np.zeros(len(lost), np.int64)
-        """Attempts in a row that found nothing to leave out."""
+        """Attempts that found nothing to leave out, more than did, since sound last resembled itself."""
         self._hasty = CHANGES * matching.SEARCH_RATE // rate
 
     def join(self, rows: Rows) -> None:
@@ -161,7 +161,8 @@ class Pacing:
         alike = np.where(spare >= self._tick, ALIKE - YIELDS * self._failed[rows], ALIKE)
         good = (patch.likeness >= alike) | (spare >= URGENT_MS * self._rate // 1000)
         self._apply(rows, patch, 1, good)
-        self._failed[rows] = np.where(good, 0, self._failed[rows] + 1)
+        likely = patch.likeness >= ALIKE
+        self._failed[rows] = np.where(likely, 0, np.maximum(self._failed[rows] + np.where(good, -1, 1), 0))
         pause = np.where(good, np.ceil(patch.lag / (PACE * self._tick)).astype(np.int64), AGAIN_TICKS)
         self._rests[rows] = self._ticks + pause
 

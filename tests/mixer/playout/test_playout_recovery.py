@@ -174,7 +174,7 @@ def test_after_a_network_was_slow_speech_and_noise_are_in_time(name: str, sounds
     assert callable(sounds)
     ears = Ears(sounds()).hear([NETWORK[name](own) for own in calm(sounds())])
     before, over = ears.delay(1000, AT), AT + LASTS[name]
-    assert ears.delay(over + 2500, MS) <= before + TICK
+    assert ears.delay(over + 2000, MS) <= before + TICK
     assert ears.refused == 0
 
 
@@ -231,7 +231,7 @@ def test_of_many_those_who_are_mixed_come_first() -> None:
     first = np.zeros(300, bool)
     first[200:203] = True
     ears = Ears(sounds, first=first).hear([held(own, 200) for own in calm(sounds)])
-    due = ears.at.index(AT + 200 + 2500)
+    due = ears.at.index(AT + 200 + 2000)
     assert ears.waiting[due][first].max() <= 40
     assert ears.waiting[due].max() > 40, "there are too many to be done at once"
 
