@@ -153,7 +153,8 @@ def _rest_of_blend(
     sample, and real sound is in that already: how far it is off is ramped out."""
     ramp = BLEND_MS * rate // 1000
     off = last - (2 * real[:, 0] - real[:, 1])
-    return np.asarray(real + (off / (1 + lost / (ramp + 1)))[:, None], np.float32)
+    peak = np.maximum(np.abs(real).max(axis=1), np.abs(last))[:, None]
+    return np.clip(real + (off / (1 + lost / (ramp + 1)))[:, None], -peak, peak).astype(np.float32)
 
 
 def _repeat(latest: NDArray[np.float32], step: NDArray[np.int64], rate: int) -> NDArray[np.float32]:
