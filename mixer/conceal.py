@@ -84,6 +84,8 @@ def _mend_once(
         # A gap that starts within the tick is a new one.
         gap = np.where(head > 0, 0, lost[loud])[:, None] + np.maximum(step, 0)
         substitute[loud] = _repeat(latest, step, rate) * _fade(gap, rate)
+    if (blending := (lost < 0) & ~missing[:, 0]).any():
+        substitute[blending] = _rest_of_blend(past[blending, -1], result[blending], lost[blending], rate)
     return np.clip(_blend_in(result, substitute, missing, lost, rate), -LOUDEST, LOUDEST).astype(np.int16)
 
 
@@ -142,6 +144,17 @@ def _blend_in(
     last_gap = np.maximum.accumulate(np.where(missing, column, before[:, None]), axis=1)
     weight = np.clip((column - last_gap) / (ramp + 1), 0.0, 1.0).astype(np.float32)
     return real * weight + substitute * (1 - weight)
+
+
+def _rest_of_blend(
+    last: NDArray[np.float32], real: NDArray[np.float32], lost: NDArray[np.int64], rate: int
+) -> NDArray[np.float32]:
+    """What to blend from where the cross-fade began in the tick before. What was invented then shows only in the `last`
+    sample, and real sound is in that already: how far it is off is ramped out."""
+    ramp = BLEND_MS * rate // 1000
+    off = last - (2 * real[:, 0] - real[:, 1])
+    peak = np.maximum(np.abs(real).max(axis=1), np.abs(last))[:, None]
+    return np.clip(real + (off / (1 + lost / (ramp + 1)))[:, None], -peak, peak).astype(np.float32)
 
 
 def _repeat(latest: NDArray[np.float32], step: NDArray[np.int64], rate: int) -> NDArray[np.float32]:

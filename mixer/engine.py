@@ -258,6 +258,11 @@ class Engine:
         """Destroy all SRTP sessions."""
         self._state.sessions.close_all()
 
+    def skip(self, ticks: int) -> None:
+        """Tell that so many ticks are given up: `frame` stands still, and the world went on."""
+        for playout in self._state.playouts.values():
+            playout.skipped(ticks)
+
     def set_wall_clock(self, unix_seconds: float) -> None:
         """Tell the Unix time of frame 0, for NTP timestamps in sender reports."""
         self._reports.wall_clock = unix_seconds

@@ -30,6 +30,8 @@ Fates = NDArray[np.uint8]
 
 LONGEST_MS: Final = 120
 """Longest packet that is played."""
+CREDIBLE: Final = 10
+"""Ticks that packets may be here too early or too late by our own fault; with more the clock must have been set."""
 
 
 class Placing:
@@ -171,11 +173,11 @@ class Placing:
         if size == 0 or size % codec.width or size // codec.width * 1000 > LONGEST_MS * rate:
             return Drop.BAD_PAYLOAD
         playout, width = self._state.playouts[rate], size // codec.width
-        payload = wire.windows(batch.octets, size)
+        payload, early = wire.windows(batch.octets, size), self._early(batch, start)
         fates = np.zeros(len(who), np.uint8)
         for some in rounds(who):
             rows, stamp = who[some], timestamp[some]
-            heard, _ = playout.admit(rows, width, stamp)
+            heard, _ = playout.admit(rows, width, stamp, early if isinstance(early, int) else early[some])
             speaks = heard & ~silent[some]
             if speaks.all():
                 playout.write(rows, codec.decode(payload[start[some]]), stamp)
@@ -210,11 +212,11 @@ class Placing:
             asked = codec.requested_modes(head, size)
             asks = (fates == 0) & (asked >= 0)
             self._legs.asked[who[asks]] = asked[asks]
-        playout = self._state.playouts[rate]
+        playout, early = self._state.playouts[rate], self._early(batch, start)
         for some in rounds(who):
             good = np.flatnonzero(fates == 0) if isinstance(some, slice) else some[fates[some] == 0]
             rows = who[good]
-            heard, _ = playout.admit(rows, width[good], stamp[good])
+            heard, _ = playout.admit(rows, width[good], stamp[good], early if isinstance(early, int) else early[good])
             self._waiting.store(rows, batch.octets, start[good], size[good], stamp[good], width[good])
             fates[good[~heard]] = Drop.LATE
             self._note_speech(rows, size[good] <= NOTHING, speaks[good])
@@ -232,6 +234,22 @@ class Placing:
         legs.spoken[pausing] = 0
         legs.spoken[rows[speaks]] += 1
         legs.awake[rows[speaks]] = True
+
+    # -- time ---------------------------------------------------------------------------------
+
+    def _early(self, batch: Batch, start: Rows) -> Rows | int:
+        """Ticks by which packets are here sooner than if the shell had been on time, negative if later; 0 if it was.
+
+        What arrives while tick `frame` is due is there for it, or, since the sockets are emptied a little before,
+        for the next.
+        """
+        tick, frame = self._state.config.tick_ms * 1_000_000, self._state.frame
+        arrival = batch.arrival[: batch.count]
+        if (frame - 1) * tick < arrival.min() and arrival.max() <= (frame + 1) * tick:
+            return 0
+        ticks = (batch.arrival[start // STRIDE] - 1) // tick - frame
+        early = np.maximum(ticks, 0) + np.minimum(ticks + 1, 0)
+        return np.asarray(np.where(np.abs(early) <= CREDIBLE, early, 0), np.int64)
 
     def _stamp(self, who: Rows, timestamp: Rows) -> Rows:
         """Extend 32-bit timestamps, so that they can be brought to another clock and wrap there."""

@@ -16,6 +16,7 @@ import gc
 import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -162,12 +163,15 @@ class Service:
     def _wake(self) -> None:
         assert self._timer is not None
         self._timer.acknowledge()
-        tick_is_due = time.monotonic_ns() >= self._deadline()
-        # A tick begins on time because the sockets were emptied before; if that was missed, it is done first.
-        if not tick_is_due or self._emptied < len(self._moments()):
+        deadline = self._deadline()
+        tick_is_due = time.monotonic_ns() >= deadline
+        behind = self._behind() if tick_is_due else 0
+        # A tick begins on time because the sockets were emptied before; if that was missed, it is done first. So it is
+        # if more than one tick is due: what the later ones play has arrived since.
+        if not tick_is_due or self._emptied < len(self._moments()) or behind:
             self._guard(self._empty_sockets)
         if tick_is_due:
-            self._guard(self._tick)
+            self._guard(partial(self._tick, deadline))
             self._emptied = 0
         else:
             self._emptied += 1
@@ -184,6 +188,14 @@ class Service:
     def _deadline(self) -> int:
         """When the next tick is due, CLOCK_MONOTONIC."""
         return self._origin_ns + (self.engine.frame + 1) * self._tick_ns
+
+    def _behind(self) -> int:
+        """Ticks that are due besides the next one. If they are too many the oldest are given up, before anything is
+        read: what arrived since counts from the new origin."""
+        behind = (time.monotonic_ns() - self._deadline()) // self._tick_ns
+        if behind > CATCH_UP:
+            self._skip(behind - CATCH_UP)
+        return min(behind, CATCH_UP)
 
     def _guard(self, step: Callable[[], None]) -> None:
         try:
@@ -212,13 +224,9 @@ class Service:
             if batch.count < batch.rows:
                 return
 
-    def _tick(self) -> None:
-        late = time.monotonic_ns() - self._deadline()
-        self.lateness.note(late)
-        behind = late // self._tick_ns
-        if behind > CATCH_UP:
-            self._skip(int(behind) - CATCH_UP)
-        for _ in range(min(int(behind), CATCH_UP) + 1):
+    def _tick(self, deadline: int) -> None:
+        self.lateness.note(time.monotonic_ns() - deadline)
+        for _ in range(self._behind() + 1):
             self.stages.begin()
             self._send(self.engine.tick())
             self.stages.lap("send")
@@ -230,6 +238,7 @@ class Service:
     def _skip(self, ticks: int) -> None:
         """Give up ticks: the engine's clock stands still, and its origin moves."""
         self._origin_ns += ticks * self._tick_ns
+        self.engine.skip(ticks)
         self.engine.set_wall_clock(time.time() + (self._origin_ns - time.monotonic_ns()) / 1e9)
         self.lateness.skipped += ticks
         self.studio.recorder.skip(ticks * self.config.tick_ms)

@@ -32,7 +32,7 @@ class Voices:
         state = self._state
         parts: dict[int, list[tuple[Rows, Voice]]] = {rate: [] for rate in state.conferences.rates()}
         for playout in state.playouts.values():
-            rows, frames = playout.take()
+            rows, frames = playout.take(state.legs.seated)
             # Who was just muted is heard once more, to be faded out.
             heard = (state.legs.speaks[rows] & ~state.legs.muted[rows]) | state.legs.seated[rows]
             if not heard.all():

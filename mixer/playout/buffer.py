@@ -97,7 +97,7 @@ class Playout:
     # -- writing ------------------------------------------------------------------------------
 
     def admit(
-        self, rows: Rows, width: int | NDArray[np.int64], timestamp: NDArray[np.int64]
+        self, rows: Rows, width: int | NDArray[np.int64], timestamp: NDArray[np.int64], early: Counts | int = 0
     ) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
         """Let packets in without their sound: all that a packet does to delay and cursor.
 
@@ -107,11 +107,13 @@ class Playout:
             rows: int64[n], legs, each at most once.
             width: samples of the packet, one number for all or int64[n].
             timestamp: int64[n], RTP timestamps in samples of `rate`, modulo 2^32.
+            early: ticks by which each is here sooner than it would be if the next tick had been on time, int64[n]
+                or 0; negative where it was kept back. Lateness of our own is no jitter.
 
         Returns:
             bool[n], False where the packet came too late to be heard, and its lead int64[n].
         """
-        return self._timing.admit(rows, width, timestamp)
+        return self._timing.admit(rows, width, timestamp, early * self.samples)
 
     def write(self, rows: Rows, pcm: Samples, timestamp: NDArray[np.int64]) -> None:
         """Write sound where its timestamp stands now; what is played already or out of reach is dropped.
@@ -123,18 +125,20 @@ class Playout:
         """
         self._timing.write(rows, pcm, self.lead(rows, timestamp))
 
-    def place(self, rows: Rows, pcm: Samples, timestamp: NDArray[np.int64]) -> NDArray[np.bool_]:
+    def place(
+        self, rows: Rows, pcm: Samples, timestamp: NDArray[np.int64], early: Counts | int = 0
+    ) -> NDArray[np.bool_]:
         """Admit and write one packet for each of several legs.
 
         Args:
             rows: int64[n], legs, each at most once.
             pcm: int16[n, samples of the packet].
-            timestamp: int64[n], 32-bit RTP timestamps.
+            timestamp, early: as in `admit`.
 
         Returns:
             bool[n], False where the packet came too late to be heard.
         """
-        heard, lead = self.admit(rows, pcm.shape[1], timestamp)
+        heard, lead = self.admit(rows, pcm.shape[1], timestamp, early)
         if heard.all():
             self._timing.write(rows, pcm, lead)
         else:
@@ -153,22 +157,31 @@ class Playout:
         """Samples from the cursor on that the next tick looks at, int64[n].
 
         A packet with a lead below this is due: to be decoded and written before `take`. That is a tick, and more
-        where a period is to be left out or sound to be joined.
+        where a tick or a period of it may be left out, or sound is to be joined.
         """
-        more = (self._delays.excessive(rows) | self._timing.torn[rows]) & self._timing.sounds(rows)
-        return np.asarray(np.where(more, self.samples + self._longest, self.samples), np.int64)
+        joins = self._timing.torn[rows] & self._timing.sounds(rows)
+        more = np.where(self._delays.excessive(rows), self.samples, np.where(joins, self._longest, 0))
+        return np.asarray(self.samples + more, np.int64)
 
     # -- playing ------------------------------------------------------------------------------
 
-    def take(self) -> tuple[Rows, Samples]:
+    def skipped(self, ticks: int) -> None:
+        """So many ticks will never be: of every leg that much waits more than has to."""
+        rows = np.flatnonzero(self.started[: self.top])
+        self._delays.moved(rows, np.full(len(rows), -ticks * self.samples))
+
+    def take(self, first: NDArray[np.bool_] | None = None) -> tuple[Rows, Samples]:
         """One tick of sound from every leg that has any, and step all cursors.
+
+        Args:
+            first: bool[legs], whose delay is to be brought down first, if those of many are too long.
 
         Returns:
             rows int64[n], ascending, and int16[n, samples of a tick]. Missing sound is concealed,
             legs that are silent are left out.
         """
         top, timing = self.top, self._timing
-        self._pacing.adjust(top)
+        self._pacing.adjust(top, first)
         # A row is done when nothing waits, its concealment has faded and its history is wiped.
         live = np.flatnonzero(timing.sounds(slice(0, top)))
         if not len(live):

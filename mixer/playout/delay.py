@@ -5,6 +5,10 @@ edges are followed: `low`, the lead of its slowest packets, and `high`, of its f
 outwards with each packet beyond it, and creeps back by what is forgotten in three seconds; one straggler
 moves the low edge by 20 ms at most, so that a delay is for those who often need it.
 
+What happens once is not what the network is like: the longer ago a packet moved the low edge outwards, the
+faster it creeps back, so that a stall is over within a second. If it happens again within some seconds that
+was too fast, and the edge is kept for longer from then on.
+
     lead   0       margin         low ----------- jitter ------------ high      most
                       |<- spare -->|                                   |<-room->|
 
@@ -22,6 +26,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 FORGET_MS: Final = 3000
+CALM_MS: Final = 100
+"""So long after a packet moved it the low edge creeps twice as fast, after twice as long three times, and so on."""
+CALMEST_MS: Final = 1500
+"""From then on no faster."""
+AGAIN_MS: Final = 5000
+"""What comes again so soon may come once more: the edge is kept, by twice the time between."""
 STRAGGLER_MS: Final = 20
 SPARE_MS: Final = 10
 """So much spare is left alone."""
@@ -41,7 +51,16 @@ class Delays:
         self.most: Counts = np.zeros(legs, np.int64)
         self.low: Edges = np.zeros(legs)
         self.high: Edges = np.zeros(legs)
+        self._now = 0
+        """Samples played."""
+        self._moved: Counts = np.zeros(legs, np.int64)
+        """When a packet moved the low edge outwards last."""
+        self._calming: Edges = np.zeros(legs)
+        """Calm that doubles the speed of the low edge, samples."""
         self._memory = FORGET_MS * rate / 1000
+        self._calm = CALM_MS * rate / 1000
+        self._calmest = CALMEST_MS * rate / 1000
+        self._again = AGAIN_MS * rate // 1000
         self._straggler = STRAGGLER_MS * rate / 1000
         self._enough = SPARE_MS * rate / 1000
 
@@ -49,11 +68,21 @@ class Delays:
         """A new leg with its bounds, samples."""
         self.least[row], self.most[row], self.margin[row] = least, most, min(least, self._tick)
         self.low[row] = self.high[row] = least
+        self._calming[row] = self._calm
 
     def restart(self, rows: Rows, high: Counts, spread: Edges | float = 0.0) -> None:
         """The fastest packets have this lead from now on, the slowest `spread` samples less."""
         self.high[rows] = high
         self.low[rows] = high - spread
+        self._moved[rows] = self._now - self._again
+
+    def paused(self, rows: Rows, by: Counts) -> None:
+        """For so many samples no packets came, which says nothing of the network."""
+        self._moved[rows] += by
+
+    def step(self) -> None:
+        """A tick is over."""
+        self._now += self._tick
 
     def learn(self, rows: Rows, lead: Counts, width: int | Counts) -> None:
         """Packets of `width` samples came with a lead."""
@@ -63,9 +92,21 @@ class Delays:
         if not some.any():
             return
         rows, low, high, below, above = rows[some], low[some], high[some], below[some], above[some]
-        forget = np.minimum((width if isinstance(width, int) else width[some]) / self._memory, 1.0)
-        self.low[rows] = low + np.maximum(np.minimum(below, below * forget), -self._straggler)
-        self.high[rows] = high + np.maximum(above, above * forget)
+        width = width if isinstance(width, int) else width[some]
+        forget = width / self._memory
+        calm = self._now - self._moved[rows]
+        soon = np.minimum(forget * (1 + np.minimum(calm, self._calmest) / self._calming[rows]), 1.0)
+        self.low[rows] = low + np.maximum(np.minimum(below, below * soon), -self._straggler)
+        self.high[rows] = high + np.maximum(above, above * np.minimum(forget, 1.0))
+        if (late := below < 0).any():
+            self._disturb(rows[late], calm[late], -below[late])
+
+    def _disturb(self, rows: Rows, calm: Counts, by: Edges) -> None:
+        """Packets moved the low edge outwards by so much after some calm, samples."""
+        calming = np.maximum(self._calming[rows] * np.exp(-calm / (2 * self._again)), self._calm)
+        again = (calm < self._again) & (by >= self._enough)
+        self._calming[rows] = np.where(again, np.maximum(calming, 2 * calm), calming)
+        self._moved[rows] = self._now
 
     def moved(self, rows: Rows, by: Counts) -> None:
         """The cursors leapt forward (backward if negative) by so many samples."""

@@ -114,6 +114,11 @@ class Ring:
         self._empty(rows, np.zeros(len(rows), np.int64), np.maximum(-by, 0))
         self.put(rows, -self._history, history)
 
+    def skip(self, rows: Rows) -> None:
+        """Take the next tick for played; cheaper than `shift`. For what nobody would hear."""
+        self.put(rows, -self._history, EMPTY)
+        self._at[rows] = (self._at[rows] + self._tick) % self._length
+
     def _empty(self, rows: Rows, offset: Counts, count: Counts) -> None:
         some = np.flatnonzero(count)
         start = (self._at[rows[some]] + offset[some]) % self._length

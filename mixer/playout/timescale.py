@@ -42,7 +42,8 @@ def shorten(sound: Samples, most: Counts, rate: int) -> Patch:
     """
     match, least = matching.MATCH_MS * rate // 1000, shortest(rate)
     ahead = sound[:, : match + int(most.max())].astype(np.float32)
-    offset, likeness = matching.best(ahead[:, :match], ahead[:, least:], rate, high=most - least)
+    low = np.maximum(most // 2 - least, 0)  # of what is periodic a multiple lies above, and longer is sooner done
+    offset, likeness = matching.best(ahead[:, :match], ahead[:, least:], rate, low, most - least)
     lag = offset + least
     behind = np.take_along_axis(ahead, lag[:, None] + np.arange(match), axis=1)
     return Patch(lag, likeness, _fade(ahead[:, :match], behind).astype(np.int16))

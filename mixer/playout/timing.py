@@ -71,6 +71,7 @@ class Timing:
     def step(self, live: Rows, top: int) -> None:
         """A tick was played: all cursors below `top` move on; `live` rows had something to play."""
         self._ring.step(live, self.started[:top])
+        self._delays.step()
         self.cursor[:top] += self._tick
 
     def sounds(self, rows: Rows | slice) -> NDArray[np.bool_]:
@@ -96,41 +97,60 @@ class Timing:
         self.cursor[rows] += by
         self._delays.moved(rows, by)
 
-    def admit(self, rows: Rows, width: int | Counts, timestamp: Counts) -> tuple[NDArray[np.bool_], Counts]:
+    def skip(self, rows: Rows) -> None:
+        """Leave out the next tick."""
+        self._ring.skip(rows[self.sounds(rows)])
+        self.cursor[rows] += self._tick
+        self._delays.moved(rows, np.full(len(rows), self._tick))
+
+    def admit(
+        self, rows: Rows, width: int | Counts, timestamp: Counts, early: Counts | int = 0
+    ) -> tuple[NDArray[np.bool_], Counts]:
         """Let packets in: see `Playout.admit`."""
         if not self.started[rows].all():
-            fresh = rows[~self.started[rows]]
-            old = fresh[self.cursor[fresh] > self._tick]  # too long ago to go on from
-            self._ring.wipe(old)
-            self.written[old] = self.cursor[old] - self._linger
-            self._restart(fresh, timestamp[~self.started[rows]])
+            fresh = ~self.started[rows]
+            self._begin(rows[fresh], timestamp[fresh], early if isinstance(early, int) else early[fresh])
         cursor = self.cursor[rows]
         lead = _signed(timestamp - cursor)
         ahead = self.arrived[rows] - cursor
-        odd = (lead < 0) | (lead > self._delays.most[rows] + width) | (ahead <= -self._linger)
+        odd = (lead < 0) | (lead > self._farthest(rows, width, early)) | (ahead <= -self._linger)
         if not odd.any():
-            self._delays.learn(rows, lead, width)
+            self._delays.learn(rows, lead - early, width)
             if self._late_run.any():
                 self._late_run[rows] = 0
             self.arrived[rows] = cursor + np.maximum(ahead, lead + width)
             return np.ones(len(rows), bool), lead
-        width = np.broadcast_to(width, len(rows))
-        self._settle(rows[odd], timestamp[odd], lead[odd], width[odd], ahead[odd])
+        width, early = np.broadcast_to(width, len(rows)), np.broadcast_to(early, len(rows))
+        self._settle(rows[odd], timestamp[odd], lead[odd], width[odd], ahead[odd], early[odd])
         lead = self.lead(rows, timestamp)
         self._late_run[rows[lead >= 0]] = 0
         near = lead > -self._ring.reach
-        self._delays.learn(rows[near], lead[near], width[near])
+        self._delays.learn(rows[near], (lead - early)[near], width[near])
         heard = np.asarray(lead + width > 0)
         some = rows[heard]
         self.arrived[some] = np.maximum(self.arrived[some], self.cursor[some] + (lead + width)[heard])
         return heard, lead
 
-    def _settle(self, rows: Rows, timestamp: Counts, lead: Counts, width: Counts, ahead: Counts) -> None:
+    def _begin(self, rows: Rows, timestamp: Counts, early: Counts | int) -> None:
+        """The first packets of legs that were not started."""
+        old = rows[self.cursor[rows] > self._tick]  # too long ago to go on from
+        self._ring.wipe(old)
+        self.written[old] = self.cursor[old] - self._linger
+        self._restart(rows, timestamp, early)
+
+    def _farthest(self, rows: Rows, width: int | Counts, early: Counts | int) -> Counts:
+        """The largest lead that fits: the most, and what the ticks that are late will take of it at once."""
+        most: Counts = self._delays.most[rows] + width
+        if isinstance(early, int):
+            return most
+        return np.asarray(np.minimum(most + np.maximum(early, 0), np.maximum(self._ring.reach - width, most)))
+
+    def _settle(self, rows: Rows, timestamp: Counts, lead: Counts, width: Counts, ahead: Counts, early: Counts) -> None:
         """Deal with packets that do not fit: move time, start afresh, or leave them late."""
         reach = self._ring.reach
         straggler = (lead < ahead) & (lead > ahead - reach) & (ahead > -reach)
         idle = (ahead <= -self._linger) & ~straggler
-        early = ~idle & (lead > self._delays.most[rows] + width)
+        beyond = ~idle & (lead > self._farthest(rows, width, early))
         late = ~idle & (lead < 0)
         self.late[rows[late]] += 1
         self._late_run[rows[late]] += 1
@@ -139,27 +159,29 @@ class Timing:
         grow = late & (lead >= ahead) & (-lead <= self._delays.room(rows))
         # So far behind, the sender's clock must have stopped or jumped: no delay will help.
         enough = np.where(lead < -reach, ASTRAY_TO_RESTART, LATE_TO_RESTART)
-        restart = early & (lead + width > reach) | late & ~grow & (run >= enough)
-        leap = early & ~restart
-        by = np.where(grow, lead, 0) + np.where(leap, lead - self._leapt(rows), 0)
+        restart = beyond & (lead + width > reach) | late & ~grow & (run >= enough)
+        leap = beyond & ~restart
+        by = np.where(grow, lead, 0) + np.where(leap, lead - self._leapt(rows) - np.maximum(early, 0), 0)
         if (moved := by != 0).any():
             self.move(rows[moved], by[moved])
             self.torn[rows[moved]] = True
         if restart.any():
-            self._restart(rows[restart], timestamp[restart])
+            self._restart(rows[restart], timestamp[restart], early[restart])
         if idle.any():
-            self._resume(rows[idle], timestamp[idle], lead[idle])
+            self._delays.paused(rows[idle], -ahead[idle])
+            self._resume(rows[idle], timestamp[idle], lead[idle], early[idle])
 
     def _leapt(self, rows: Rows) -> Counts:
         """The lead of a packet that came too early, from now on: the most, and room to join the sound."""
         return np.maximum(self._delays.most[rows] - self._slack, self._delays.least[rows])
 
-    def _restart(self, rows: Rows, timestamp: Counts) -> None:
+    def _restart(self, rows: Rows, timestamp: Counts, early: Counts | int) -> None:
         # Also of legs that were stopped: what waited then is still on the ring.
         self._ring.forget(rows[self.cursor[rows] - self.written[rows] < self._linger])
         self.started[rows] = self.torn[rows] = True
-        self._delays.restart(rows, self._delays.least[rows])
-        self._place(rows, timestamp - self._delays.least[rows])
+        lead = self._delays.least[rows] + np.maximum(early, 0)
+        self._delays.restart(rows, lead - early)
+        self._place(rows, timestamp - lead)
         self._late_run[rows] = 0
 
     def _place(self, rows: Rows, cursor: Counts) -> None:
@@ -168,19 +190,20 @@ class Timing:
         self.cursor[rows] = self.arrived[rows] = cursor
         self.written[rows] = cursor - silent_for
 
-    def _resume(self, rows: Rows, timestamp: Counts, lead: Counts) -> None:
+    def _resume(self, rows: Rows, timestamp: Counts, lead: Counts, early: Counts) -> None:
         """The first packet after a pause: nothing sounds, so the delay may be whatever it should be.
 
         If timestamps went on with time the packet keeps its place among the others, else it is taken for
         one of the fastest, and its timestamp for a new beginning.
         """
+        lead = lead - early
         low, high = self._delays.low[rows], self._delays.high[rows]
         goes_on = (lead >= low - self._tick) & (lead <= high + self._tick)
         spread = np.minimum(high - low, self._delays.most[rows] - self._delays.least[rows])
         within = lead - self._delays.spare(rows)
         anew = np.maximum(self._delays.least[rows], self._delays.margin[rows] + spread.astype(np.int64))
-        wanted = np.clip(np.where(goes_on, within, anew), 0, self._delays.most[rows])
-        self._place(rows, timestamp - wanted)
+        wanted = np.clip(np.where(goes_on, within, anew), np.maximum(-early, 0), self._delays.most[rows])
+        self._place(rows, timestamp - wanted - early)
         self._delays.moved(rows[goes_on], (lead - wanted)[goes_on])
         self._delays.restart(rows[~goes_on], wanted[~goes_on], spread[~goes_on])
 

@@ -85,6 +85,22 @@ def test_sound_that_returns_just_before_a_tick_ends_is_still_blended_in(rate: in
 
 
 @rates
+@pytest.mark.parametrize("ticks", [1, 2, 4])
+@pytest.mark.parametrize("phase", range(8))
+def test_sound_that_returns_just_before_a_tick_ends_does_not_click_when_concealment_had_faded(
+    rate: int, ticks: int, phase: int
+) -> None:
+    width, back, lost, first = rate // 50, rate // 1000, 0, phase * rate // 440 // 8
+    sound, said = sine(440, rate, first, 2 * width), sine(440, rate, first + 2 * width, (ticks + 2) * width)
+    for tick in range(ticks + 2):
+        missing = np.arange(width) + tick * width < (ticks + 1) * width - back
+        frame = np.where(missing, EMPTY, said[tick * width : (tick + 1) * width]).astype(np.int16)
+        sound = np.concatenate([sound, mended(sound[-2 * width :], frame, rate, lost)])
+        lost = int(conceal.run_at_end(missing[None, :], np.array([lost]), rate)[0])
+    assert np.abs(np.diff(sound.astype(int))).max() < 1.3 * np.abs(np.diff(said.astype(int))).max()
+
+
+@rates
 @pytest.mark.parametrize("lost_ms", [0, 18])
 @pytest.mark.parametrize("there", [(0, 2), (2, 4), (2, 12), (10, 18)])
 def test_sound_that_returns_and_goes_again_within_a_tick(rate: int, lost_ms: int, there: tuple[int, int]) -> None:

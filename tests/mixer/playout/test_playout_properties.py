@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from mixer import matching
@@ -20,6 +20,7 @@ HISS: Samples = np.asarray(chance.integers(-8000, 8000, 40_000), np.int16)
 GRAIN = 24
 
 
+@example([(0.0, 0, 1), (101.0, 0, 1), (121.0, 1, 80)], 10, (0, 20), 8000)
 @given(
     st.lists(st.tuples(st.floats(0, 1500), TIMESTAMPS, SIZES), max_size=60),
     st.sampled_from([10, 20]),
