@@ -28,6 +28,8 @@ KEPT: Final = 64 << 20
 """Octets of samples that are kept for the next time: one file of the longest, or many."""
 IN_USE: Final = 512 << 20
 """Octets of all samples there are, those that play included."""
+SLOWEST, FASTEST = 4000, 384_000
+"""Sampling rates, Hz, that a file may have: what says it has one sample a second would take long to unpack."""
 KINDS: Final = "wav,w64,aiff,au,flac,mp3,ogg,matroska,webm,mov,mp4,m4a,caf,amr,aac"
 """Demuxers of FFmpeg. None of them opens another file."""
 
@@ -116,6 +118,8 @@ def _samples(name: str, container: av.container.InputContainer) -> Samples:
     pieces: list[Samples] = []
     length = 0
     for frame in container.decode(audio=0):
+        if not SLOWEST <= frame.sample_rate <= FASTEST:
+            raise PromptFileError(f"{name!r} is of {frame.sample_rate} Hz; a prompt has {SLOWEST} to {FASTEST} Hz")
         for resampled in to_mono.resample(frame):
             pieces.append(resampled.to_ndarray()[0])
             length += len(pieces[-1])

@@ -317,3 +317,10 @@ def test_no_descriptor_is_left_open(files: PromptFiles, root: Path) -> None:
         with pytest.raises((FolderError, PromptFileError)):
             files.read(name)
     assert set(Path("/proc/self/fd").iterdir()) == before
+
+
+@pytest.mark.parametrize("rate", [1, 100, 3999, 400_000])
+def test_an_absurd_rate_is_refused_before_it_is_unpacked(files: PromptFiles, tmp_path: Path, rate: int) -> None:
+    write_wav(tmp_path / "prompts" / "odd.wav", sine(8000), rate=rate)
+    with pytest.raises(PromptFileError, match="Hz"):
+        files.read("odd.wav")
