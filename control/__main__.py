@@ -101,8 +101,8 @@ def _serve(options: argparse.Namespace) -> int:
     from control.listen import ListenError
 
     try:
-        chosen = settings.change(
-            settings.load(options.config),
+        chosen = settings.load(
+            options.config,
             mixer={"host": options.host, "port": options.port},
             control={"socket": options.socket},
             http={"port": options.http_port},
@@ -125,8 +125,8 @@ def _kms(options: argparse.Namespace) -> int:
                 count, head = audit.verify(lines)
             print(f"{count} lines, each following on the one before; the last has SHA-256 {head}")
             return 0
-        chosen = settings.change(
-            settings.load(options.config),
+        chosen = settings.load(
+            options.config,
             listen={"socket": options.socket, "tls_port": options.tls_port},
             state={"directory": options.directory},
             log={"level": options.log_level, "format": options.log_format},
@@ -145,8 +145,8 @@ def _focus(options: argparse.Namespace) -> int:
     from control.sip.errors import SipError
 
     try:
-        chosen = settings.change(
-            settings.load(options.config),
+        chosen = settings.load(
+            options.config,
             sip={name: getattr(options, name) for name in ("host", "udp_port", "tcp_port", "tls_port")},
             mixer={"address": options.mixer, "media_host": options.media_host},
             keys={"kms": options.kms},
