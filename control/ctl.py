@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from control import ctlargs, kekfile, keyfiles, listen, tables, wording
+from control import ctlargs, ffmpeg, kekfile, keyfiles, listen, tables, wording
 from control.api import Method
 from control.client import Disconnected, MixerClient
 from control.dialler import Client
@@ -200,7 +200,7 @@ def _event_line(event: port.Event | Missed, as_json: bool) -> str:
         return msgspec.json.encode(event).decode()
     name = "missed" if isinstance(event, Missed) else str(event.__struct_config__.tag)
     facts = " ".join(f"{field}={_fact(getattr(event, field))}" for field in event.__struct_fields__)
-    return f"{datetime.now().astimezone():%H:%M:%S} {name:<13} {facts}"
+    return f"{datetime.now().astimezone():%H:%M:%S} {name:<16} {facts}"
 
 
 def _fact(value: object) -> str:
@@ -218,6 +218,9 @@ def _print(reply: msgspec.Struct, options: argparse.Namespace) -> None:
         print("\n".join(reply.conferences) or "no conferences")
     elif isinstance(reply, RoomNames):
         print("\n".join(reply.rooms) or "no rooms")
+    elif isinstance(reply, port.Levels):
+        rows = [(leg, str(level)) for leg, level in reply.levels.items()]
+        print(tables.grid(("leg", "dBov"), rows) if rows else "no legs")
     else:
         print(tables.render(reply))
 
@@ -233,14 +236,14 @@ def _show(keys: dict[str, port.Key], options: argparse.Namespace, reply: msgspec
 
 def _show_clients(name: str, key: port.Key, options: argparse.Namespace, reply: port.LegAdded) -> None:
     """How to use a leg's key with a client that most people have."""
-    codec = options.codec or "PCMU"
-    if name == "rx" and (line := keyfiles.ffmpeg_line(key, "127.0.0.1", reply.port, codec, reply.payload_type)):
-        print(f"# speak a file into the conference:\n{line}", file=sys.stderr)
-    if name == "tx" and options.remote:
-        sdp = keyfiles.listening_sdp(key, options.remote, codec, reply.payload_type)
-        if sdp:
-            hint = "# listen: save this as leg.sdp, then ffplay -protocol_whitelist file,udp,rtp,srtp leg.sdp"
-            print(f"{hint}\n{sdp}", file=sys.stderr)
+    codec, remote = options.codec or "PCMU", options.remote
+    if name == "rx" and (line := ffmpeg.speaking(key, reply, codec, remote)):
+        where = f"; {ffmpeg.MIXER} is the mixer's address" if ffmpeg.MIXER in line else ""
+        hint = "from the leg's port, which ffplay then can't have" if remote else "from anywhere"
+        print(f"# speak a file into the conference ({hint}{where}):\n{line}", file=sys.stderr)
+    if name == "tx" and remote and (sdp := ffmpeg.listening(key, reply, codec, remote)):
+        hint = "# listen: save this as leg.sdp, then ffplay -protocol_whitelist file,udp,rtp,srtp leg.sdp"
+        print(f"{hint}\n{sdp}", file=sys.stderr)
 
 
 def _subject(options: argparse.Namespace) -> str:

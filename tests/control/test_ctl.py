@@ -94,6 +94,17 @@ async def test_keys_come_from_files(
         assert spelling not in printed
 
 
+async def test_levels_are_a_table(house: House, capsys: pytest.CaptureFixture[str]) -> None:
+    await run(house, "conference", "create", "room")
+    capsys.readouterr()
+    assert await run(house, "conference", "levels", "room") == 0
+    assert capsys.readouterr().out == "no legs\n"
+    await run(house, "leg", "add", "room", "alice", "--clear")
+    capsys.readouterr()
+    assert await run(house, "conference", "levels", "room") == 0
+    assert capsys.readouterr().out == "leg    dBov\nalice  -23\n"
+
+
 async def test_bridge_from_the_command_line(house: House) -> None:
     assert await run(house, "conference", "create", "room") == 0
     assert await run(house, "key", "bridge", "room", "on", "--cohort", "2", "--legs", "a", "b") == 0
@@ -222,7 +233,7 @@ async def test_events(house: House, capsys: pytest.CaptureFixture[str]) -> None:
     await until(lambda: bool(house.mixer.subscribers))
     house.mixer.emit(talking("x", "attic"), talking())
     assert await watching == 0
-    assert "talking       conference=room leg=alice talking=yes" in capsys.readouterr().out
+    assert "talking          conference=room leg=alice talking=yes" in capsys.readouterr().out
     watching = asyncio.create_task(run(house, "events", "--json", "--count", "1"))
     await until(lambda: bool(house.mixer.subscribers))
     house.mixer.emit(port.Overrun(ticks=2))
@@ -251,20 +262,6 @@ def test_no_option_takes_a_key(capsys: pytest.CaptureFixture[str]) -> None:
 def test_sdp_with_an_mki() -> None:
     key = fresh_key()
     assert keyfiles.sdp_line(key.suite, key.secret, "000a").endswith("|10:2")
-    gcm = msgspec.structs.replace(key, suite="AEAD_AES_128_GCM")
-    assert keyfiles.ffmpeg_line(gcm, "h", 1, "PCMU", 0) is None
-    assert keyfiles.listening_sdp(gcm, "192.0.2.1:4000", "PCMU", 0) is None
-
-
-def test_a_key_as_ffmpeg_takes_it() -> None:
-    key = fresh_key()
-    line = keyfiles.ffmpeg_line(key, "127.0.0.1", 40000, "PCMA", 8)
-    assert line is not None
-    assert "pcm_alaw" in line
-    sdp = keyfiles.listening_sdp(key, "[::1]:4000", "PCMA", 8)
-    assert sdp is not None
-    assert "c=IN IP6 ::1" in sdp
-    assert "m=audio 4000 RTP/SAVP 8" in sdp
 
 
 async def test_a_reader_that_leaves_is_no_error(house: House) -> None:
