@@ -7,6 +7,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import mixer
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The entry point; returns the exit status."""
@@ -22,6 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="mrfp", description="A secure conference mixer for SRTP.")
+    parser.add_argument("--version", action="version", version=f"mrfp {mixer.__version__}")
     words = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_serve(words.add_parser("serve", help="run a mixer", description="Run a mixer until SIGTERM."))
     _add_kms(words.add_parser("kms", help="run a key management server", description="Run a KMS until SIGTERM."))

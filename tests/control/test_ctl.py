@@ -15,6 +15,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+import mixer
 from control import ctl, keyfiles
 from control.__main__ import main
 from control.protocol import METHODS
@@ -226,6 +227,46 @@ def test_nobody_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     error = capsys.readouterr().err
     assert "no mixer answers at unix:" in error
     assert "`mrfp serve`" in error
+
+
+def test_what_is_wrong_with_an_address_is_no_question_of_who_is_there(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tls = [word for name in ("certificate", "key", "authority") for word in (f"--tls-{name}", str(tmp_path / name))]
+    for address, words in (("tls://127.0.0.1:7443", "cannot load the TLS files"), ("tls:7443", "unix:/path or tls://")):
+        assert main(["ctl", "--socket", address, *tls, "node", "info"]) == ctl.MISUSED
+        error = capsys.readouterr().err
+        assert words in error
+        assert "running" not in error
+
+
+async def test_what_is_expected_is_said_in_words(house: House, capsys: pytest.CaptureFixture[str]) -> None:
+    await run(house, "conference", "create", "room")
+    for words, expected in (
+        (["conference", "create", "two words"], "Expected a name of 1 to 64 ASCII characters, none a space"),
+        (["leg", "add", "room", "a", "--remote", "host:1"], "Expected an address and a port, as 192.0.2.1:4000"),
+        (["leg", "dial", "a", "12x"], "Expected 1 to 64 of 0 to 9, *, # and A to D - at `digits`"),
+        (["play", "start", "p", "--legs", "a", "b c"], "none a space - at `legs[1]`"),
+        (["key", "prepare", "room", "--generate", "--show-keys", "--mki", "xy"], "lower-case hex, as 000a - at `mki`"),
+        (["leg", "add", "room", "a", "--opus", '{"bitrate": 24}'], "Expected `int` >= 6000 - at `opus.bitrate`"),
+    ):
+        assert await run(house, *words) == ctl.MISUSED
+        error = capsys.readouterr().err
+        assert expected in error
+        assert "regex" not in error
+
+
+async def test_who_lacks_a_key_is_told_how_to_make_one(house: House, capsys: pytest.CaptureFixture[str]) -> None:
+    await run(house, "conference", "create", "room")
+    assert await run(house, "leg", "add", "room", "a") == ctl.REFUSED
+    assert "--generate --show-keys" in capsys.readouterr().err
+
+
+def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        main(["--version"])
+    assert left.value.code == 0
+    assert capsys.readouterr().out == f"mrfp {mixer.__version__}\n"
 
 
 async def test_events(house: House, capsys: pytest.CaptureFixture[str]) -> None:
