@@ -310,6 +310,7 @@ class PlayStart(Value, frozen=True, kw_only=True):
     times: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] = 1
     """How often; 0 for ever, until it is stopped."""
     gain_db: Gain = 0.0
+    """Applied to the prompt."""
     duck_db: Annotated[float, msgspec.Meta(ge=0.0, le=60.0)] = 0.0
     """Lower the conference by so much for those who hear the prompt."""
     exclusive: bool = False
