@@ -141,7 +141,7 @@ def _kms(options: argparse.Namespace) -> int:
 
 
 def _focus(options: argparse.Namespace) -> int:
-    from control.client import ControlError, Disconnected
+    from control.client import ControlError
     from control.focus import daemon, settings
     from control.keyfiles import KeyFileError
     from control.listen import ListenError
@@ -158,9 +158,6 @@ def _focus(options: argparse.Namespace) -> int:
             log={"level": options.log_level, "format": options.log_format},
         )
         return daemon.serve(chosen)
-    except Disconnected as error:
-        print(f"mrfp focus: {error}\nIs it running? Start one with `mrfp serve`, and then this.", file=sys.stderr)
-        return 1
     except (settings.SettingsError, ControlError, KeyFileError, ListenError, SipError, OSError) as error:
         print(f"mrfp focus: {error}", file=sys.stderr)
         return 1
