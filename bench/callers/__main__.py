@@ -40,7 +40,7 @@ def main() -> int:
         print(error, file=sys.stderr)
         return 2
     if not arguments.json:
-        print(f"{arguments.callers} callers dial {plan.uri}, are judged for {plan.seconds:g} s, and leave ...", flush=True)
+        print(f"{arguments.callers} callers dial, are judged for {plan.seconds:g} s or more, and leave ...", flush=True)
     try:
         outcome = asyncio.run(play(plan))
     except TlsFilesUnfit:
