@@ -7,6 +7,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import mixer
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The entry point; returns the exit status."""
@@ -22,6 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="mrfp", description="A secure conference mixer for SRTP.")
+    parser.add_argument("--version", action="version", version=f"mrfp {mixer.__version__}")
     words = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_serve(words.add_parser("serve", help="run a mixer", description="Run a mixer until SIGTERM."))
     _add_kms(words.add_parser("kms", help="run a key management server", description="Run a KMS until SIGTERM."))
@@ -101,8 +104,8 @@ def _serve(options: argparse.Namespace) -> int:
     from control.listen import ListenError
 
     try:
-        chosen = settings.change(
-            settings.load(options.config),
+        chosen = settings.load(
+            options.config,
             mixer={"host": options.host, "port": options.port},
             control={"socket": options.socket},
             http={"port": options.http_port},
@@ -125,8 +128,8 @@ def _kms(options: argparse.Namespace) -> int:
                 count, head = audit.verify(lines)
             print(f"{count} lines, each following on the one before; the last has SHA-256 {head}")
             return 0
-        chosen = settings.change(
-            settings.load(options.config),
+        chosen = settings.load(
+            options.config,
             listen={"socket": options.socket, "tls_port": options.tls_port},
             state={"directory": options.directory},
             log={"level": options.log_level, "format": options.log_format},
@@ -138,15 +141,15 @@ def _kms(options: argparse.Namespace) -> int:
 
 
 def _focus(options: argparse.Namespace) -> int:
-    from control.client import ControlError, Disconnected
+    from control.client import ControlError
     from control.focus import daemon, settings
     from control.keyfiles import KeyFileError
     from control.listen import ListenError
     from control.sip.errors import SipError
 
     try:
-        chosen = settings.change(
-            settings.load(options.config),
+        chosen = settings.load(
+            options.config,
             sip={name: getattr(options, name) for name in ("host", "udp_port", "tcp_port", "tls_port")},
             mixer={"address": options.mixer, "media_host": options.media_host},
             keys={"kms": options.kms},
@@ -155,9 +158,6 @@ def _focus(options: argparse.Namespace) -> int:
             log={"level": options.log_level, "format": options.log_format},
         )
         return daemon.serve(chosen)
-    except Disconnected as error:
-        print(f"mrfp focus: {error}\nIs it running? Start one with `mrfp serve`, and then this.", file=sys.stderr)
-        return 1
     except (settings.SettingsError, ControlError, KeyFileError, ListenError, SipError, OSError) as error:
         print(f"mrfp focus: {error}", file=sys.stderr)
         return 1

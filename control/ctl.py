@@ -12,20 +12,22 @@ import sys
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import Any, TypeVar
 
 import msgspec
 
-from control import ctlargs, kekfile, keyfiles, listen, tables, wording
+from control import ctlargs, ffmpeg, kekfile, keyfiles, listen, tables, wording
 from control.api import Method
 from control.client import Disconnected, MixerClient
-from control.dialler import Client
+from control.dialler import Client, Misaddressed
 from control.errors import ControlError
-from control.focus.messages import FOCUS, RoomNames
+from control.focus.messages import FOCUS, CallDial, RoomNames
 from control.keywrap import Wrapper
 from control.messages import Missed
 from mixer import port
 from mixer.secret import Secret
 
+S = TypeVar("S", bound=msgspec.Struct)
 DONE, REFUSED, MISUSED, UNREACHABLE = range(4)
 
 
@@ -47,13 +49,14 @@ def main(arguments: Sequence[str]) -> int:
         # `mrfp ctl events | head` has seen enough; Python's last flush must not complain.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
+    except Misaddressed as error:
+        return _complain(str(error), MISUSED)
     except Disconnected as error:
         return _complain(f"{error}\nIs it running? Start one with `mrfp {_service(options)}`.", UNREACHABLE)
     except ControlError as error:
         word = f" [{error.refusal}]" if error.refusal else ""
-        return _complain(f"{error}{word}", REFUSED)
-    except msgspec.ValidationError as error:
-        return _complain(str(error).replace("$.", ""), MISUSED)
+        makes = error.refusal == port.Refusal.KEY_MISSING and "generate" in options
+        return _complain(f"{error}{word}{_MAKE_KEYS if makes else ''}", REFUSED)
     except (Misuse, keyfiles.KeyFileError) as error:
         return _complain(str(error), MISUSED)
     return DONE
@@ -99,8 +102,11 @@ async def _run(options: argparse.Namespace) -> None:
 async def _ask_focus(options: argparse.Namespace) -> None:
     chosen = getattr(options, "socket", None) or str(listen.default_socket("focus.sock", "MRFP_FOCUS_SOCKET"))
     address = chosen if chosen.startswith(("unix:", "tls:")) else f"unix:{chosen}"
+    wanted = _checked(options, {})
     async with Client(FOCUS, address, timeout_s=60.0) as focus:
-        _print(await focus.request(options.method, ctlargs.command(options.method, options, {})), options)
+        if isinstance(wanted, CallDial):
+            print(f"calling {wanted.uri} ...", file=sys.stderr)
+        _print(await focus.request(options.method, wanted), options)
 
 
 def _kek(options: argparse.Namespace) -> Wrapper | None:
@@ -119,8 +125,8 @@ async def _command(mixer: MixerClient, method: Method, options: argparse.Namespa
         if options.save_keys
     ]
     try:
-        reply = await mixer.request(method, ctlargs.command(method, options, keys))
-    except (ControlError, msgspec.ValidationError):
+        reply = await mixer.request(method, _checked(options, keys))
+    except (ControlError, Misuse):
         for path in saved:
             path.unlink(missing_ok=True)
         raise
@@ -167,7 +173,20 @@ def _key(field: str, options: argparse.Namespace, secret: Secret) -> port.Key:
         value = getattr(options, prefix + name, None)
         if value is not None:
             chosen[name] = value
-    return msgspec.convert(chosen, port.Key)
+    return _converted(chosen, port.Key)
+
+
+def _checked(options: argparse.Namespace, keys: dict[str, port.Key]) -> msgspec.Struct:
+    """The request that the options describe. Raises `Misuse`."""
+    method: Method = options.method
+    return _converted(ctlargs.fields(method, options) | keys, method.params)
+
+
+def _converted(fields: dict[str, Any], kind: type[S]) -> S:
+    try:
+        return msgspec.convert(fields, kind)
+    except msgspec.ValidationError as error:
+        raise Misuse(wording.of(error, kind).replace("$.", "")) from None
 
 
 async def _find_leg(mixer: MixerClient, leg: str) -> port.LegStatus:
@@ -181,11 +200,7 @@ async def _find_leg(mixer: MixerClient, leg: str) -> port.LegStatus:
 
 async def _watch(mixer: MixerClient, options: argparse.Namespace) -> None:
     asked = {"events": options.events, "conference": options.conference}
-    try:
-        wanted = msgspec.convert(asked, options.method.params)
-    except msgspec.ValidationError as error:
-        raise Misuse(wording.of(error, options.method.params)) from None
-    await mixer.request(options.method, wanted)
+    await mixer.request(options.method, _converted(asked, options.method.params))
     left = options.count
     async for event in mixer.events():
         print(_event_line(event, getattr(options, "json", False)), flush=True)
@@ -200,7 +215,7 @@ def _event_line(event: port.Event | Missed, as_json: bool) -> str:
         return msgspec.json.encode(event).decode()
     name = "missed" if isinstance(event, Missed) else str(event.__struct_config__.tag)
     facts = " ".join(f"{field}={_fact(getattr(event, field))}" for field in event.__struct_fields__)
-    return f"{datetime.now().astimezone():%H:%M:%S} {name:<13} {facts}"
+    return f"{datetime.now().astimezone():%H:%M:%S} {name:<16} {facts}"
 
 
 def _fact(value: object) -> str:
@@ -218,6 +233,9 @@ def _print(reply: msgspec.Struct, options: argparse.Namespace) -> None:
         print("\n".join(reply.conferences) or "no conferences")
     elif isinstance(reply, RoomNames):
         print("\n".join(reply.rooms) or "no rooms")
+    elif isinstance(reply, port.Levels):
+        rows = [(leg, str(level)) for leg, level in reply.levels.items()]
+        print(tables.grid(("leg", "dBov"), rows) if rows else "no legs")
     else:
         print(tables.render(reply))
 
@@ -229,18 +247,22 @@ def _show(keys: dict[str, port.Key], options: argparse.Namespace, reply: msgspec
         print(keyfiles.sdp_line(key.suite, key.secret, key.mki), file=sys.stderr)
         if isinstance(reply, port.LegAdded):
             _show_clients(name, key, options, reply)
+    if isinstance(reply, port.LegAdded) and reply.stream.epoch:
+        print(
+            "\n# the leg hears with the group key of its conference, shown or saved when it was made", file=sys.stderr
+        )
 
 
 def _show_clients(name: str, key: port.Key, options: argparse.Namespace, reply: port.LegAdded) -> None:
     """How to use a leg's key with a client that most people have."""
-    codec = options.codec or "PCMU"
-    if name == "rx" and (line := keyfiles.ffmpeg_line(key, "127.0.0.1", reply.port, codec, reply.payload_type)):
-        print(f"# speak a file into the conference:\n{line}", file=sys.stderr)
-    if name == "tx" and options.remote:
-        sdp = keyfiles.listening_sdp(key, options.remote, codec, reply.payload_type)
-        if sdp:
-            hint = "# listen: save this as leg.sdp, then ffplay -protocol_whitelist file,udp,rtp,srtp leg.sdp"
-            print(f"{hint}\n{sdp}", file=sys.stderr)
+    codec, remote = options.codec or "PCMU", options.remote
+    if name == "rx" and (line := ffmpeg.speaking(key, reply, codec, remote)):
+        where = f"; {ffmpeg.MIXER} is the mixer's address" if ffmpeg.MIXER in line else ""
+        hint = "from the leg's port, which ffplay then can't have" if remote else "from anywhere"
+        print(f"# speak a file into the conference ({hint}{where}):\n{line}", file=sys.stderr)
+    if name == "tx" and remote and (sdp := ffmpeg.listening(key, reply, codec, remote)):
+        hint = "# listen: save this as leg.sdp, then ffplay -protocol_whitelist file,udp,rtp,srtp leg.sdp"
+        print(f"{hint}\n{sdp}", file=sys.stderr)
 
 
 def _subject(options: argparse.Namespace) -> str:
@@ -258,6 +280,7 @@ def _complain(text: str, status: int) -> int:
     return status
 
 
+_MAKE_KEYS = "\nWith --generate --show-keys the keys that are missing are made, and printed."
 _PURPOSE = {
     "key": "the group key: everyone in the conference hears with it",
     "uplink_key": "the group key that legs send with",

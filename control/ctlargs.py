@@ -17,7 +17,6 @@ from control import docstrings
 from control.api import Method
 from control.focus.messages import FOCUS
 from control.protocol import METHODS
-from mixer import port
 from mixer.suites import SUITES
 
 KEY_FIELDS: Final[dict[str, str]] = {"key": "", "uplink_key": "uplink_", "rx": "rx_", "tx": "tx_"}
@@ -45,14 +44,13 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-def command(method: Method, options: argparse.Namespace, keys: dict[str, port.Key]) -> msgspec.Struct:
-    """The request that the options describe. Raises `msgspec.ValidationError`."""
-    given: dict[str, object] = {
+def fields(method: Method, options: argparse.Namespace) -> dict[str, Any]:
+    """What the options say of a request, but for its keys."""
+    return {
         name: getattr(options, name)
         for name in method.params.__struct_fields__
         if name not in KEY_FIELDS and getattr(options, name, None) is not None
     }
-    return msgspec.convert(given | keys, method.params)
 
 
 def key_fields(method: Method) -> list[str]:

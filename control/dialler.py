@@ -31,6 +31,10 @@ class Disconnected(ControlError):
         super().__init__(UNREACHABLE, message)
 
 
+class Misaddressed(Disconnected):
+    """Nobody was asked: the address makes no sense, or the TLS files can't be used."""
+
+
 class Client:
     """One connection to a service; use it as an async context manager."""
 
@@ -75,7 +79,9 @@ class Client:
         """Connect, or connect again after `close`; raises `Disconnected` with the reason if that fails."""
         try:
             self._reader, self._writer = await self._open()
-        except (OSError, ssl.SSLError, listen.ListenError) as error:
+        except listen.ListenError as error:
+            raise Misaddressed(f"{self._address}: {error}") from None
+        except (OSError, ssl.SSLError) as error:
             reason = getattr(error, "strerror", None) or str(error)
             raise Disconnected(f"no {self._api.noun} answers at {self._address}: {reason}") from None
         self._lost = None

@@ -12,7 +12,6 @@ import secrets
 import sys
 from pathlib import Path
 
-from mixer import port
 from mixer.secret import Secret, SecretError
 from mixer.suites import SUITES, SuiteName
 
@@ -59,52 +58,16 @@ def save(directory: Path, name: str, secret: Secret) -> Path:
     except OSError as error:
         raise KeyFileError(f"cannot write {path}: {error.strerror or error}") from None
     with os.fdopen(descriptor, "w", encoding="ascii") as file:
-        file.write(_inline(secret) + "\n")
+        file.write(inline(secret) + "\n")
     return path
 
 
 def sdp_line(suite: SuiteName, secret: Secret, mki: str = "") -> str:
     """The key as an SDP attribute (RFC 4568 section 9.2)."""
     named = f"|{int(mki, 16)}:{len(mki) // 2}" if mki else ""
-    return f"a=crypto:1 {suite} inline:{_inline(secret)}{named}"
+    return f"a=crypto:1 {suite} inline:{inline(secret)}{named}"
 
 
-def ffmpeg_line(key: port.Key, host: str, number: int, codec: str, payload_type: int) -> str | None:
-    """A command that speaks a WAV file into the conference; None if ffmpeg can't.
-
-    ffmpeg has an SRTP of its own, with AES_CM_128 and without MKI.
-    """
-    if not key.suite.startswith("AES_CM_128") or key.mki or codec not in _FFMPEG_CODECS:
-        return None
-    return (
-        f"ffmpeg -nostdin -i speech.wav -af asetnsamples=160,arealtime -c:a {_FFMPEG_CODECS[codec]} -ar 8000 -ac 1 "
-        f"-f rtp -payload_type {payload_type} -srtp_out_suite {key.suite} "
-        f"-srtp_out_params {_inline(key.secret)} 'srtp://{host}:{number}?rtcpport={number}'"
-    )
-
-
-def listening_sdp(key: port.Key, remote: str, codec: str, payload_type: int) -> str | None:
-    """A session description with which ffplay, at the leg's address, hears the conference; None if it can't."""
-    if not key.suite.startswith("AES_CM_128") or key.mki or codec not in _FFMPEG_CODECS:
-        return None
-    host, _, number = remote.rpartition(":")
-    family = "IP6" if host.startswith("[") else "IP4"
-    return "\n".join(
-        (
-            "v=0",
-            f"o=- 0 0 IN {family} {host.strip('[]')}",
-            "s=mrfp",
-            f"c=IN {family} {host.strip('[]')}",
-            "t=0 0",
-            f"m=audio {number} RTP/SAVP {payload_type}",
-            f"a=rtpmap:{payload_type} {codec}/8000",
-            sdp_line(key.suite, key.secret),
-        )
-    )
-
-
-def _inline(secret: Secret) -> str:
+def inline(secret: Secret) -> str:
+    """The key as it stands behind `inline:` in SDP: a secret in clear."""
     return base64.b64encode(secret.reveal()).decode("ascii")
-
-
-_FFMPEG_CODECS = {"PCMU": "pcm_mulaw", "PCMA": "pcm_alaw"}

@@ -40,30 +40,35 @@ class TomlFile(Generic[S]):
         """`name`: what a file is called that has no name; `check` raises `SettingsError`, given where it was said."""
         self._kind, self._name, self._check = kind, name, check
 
-    def load(self, path: Path | None) -> S:
-        """Read a file; all defaults if there is none.
+    def load(self, path: Path | None, **tables: dict[str, Any]) -> S:
+        """Read a file, or take all defaults if there is none, and change it by the command line as `change` does.
+
+        What must be true of all together is asked of both together: either may have what the other lacks.
 
         Raises:
             SettingsError: if it cannot be read, or says something that cannot be done.
         """
-        return self._kind() if path is None else self.parse(_read(path), str(path))
+        if path is None:
+            return self.change(self._kind(), **tables)
+        settings = _changed(self._parsed(_read(path), str(path)), tables)
+        return self._checked(settings, f"{path} with the {_COMMAND_LINE}" if _said(tables) else str(path))
 
     def parse(self, text: str, source: str = "") -> S:
         """Settings out of TOML text; `source` is what error messages call it. Raises `SettingsError`."""
         source = source or self._name
+        return self._checked(self._parsed(text, source), source)
+
+    def change(self, settings: S, **tables: dict[str, Any]) -> S:
+        """Settings with some options replaced, by table. Options that are None stay. Raises `SettingsError`."""
+        return self._checked(_changed(settings, tables), _COMMAND_LINE)
+
+    def _parsed(self, text: str, source: str) -> S:
         try:
             tables = tomllib.loads(text)
         except tomllib.TOMLDecodeError as error:
             raise SettingsError(f"{source} is not TOML: {error}") from None
         _check_names(tables, source, self._kind)
-        return self._checked(_convert(tables, source, self._kind), source)
-
-    def change(self, settings: S, **tables: dict[str, Any]) -> S:
-        """Settings with some options replaced, by table. Options that are None stay. Raises `SettingsError`."""
-        known = msgspec.to_builtins(settings)
-        for table, options in tables.items():
-            known[table] |= {name: value for name, value in options.items() if value is not None}
-        return self._checked(_convert(known, _COMMAND_LINE, self._kind), _COMMAND_LINE)
+        return _convert(tables, source, self._kind)
 
     def _checked(self, settings: S, source: str) -> S:
         self._check(settings, source)
@@ -76,6 +81,18 @@ def check_tls(table: str, settings: Any, source: str) -> None:
         for option in ("certificate", "key", "authority"):
             if not getattr(settings, option):
                 raise SettingsError(f"{source}: [{table}] tls_port needs `{option}`, the path of a PEM file")
+
+
+def _said(tables: dict[str, dict[str, Any]]) -> bool:
+    """Whether the command line says anything."""
+    return any(value is not None for options in tables.values() for value in options.values())
+
+
+def _changed(settings: S, tables: dict[str, dict[str, Any]]) -> S:
+    known = msgspec.to_builtins(settings)
+    for table, options in tables.items():
+        known[table] |= {name: value for name, value in options.items() if value is not None}
+    return _convert(known, _COMMAND_LINE, type(settings))
 
 
 def _read(path: Path) -> str:

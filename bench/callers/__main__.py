@@ -39,6 +39,8 @@ def main() -> int:
     except ValueError as error:
         print(error, file=sys.stderr)
         return 2
+    if not arguments.json:
+        print(f"{arguments.callers} callers dial, are judged for {plan.seconds:g} s or more, and leave ...", flush=True)
     try:
         outcome = asyncio.run(play(plan))
     except TlsFilesUnfit:

@@ -30,7 +30,7 @@ from control.focus.prompts import Prompts
 from control.focus.reception import ALLOW, Reception
 from control.focus.room import Room
 from control.focus.rooms import Rooms
-from control.focus.settings import FocusSettings, SettingsError
+from control.focus.settings import FocusSettings, SettingsError, TrustSettings
 from control.focus.switchboard import Switchboard
 from control.focus.trunk import Trunk
 from control.focus.watchers import Watchers
@@ -41,6 +41,7 @@ from control.messages import NodeStatus
 from control.rekey.driver import KeySource, KmsKeys
 from control.server import Server
 from control.sip.agent import Agent
+from mixer.secret import Secret
 
 SUPPORTED = ("100rel", "timer", "norefersub")
 
@@ -104,10 +105,8 @@ def _check_codecs(settings: FocusSettings, node: NodeStatus) -> None:
 
 
 def _assembled(settings: FocusSettings, house: House) -> Running:
-    trust = settings.trust
-    passwords = users.load(Path(trust.users_file)) if trust.users_file else {}
-    shared = psks.load(Path(trust.psks_file)) if trust.psks_file else {}
-    domain = settings.domain
+    trust, domain = settings.trust, settings.domain
+    passwords, shared = _secrets(trust)
     gate, entry = Gate(trust, domain, passwords), Entry(settings.limits)
     lobby = Lobby(settings.limits, entry, Prompts(house.trunk).say, Errands(house.faults))
 
@@ -124,6 +123,12 @@ def _assembled(settings: FocusSettings, house: House) -> Running:
     agent = Agent(settings.sip, reception, allow=ALLOW, supported=SUPPORTED, contact_params=";isfocus")
     switchboard.agent = agent
     return Running(agent, rooms, switchboard, reception, watchers)
+
+
+def _secrets(trust: TrustSettings) -> tuple[dict[str, Secret], dict[str, Secret]]:
+    """The passwords of users, and the keys of those who take keys by MIKEY. Raises `SettingsError`."""
+    passwords = users.load(Path(trust.users_file)) if trust.users_file else {}
+    return passwords, psks.load(Path(trust.psks_file)) if trust.psks_file else {}
 
 
 def _mixer(settings: FocusSettings) -> MixerClient:
@@ -145,6 +150,7 @@ def _keys(settings: FocusSettings, stack: AsyncExitStack) -> KeySource:
 
 
 async def _serve(settings: FocusSettings, stop: asyncio.Event) -> None:
+    _secrets(settings.trust)  # what can't be read is told now, and not when a mixer has come
     if not await mixer_answers(lambda: _mixer(settings), stop):
         return
     async with opened(settings) as running:

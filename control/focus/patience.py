@@ -13,6 +13,7 @@ from typing import Final
 import structlog
 
 from control.client import Disconnected, MixerClient
+from control.dialler import Misaddressed
 
 RETRY_S: Final = 0.5
 
@@ -24,13 +25,15 @@ async def mixer_answers(make: Callable[[], MixerClient], stop: asyncio.Event, re
         make: makes a client: where a mixer listens may be seen only once it does.
 
     Raises:
-        ControlError, OSError: if it answers and will not have us, or a file cannot be read.
+        ControlError, OSError: if it answers and will not have us, its address makes no sense, or a file cannot be read.
     """
     told = ""
     while not stop.is_set():
         client = make()
         try:
             await client.connect()
+        except Misaddressed:
+            raise  # waiting mends no address
         except Disconnected as error:
             if str(error) != told:
                 told = str(error)

@@ -170,7 +170,8 @@ class LegAdd(Value, frozen=True, kw_only=True):
     """The SSRC that the leg will send with. Claimed for it; any other leg using it is refused."""
     remote: Endpoint | None = None
     """Where to send, as `192.0.2.1:4000` or `[2001:db8::1]:4000`, until an authenticated packet shows
-    a better address. If omitted, nothing is sent before one arrived."""
+    a better address. If omitted, nothing is sent before one arrived. A leg of which neither `ssrc` is known nor an
+    `own_port` is looked for at this address only: from elsewhere (NAT) its first packets are `unknown_source`."""
     rtcp_mux: bool = True
     """RTCP on the RTP port (RFC 5761), else on the port above at both ends."""
     own_port: bool = False
@@ -310,6 +311,7 @@ class PlayStart(Value, frozen=True, kw_only=True):
     times: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] = 1
     """How often; 0 for ever, until it is stopped."""
     gain_db: Gain = 0.0
+    """Applied to the prompt."""
     duck_db: Annotated[float, msgspec.Meta(ge=0.0, le=60.0)] = 0.0
     """Lower the conference by so much for those who hear the prompt."""
     exclusive: bool = False

@@ -15,6 +15,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+import mixer
 from control import ctl, keyfiles
 from control.__main__ import main
 from control.protocol import METHODS
@@ -92,6 +93,17 @@ async def test_keys_come_from_files(
     printed = "".join(capsys.readouterr()).encode()
     for spelling in spellings(key.secret.reveal()):
         assert spelling not in printed
+
+
+async def test_levels_are_a_table(house: House, capsys: pytest.CaptureFixture[str]) -> None:
+    await run(house, "conference", "create", "room")
+    capsys.readouterr()
+    assert await run(house, "conference", "levels", "room") == 0
+    assert capsys.readouterr().out == "no legs\n"
+    await run(house, "leg", "add", "room", "alice", "--clear")
+    capsys.readouterr()
+    assert await run(house, "conference", "levels", "room") == 0
+    assert capsys.readouterr().out == "leg    dBov\nalice  -23\n"
 
 
 async def test_bridge_from_the_command_line(house: House) -> None:
@@ -217,12 +229,52 @@ def test_nobody_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert "`mrfp serve`" in error
 
 
+def test_what_is_wrong_with_an_address_is_no_question_of_who_is_there(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tls = [word for name in ("certificate", "key", "authority") for word in (f"--tls-{name}", str(tmp_path / name))]
+    for address, words in (("tls://127.0.0.1:7443", "cannot load the TLS files"), ("tls:7443", "unix:/path or tls://")):
+        assert main(["ctl", "--socket", address, *tls, "node", "info"]) == ctl.MISUSED
+        error = capsys.readouterr().err
+        assert words in error
+        assert "running" not in error
+
+
+async def test_what_is_expected_is_said_in_words(house: House, capsys: pytest.CaptureFixture[str]) -> None:
+    await run(house, "conference", "create", "room")
+    for words, field in (
+        (["conference", "create", "two words"], "characters of printable ASCII without spaces - at `conference`"),
+        (["leg", "add", "room", "a", "--remote", "host:1"], "192.0.2.1:4000 or [2001:db8::1]:4000 - at `remote`"),
+        (["leg", "dial", "a", "12x"], "0 to 9, *, # and A to D - at `digits`"),
+        (["play", "start", "p", "--legs", "a", "b c"], "characters of printable ASCII without spaces - at `legs[1]`"),
+        (["key", "prepare", "room", "--generate", "--show-keys", "--mki", "xy"], "- at `mki`"),
+        (["leg", "add", "room", "a", "--opus", '{"bitrate": 24}'], "`int` >= 6000 - at `opus.bitrate`"),
+    ):
+        assert await run(house, *words) == ctl.MISUSED
+        error = capsys.readouterr().err
+        assert field in error
+        assert "regex" not in error
+
+
+async def test_who_lacks_a_key_is_told_how_to_make_one(house: House, capsys: pytest.CaptureFixture[str]) -> None:
+    await run(house, "conference", "create", "room")
+    assert await run(house, "leg", "add", "room", "a") == ctl.REFUSED
+    assert "--generate --show-keys" in capsys.readouterr().err
+
+
+def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        main(["--version"])
+    assert left.value.code == 0
+    assert capsys.readouterr().out == f"mrfp {mixer.__version__}\n"
+
+
 async def test_events(house: House, capsys: pytest.CaptureFixture[str]) -> None:
     watching = asyncio.create_task(run(house, "events", "talking", "--conference", "room", "--count", "1"))
     await until(lambda: bool(house.mixer.subscribers))
     house.mixer.emit(talking("x", "attic"), talking())
     assert await watching == 0
-    assert "talking       conference=room leg=alice talking=yes" in capsys.readouterr().out
+    assert "talking          conference=room leg=alice talking=yes" in capsys.readouterr().out
     watching = asyncio.create_task(run(house, "events", "--json", "--count", "1"))
     await until(lambda: bool(house.mixer.subscribers))
     house.mixer.emit(port.Overrun(ticks=2))
@@ -251,20 +303,6 @@ def test_no_option_takes_a_key(capsys: pytest.CaptureFixture[str]) -> None:
 def test_sdp_with_an_mki() -> None:
     key = fresh_key()
     assert keyfiles.sdp_line(key.suite, key.secret, "000a").endswith("|10:2")
-    gcm = msgspec.structs.replace(key, suite="AEAD_AES_128_GCM")
-    assert keyfiles.ffmpeg_line(gcm, "h", 1, "PCMU", 0) is None
-    assert keyfiles.listening_sdp(gcm, "192.0.2.1:4000", "PCMU", 0) is None
-
-
-def test_a_key_as_ffmpeg_takes_it() -> None:
-    key = fresh_key()
-    line = keyfiles.ffmpeg_line(key, "127.0.0.1", 40000, "PCMA", 8)
-    assert line is not None
-    assert "pcm_alaw" in line
-    sdp = keyfiles.listening_sdp(key, "[::1]:4000", "PCMA", 8)
-    assert sdp is not None
-    assert "c=IN IP6 ::1" in sdp
-    assert "m=audio 4000 RTP/SAVP 8" in sdp
 
 
 async def test_a_reader_that_leaves_is_no_error(house: House) -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from control import docstrings, reference
 from control.__main__ import main
-from control.protocol import EVENTS, METHODS
+from control.protocol import EVENTS, METHODS, MIXER
 from mixer import port
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -36,6 +38,21 @@ def test_every_method_says_what_it_does() -> None:
     for method in METHODS.values():
         assert docstrings.summary(method.params)
         assert docstrings.summary(method.reply)
+
+
+def test_every_example_is_a_request() -> None:
+    """Once keys stand where it says that they belong."""
+    page = reference.page().replace("<40 letters of base64url>", "A" * 40)
+    examples = [json.loads(line) for line in re.findall(r"```json\n(.*?)\n```", page)]
+    assert [example["method"] for example in examples] == list(METHODS)
+    for example in examples:
+        MIXER.params[example["method"]].decode(json.dumps(example["params"]))
+
+
+def test_what_names_something_may_be_refused() -> None:
+    for name, section in re.findall(r"^### ([a-z]+\.[a-z]+)\n(.*?)```json", reference.page(), re.MULTILINE | re.DOTALL):
+        required = any(field.required for field in msgspec.structs.fields(METHODS[name].params))
+        assert required == ("**Refused with**" in section), name
 
 
 def test_fields_are_documented_from_the_source() -> None:

@@ -72,6 +72,20 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
         settings.load(tmp_path / "nothing.toml")
 
 
+def test_a_file_may_need_what_the_command_line_says(tmp_path: Path) -> None:
+    """As in README: `mrfp focus --kms unix:/run/mrfp/kms.sock --config group.toml`."""
+    path = tmp_path / "group.toml"
+    path.write_text('[default_room]\nkeying = "group"\n')
+    told = settings.load(path, keys={"kms": "unix:/run/mrfp/kms.sock"}, sip={"host": None})
+    assert (told.default_room.keying, told.keys.kms) == ("group", "unix:/run/mrfp/kms.sock")
+    with pytest.raises(SettingsError, match=r"group\.toml: \[default_room\].*needs a KMS"):
+        settings.load(path, keys={"kms": None})
+    with pytest.raises(SettingsError, match=r"group\.toml with the command line: \[keys\] kms is not an address"):
+        settings.load(path, keys={"kms": "/run/mrfp/kms.sock"})
+    with pytest.raises(SettingsError, match=r"^command line: \[keys\] kms is not an address"):
+        settings.load(None, keys={"kms": "/run/mrfp/kms.sock"})
+
+
 @pytest.mark.parametrize(
     ("text", "domain"),
     [
