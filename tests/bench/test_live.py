@@ -21,7 +21,7 @@ from bench.plan import Plan
     ids=["group", "unique", "mki"],
 )
 async def test_a_small_load_is_heard_right(options: dict[str, Any]) -> None:
-    plan = Plan(legs=14, conferences=2, talkers=2, seconds=1.4, warmup=0.6, seed="live", **options)
+    plan = Plan(legs=14, conferences=2, talkers=2, seconds=1.4, warmup=2.0, seed="live", **options)
     result, verdict = await measure(plan)
     assert complaints(plan, verdict, result) == []
     assert verdict.received > 0
@@ -41,7 +41,7 @@ async def test_legs_are_weighed() -> None:
 
 async def test_legs_in_clear_that_say_their_level_are_heard_right() -> None:
     fields: dict[str, Any] = {"keying": "unique", "clear": True, "quiet": "level127"}
-    plan = Plan(legs=8, talkers=2, seconds=1.2, warmup=0.6, seed="live", **fields)
+    plan = Plan(legs=8, talkers=2, seconds=1.2, warmup=2.0, seed="live", **fields)
     result, verdict = await measure(plan)
     assert complaints(plan, verdict, result) == []
     assert (result.encrypts_per_tick, result.quiet) == (0, "level127")
@@ -51,7 +51,7 @@ async def test_legs_in_clear_that_say_their_level_are_heard_right() -> None:
 @pytest.mark.parametrize("quiet", ["dtx", "level127"])
 async def test_opus_is_encoded_once_for_all_listeners_and_heard_right(quiet: str) -> None:
     fields: dict[str, Any] = {"codec": "opus", "bitrate": 96_000, "quiet": quiet}
-    plan = Plan(legs=12, talkers=2, seconds=2.4, warmup=0.6, seed="live", **fields)
+    plan = Plan(legs=12, talkers=2, seconds=2.4, warmup=2.0, seed="live", **fields)
     result, verdict = await measure(plan)
     assert complaints(plan, verdict, result) == []
     assert result.encodes_per_tick == result.encrypts_per_tick == pytest.approx(3, abs=0.2)
