@@ -94,10 +94,11 @@ class Hush:
             A batch, valid until the next call, and int64[n], the leg of each of its packets; those of a leg in any
             order. None if there is nothing.
         """
-        who = np.unique(leg[rows[claim[rows] != SILENCE]])
-        who = who[self._legs.claimed_silent[who]]
+        who = leg[rows]
+        who = who[self._legs.claimed_silent[who] & (claim[rows] != SILENCE)]
         if not len(who):
             return None
+        who = np.unique(who)
         which, place = np.nonzero(self._length[who])
         owner = who[which]
         batch = self._again
