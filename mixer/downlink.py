@@ -21,12 +21,13 @@ from mixer.counters import Counters
 from mixer.dials import Dials
 from mixer.keying import Keying
 from mixer.legs import Mode
+from mixer.libsrtp import SrtpError
 from mixer.mixing import Mix
 from mixer.plans import Plan
+from mixer.pointers import Pointers
 from mixer.prototypes import Prototypes
 from mixer.sheet import Sheet
 from mixer.spread import Spread
-from mixer.srtp import Pointers, SrtpError
 from mixer.state import State
 from mixer.wire import HEADER, header_view
 

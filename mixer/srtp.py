@@ -1,9 +1,5 @@
-"""SRTP over batches: the only file that knows libsrtp.
-
-pylibsrtp's wheel carries all of libsrtp 2, but binds only a part of it. The hot calls go through that
-part (`_binding.lib`, compiled, pointers prepared once); sessions are made through the ABI of the same
-shared object, which also gives AES-256-CM and the rollover counter. Per packet, Python does one thing
-here: it walks three lists side by side into `srtp_protect` or `srtp_unprotect`.
+"""SRTP over batches. Per packet, Python does one thing: it walks three lists side by side into `srtp_protect` or
+`srtp_unprotect` of libsrtp.
 
 Rules kept here, because nobody above can be trusted with them:
 
@@ -17,80 +13,25 @@ Rules kept here, because nobody above can be trusted with them:
 
 from __future__ import annotations
 
-from typing import Any, Final, cast
+from typing import Final
 
 import numpy as np
-from cffi import FFI
 from numpy.typing import NDArray
-from pylibsrtp import _binding
 
+from mixer import libsrtp
 from mixer.batch import STRIDE
 from mixer.drops import Drop
+from mixer.libsrtp import LIB, SrtpError
+from mixer.pointers import Pointers
 from mixer.secret import Secret
-from mixer.suites import Suite, SuiteName
+from mixer.suites import Suite
 from mixer.wire import windows
 
 SRTCP_INDEX: Final = 4
 """Octets of E flag and SRTCP index in front of MKI and tag (RFC 3711 section 3.4)."""
-
-
 RTP_HEADER: Final = 12
-
-
-class SrtpError(Exception):
-    """libsrtp refused something that is not a peer's doing."""
-
-
-class KeystreamReuse(SrtpError):
-    """A packet index was about to be protected twice under one key: a bug, stopped in time."""
-
-
-_FFI = FFI()
-_FFI.cdef(
-    """
-    typedef void *srtp_t;
-    typedef struct { uint32_t cipher_type; int cipher_key_len; uint32_t auth_type; int auth_key_len;
-                     int auth_tag_len; int sec_serv; } srtp_crypto_policy_t;
-    typedef struct srtp_policy_t {
-        int ssrc_type; unsigned int ssrc_value;
-        srtp_crypto_policy_t rtp; srtp_crypto_policy_t rtcp;
-        unsigned char *key; void **keys; unsigned long num_master_keys; void *deprecated_ekt;
-        unsigned long window_size; int allow_repeat_tx; int *enc_xtn_hdr; int enc_xtn_hdr_count;
-        struct srtp_policy_t *next; } srtp_policy_t;
-    int srtp_create(srtp_t *session, const srtp_policy_t *policy);
-    int srtp_dealloc(srtp_t session);
-    int srtp_set_stream_roc(srtp_t session, uint32_t ssrc, uint32_t roc);
-    int srtp_get_stream_roc(srtp_t session, uint32_t ssrc, uint32_t *roc);
-    const char *srtp_get_version_string(void);
-    void srtp_crypto_policy_set_rtp_default(srtp_crypto_policy_t *p);
-    void srtp_crypto_policy_set_aes_cm_128_hmac_sha1_32(srtp_crypto_policy_t *p);
-    void srtp_crypto_policy_set_aes_cm_256_hmac_sha1_80(srtp_crypto_policy_t *p);
-    void srtp_crypto_policy_set_aes_gcm_128_16_auth(srtp_crypto_policy_t *p);
-    void srtp_crypto_policy_set_aes_gcm_256_16_auth(srtp_crypto_policy_t *p);
-    """
-)
-_ABI: Final[Any] = _FFI.dlopen(_binding.__file__)
-_VERSION: Final = cast(bytes, _FFI.string(_ABI.srtp_get_version_string())).decode()
-if not _VERSION.startswith("libsrtp2 2.") or _FFI.sizeof("srtp_policy_t") != 128:
-    raise ImportError(f"pylibsrtp carries {_VERSION}; mrfp needs libsrtp 2.x: pip install 'pylibsrtp>=1.0,<1.1'")
-
-_LIB: Final[Any] = _binding.lib
-_HOT: Final[Any] = _binding.ffi
-
-_RTP_POLICY: Final[dict[SuiteName, str]] = {
-    "AES_CM_128_HMAC_SHA1_80": "srtp_crypto_policy_set_rtp_default",
-    "AES_CM_128_HMAC_SHA1_32": "srtp_crypto_policy_set_aes_cm_128_hmac_sha1_32",
-    "AES_256_CM_HMAC_SHA1_80": "srtp_crypto_policy_set_aes_cm_256_hmac_sha1_80",
-    "AEAD_AES_128_GCM": "srtp_crypto_policy_set_aes_gcm_128_16_auth",
-    "AEAD_AES_256_GCM": "srtp_crypto_policy_set_aes_gcm_256_16_auth",
-}
-_RTCP_POLICY: Final[dict[SuiteName, str]] = {
-    **_RTP_POLICY,
-    "AES_CM_128_HMAC_SHA1_32": "srtp_crypto_policy_set_rtp_default",
-}
-_SSRC_SPECIFIC: Final = 1
-_SSRC_ANY_INBOUND: Final = 2
-_REPLAY_WINDOW: Final = 128
+_EMPTY_REPORT: Final = bytes.fromhex("80c90001")
+"""A receiver report that says nothing, without its SSRC."""
 
 _FATE: Final = np.full(256, Drop.AUTH_FAILED, np.uint8)
 _FATE[0] = Drop.ACCEPTED
@@ -99,35 +40,8 @@ _FATE[10] = Drop.REPLAYED  # srtp_err_status_replay_old
 _FATE[21] = Drop.TRUNCATED  # srtp_err_status_parse_err
 
 
-class Pointers:
-    """C pointers to the rows of a packet matrix and to their lengths, made once.
-
-    The two arrays must be C-contiguous and must never be rebound while this lives.
-    """
-
-    def __init__(self, octets: NDArray[np.uint8], length: NDArray[np.int32]) -> None:
-        self.octets = octets
-        self.length = length
-        self._data = np.empty(0, object)
-        self._size = np.empty(0, object)
-
-    def of(self, rows: NDArray[np.int64]) -> tuple[list[Any], list[Any]]:
-        """Pointers to the given rows: (packets, lengths)."""
-        self.reserve(int(rows.max(initial=-1)) + 1)
-        return self._data[rows].tolist(), self._size[rows].tolist()
-
-    def reserve(self, count: int) -> None:
-        """Make the pointers to the first `count` rows."""
-        if count > len(self._data):
-            self._grow(min(len(self.octets), max(2 * len(self._data), count, 64)))
-
-    def _grow(self, count: int) -> None:
-        base, stride = self.octets.ctypes.data, self.octets.strides[0]
-        sizes, step = self.length.ctypes.data, self.length.strides[0]
-        data, size = np.empty(count, object), np.empty(count, object)
-        data[:] = [_HOT.cast("void *", base + i * stride) for i in range(count)]
-        size[:] = [_HOT.cast("int *", sizes + i * step) for i in range(count)]
-        self._data, self._size = data, size
+class KeystreamReuse(SrtpError):
+    """A packet index was about to be protected twice under one key: a bug, stopped in time."""
 
 
 class Sessions:
@@ -174,12 +88,12 @@ class Sessions:
         Raises:
             SrtpError: if libsrtp refuses the policy.
         """
-        context = _create(suite, secret, ssrc, roc, others)
+        context = libsrtp.create(suite, secret, ssrc=ssrc, roc=roc, others=others)
         if not self._free:
             self._grow()
         row = self._free.pop()
         self._context[row] = context
-        self._address[row] = int(_HOT.cast("uintptr_t", context))
+        self._address[row] = libsrtp.address(context)
         self._rank_stale = True
         self._ssrc[row] = ssrc
         self.last[row], self._rtcp_count[row] = -1, 0
@@ -191,7 +105,7 @@ class Sessions:
     def close(self, row: int) -> None:
         """Destroy a session; libsrtp wipes the keys it derived."""
         if row >= 0 and self._context[row] is not None:
-            _LIB.srtp_dealloc(self._context[row])
+            LIB.srtp_dealloc(self._context[row])
             self._context[row] = None
             self._free.append(row)
 
@@ -260,7 +174,7 @@ class Sessions:
         for far in np.flatnonzero((index - before >= 1 << 15) & (index >= 1 << 16)):
             self.set_roc(int(session[far]), int(index[far]) >> 16)
         data, size = packets.of(rows)
-        status = list(map(_LIB.srtp_protect, self._context[session].tolist(), data, size))
+        status = list(map(LIB.srtp_protect, self._context[session].tolist(), data, size))
         if any(status):
             raise SrtpError(f"libsrtp could not protect a packet: status {max(status)}")
         if self.mki_length[session].any():
@@ -276,7 +190,7 @@ class Sessions:
         context, head = self._context[session], self._scratch[0, : len(report)]
         for _ in range(index - int(self._rtcp_count[session])):
             head[:], self._scratch_length[0] = report, len(report)
-            if _LIB.srtp_protect_rtcp(context, self._data, self._size):
+            if LIB.srtp_protect_rtcp(context, self._data, self._size):
                 raise SrtpError("libsrtp could not continue an SRTCP index")
         self._rtcp_count[session] = max(index, self._rtcp_count[session])
 
@@ -287,7 +201,7 @@ class Sessions:
     def protect_rtcp(self, session: int, packet: bytes) -> bytes:
         """Encrypt one RTCP compound; libsrtp counts the SRTCP index, which never repeats."""
         self._load(packet)
-        status = _LIB.srtp_protect_rtcp(self._context[session], self._data, self._size)
+        status = LIB.srtp_protect_rtcp(self._context[session], self._data, self._size)
         if status:
             raise SrtpError(f"libsrtp could not protect an RTCP packet: status {status}")
         self._rtcp_count[session] += 1
@@ -318,12 +232,7 @@ class Sessions:
 
     def roc(self, session: int, ssrc: int) -> int:
         """The rollover counter at which a received stream stands; 0 if the session has heard nothing of it."""
-        roc = _FFI.new("uint32_t *")
-        status = _ABI.srtp_get_stream_roc(self._handle(session), ssrc, roc)
-        return 0 if status else int(roc[0])
-
-    def _handle(self, session: int) -> Any:
-        return _FFI.cast("srtp_t", int(_HOT.cast("uintptr_t", self._context[session])))
+        return libsrtp.roc(self._context[session], ssrc)
 
     def set_roc(self, session: int, roc: int) -> None:
         """Take the next packet of the SSRC that a session is for to be of this rollover counter. For a receiver
@@ -332,9 +241,7 @@ class Sessions:
         Raises:
             SrtpError: if the session is not for one SSRC.
         """
-        handle = self._handle(session)
-        if _ABI.srtp_set_stream_roc(handle, int(self._ssrc[session]), roc):
-            raise SrtpError("libsrtp did not take a rollover counter; the session must be for one SSRC")
+        libsrtp.set_roc(self._context[session], int(self._ssrc[session]), roc)
 
     # -- receiving ----------------------------------------------------------------------------
 
@@ -356,7 +263,7 @@ class Sessions:
         self, packets: Pointers, rows: NDArray[np.int64], session: NDArray[np.int64]
     ) -> NDArray[np.uint8]:
         data, size = packets.of(rows)
-        status = list(map(_LIB.srtp_unprotect, self._context[session].tolist(), data, size))
+        status = list(map(LIB.srtp_unprotect, self._context[session].tolist(), data, size))
         return _FATE[np.array(status, np.intp)] if any(status) else np.zeros(len(rows), np.uint8)
 
     def _remove_mki(self, packets: Pointers, rows: NDArray[np.int64], session: NDArray[np.int64]) -> NDArray[np.uint8]:
@@ -387,7 +294,7 @@ class Sessions:
                 return Drop.UNKNOWN_MKI, b""
             packet = packet[:cut] + packet[cut + width :]
         self._load(packet)
-        fate = Drop(int(_FATE[_LIB.srtp_unprotect(self._context[session], self._data, self._size)]))
+        fate = Drop(int(_FATE[LIB.srtp_unprotect(self._context[session], self._data, self._size)]))
         return fate, self._scratch[0, : self._scratch_length[0]].tobytes() if fate == Drop.ACCEPTED else b""
 
     def unprotect_rtcp(self, session: int, packet: bytes) -> tuple[Drop, bytes]:
@@ -400,41 +307,9 @@ class Sessions:
         if packet[cut : cut + width] != self.mki[session, :width].tobytes():
             return Drop.UNKNOWN_MKI, b""
         self._load(packet[:cut] + packet[cut + width :])
-        status = _LIB.srtp_unprotect_rtcp(self._context[session], self._data, self._size)
+        status = LIB.srtp_unprotect_rtcp(self._context[session], self._data, self._size)
         return Drop(int(_FATE[status])), self._scratch[0, : self._scratch_length[0]].tobytes()
 
     def _load(self, packet: bytes) -> None:
         self._scratch[0, : len(packet)] = np.frombuffer(packet, np.uint8)
         self._scratch_length[0] = len(packet)
-
-
-_EMPTY_REPORT: Final = bytes.fromhex("80c90001")
-
-
-def _policy(suite: Suite, key: Any, ssrc: int) -> Any:
-    policy = _FFI.new("srtp_policy_t *")
-    getattr(_ABI, _RTP_POLICY[suite.name])(_FFI.addressof(policy, "rtp"))
-    getattr(_ABI, _RTCP_POLICY[suite.name])(_FFI.addressof(policy, "rtcp"))
-    policy.ssrc_type = _SSRC_SPECIFIC if ssrc else _SSRC_ANY_INBOUND
-    policy.ssrc_value = ssrc
-    policy.window_size = _REPLAY_WINDOW
-    policy.key = key
-    return policy
-
-
-def _create(suite: Suite, secret: Secret, ssrc: int, roc: int, others: bool) -> Any:
-    """A libsrtp session as the hot binding's pointer."""
-    key = _FFI.new("unsigned char[64]", secret.reveal())
-    policy = _policy(suite, key, ssrc)
-    anybody = _policy(suite, key, 0) if ssrc and others else None
-    if anybody is not None:
-        policy.next = anybody
-    session = _FFI.new("srtp_t *")
-    status = _ABI.srtp_create(session, policy)
-    _FFI.memmove(key, bytes(64), 64)
-    if status:
-        raise SrtpError(f"libsrtp refused a session for {suite.name}: status {status}")
-    if roc and _ABI.srtp_set_stream_roc(session[0], ssrc, roc):
-        _ABI.srtp_dealloc(session[0])
-        raise SrtpError("libsrtp did not take the rollover counter")
-    return _HOT.cast("srtp_t", int(_FFI.cast("uintptr_t", session[0])))

@@ -25,7 +25,7 @@ from mixer.batch import Batch
 from mixer.drops import Drop
 from mixer.grace import Grace
 from mixer.keypads import Keypads
-from mixer.srtp import Pointers
+from mixer.pointers import Pointers
 from mixer.state import State
 
 Rows = NDArray[np.int64]

@@ -1,8 +1,8 @@
 """The arrows of the house: who may import whom. Read from the source, so that no import can hide.
 
 control ---> mixer.port, mixer.secret, mixer.suites          only the composition roots see more
-libsrtp only in mixer/srtp.py, a codec library only in its own file; cffi there and on floor 3; clocks and sockets only
-on floor 3
+libsrtp only in mixer/libsrtp.py, a codec library only in its own file; cffi there and on floor 3; clocks and sockets
+only on floor 3
 """
 
 from __future__ import annotations
@@ -90,14 +90,14 @@ def test_control_sees_the_port_only(name: str) -> None:
 
 @each_source
 def test_one_file_knows_libsrtp(name: str) -> None:
-    if name != "mixer/srtp.py":
+    if name != "mixer/libsrtp.py":
         assert "pylibsrtp" not in packages_of(name)
 
 
 @each_source
 def test_few_files_know_c(name: str) -> None:
     codecs = {f"mixer/codecs/{name}.py" for name in ("libamr", "libopus", "spandsp")}
-    if name not in {"mixer/srtp.py", "mixer/timer.py", "mixer/udp.py", *codecs}:
+    if name not in {"mixer/libsrtp.py", "mixer/timer.py", "mixer/udp.py", *codecs}:
         assert "cffi" not in packages_of(name)
     if name != "control/process.py":  # prctl, against core dumps
         assert "ctypes" not in packages_of(name)

@@ -17,8 +17,9 @@ from bench.rekey.cpu import Cpu, measure
 from bench.sockets import Messages, address_of, open_socket
 from bench.srtp import plain
 from mixer.batch import STRIDE
+from mixer.pointers import Pointers
 from mixer.secret import Secret
-from mixer.srtp import Pointers, Sessions
+from mixer.srtp import Sessions
 from mixer.suites import SUITES, SuiteName
 
 PACKET: Final = 172

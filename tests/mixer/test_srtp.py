@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 from mixer import srtp
 from mixer.batch import STRIDE
 from mixer.drops import Drop
+from mixer.libsrtp import SrtpError
+from mixer.pointers import Pointers
 from mixer.secret import Secret
-from mixer.srtp import KeystreamReuse, Pointers, Sessions, SrtpError
+from mixer.srtp import KeystreamReuse, Sessions
 from mixer.suites import SUITES, SuiteName
 from tests import naive
 from tests.naive import Rtp
@@ -166,7 +168,7 @@ def test_an_index_never_comes_twice(sessions: Sessions, monkeypatch: pytest.Monk
     other = sessions.open(SUITES[CM80], Secret(secret_of(CM80, 1)), ssrc=SSRC + 1)
     protect(sessions, row, 100, packet(100))
     calls: list[object] = []
-    monkeypatch.setattr(srtp, "_LIB", Spy(calls))
+    monkeypatch.setattr(srtp, "LIB", Spy(calls))
     matrix = Matrix([packet(1, SSRC + 1), packet(again)])
     before = [matrix[0], matrix[1]]
     with pytest.raises(KeystreamReuse, match="twice"):
