@@ -36,7 +36,7 @@ class Reception:
         self._after_stray = np.full(legs, -1, np.int64)
         """The sequence number that would confirm a jump."""
         self._passed = np.zeros(legs, np.uint64)
-        """Bit k: a packet came whose sequence number is k modulo 64, and was not opened, since one was."""
+        """Bit k, never 0: the packet k ahead of the highest came, and was not opened."""
         self._recent = np.zeros(legs, np.uint64)
         """Bit k: the packet k before the highest has come."""
 
@@ -74,7 +74,7 @@ class Reception:
             bool[n], True where the packet has not come before, as far as 64 packets tell.
         """
         fresh = self._fresh[rows]
-        step = (seq - self.highest[rows] + 0x8000 & 0xFFFF) - 0x8000
+        step = self._step(rows, seq)
         astray = ~fresh & ((step > MAX_DROPOUT) | (step < -MAX_MISORDER))
         if not (astray.any() or fresh.any()):
             return self._count(rows, step, timestamp, arrival, rate)
@@ -88,14 +88,22 @@ class Reception:
         new[known] = self._count(rows[known], step[known], timestamp[known], arrival[known], rate[known])
         return new
 
-    def passed(self, rows: Rows) -> Rows:
-        """How many packets were not opened since one was, int64[n]."""
-        return np.bitwise_count(self._passed[rows]).astype(np.int64)
+    def ahead(self, rows: Rows, seq: Rows) -> Rows:
+        """How far ahead of the highest packets are, int64[n]; 0 or less if they are not, 0 if one of that number was
+        passed over before."""
+        step = self._step(rows, seq)
+        bit = self._passed[rows] >> np.clip(step, 0, 63).astype(np.uint64) & np.uint64(1)
+        ahead: Rows = np.where(self._fresh[rows] | bit.astype(bool), 0, step)
+        return ahead
 
-    def pass_over(self, rows: Rows, seq: Rows) -> None:
-        """Take note of packets that are not opened, int64[n]. They count when the next one is, as far as its sequence
-        number leaves room for them: what nobody vouched for hides no loss but that of its like."""
-        np.bitwise_or.at(self._passed, rows, np.uint64(1) << (seq.astype(np.uint64) & np.uint64(63)))
+    def pass_over(self, rows: Rows, ahead: Rows) -> None:
+        """Take note of packets that are not opened, int64[n], so far ahead of the highest, 1 to 63. They count when one
+        behind them is opened: what nobody vouched for hides no loss but that of its own number."""
+        np.bitwise_or.at(self._passed, rows, np.uint64(1) << ahead.astype(np.uint64))
+
+    def _step(self, rows: Rows, seq: Rows) -> Rows:
+        step: Rows = (seq - self.highest[rows] + 0x8000 & 0xFFFF) - 0x8000
+        return step
 
     def _begin(self, rows: Rows, seq: Rows) -> None:
         """The first packet of a sequence."""
@@ -109,8 +117,7 @@ class Reception:
     ) -> NDArray[np.bool_]:
         """Account packets whose place in the sequence is known: so far ahead of the highest, or behind it."""
         first = self.received[rows] == 0
-        count = 1 + np.clip(step - 1, 0, self.passed(rows))
-        self._passed[rows] *= step <= 0
+        count = 1 + self._settle(rows, step)
         self.received[rows] += count
         self.total[rows] += count
         self.highest[rows] += np.maximum(step, 0)
@@ -121,6 +128,13 @@ class Reception:
         self.jitter[rows] += np.where(usable, (difference - self.jitter[rows]) / 16.0, 0.0)
         self._transit[rows] = transit
         return self._remember(rows, step)
+
+    def _settle(self, rows: Rows, step: Rows) -> Rows:
+        """How many packets were passed over that the highest now leaves behind."""
+        passed, ahead = self._passed[rows], np.clip(step, 0, 63).astype(np.uint64)
+        one = np.uint64(1)
+        self._passed[rows] = passed >> ahead & ~one
+        return np.bitwise_count(passed & ((one << ahead) - one)).astype(np.int64)
 
     def _remember(self, rows: Rows, step: Rows) -> NDArray[np.bool_]:
         ahead = np.clip(step, 0, 63).astype(np.uint64)

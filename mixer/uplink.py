@@ -68,7 +68,8 @@ class Uplink:
         if len(strangers):
             self._admission.admit(batch, strangers, address, ssrc, leg, fate, opened)
         claim = self._state.hush.claims(octets, header, leg)
-        fate[self._state.hush.pass_over(batch, np.flatnonzero(media & (fate == 0) & ~opened), leg, claim)] = Drop.PASSED
+        known = np.flatnonzero(media & (fate == 0) & ~opened)
+        fate[self._state.hush.pass_over(batch, known, leg, claim, self._state.frame)] = Drop.PASSED
         rows = np.flatnonzero(media & (fate == 0))
         self._wake(rows, leg, claim)
         lap("route")

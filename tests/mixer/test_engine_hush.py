@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from mixer.hush import OPEN_EVERY
 from mixer.port import KeySwitched, LegRemove, LegTimeout
 from tests import naive
-from tests.mixer.net import Net
+from tests.mixer.net import Datagram, Net
 from tests.mixer.phone import Phone, tone
 from tests.mixer.room import DEFAULT, MODES, Room
 from tests.mixer.test_engine_legkeys import prepare_rx, switch
@@ -117,6 +118,40 @@ def test_what_comes_twice_hides_no_loss() -> None:
     assert net.lost - 2 * OPEN_EVERY <= room.status("ann").lost <= net.lost
 
 
+@pytest.mark.parametrize("first", range(2))
+def test_packets_that_come_together_are_all_counted(first: int) -> None:
+    room, ann = meeting(ptime=5)
+    ann.seq += first
+    room.run(6000)
+    assert room.engine.tally.passed > 500
+    assert room.status("ann").lost == 0
+
+
+def test_what_is_overtaken_is_counted() -> None:
+    net = Net(3)
+    room, ann = meeting(net=net)
+    room.run(100)
+    net.jitter_ms = 70
+    room.run(10_000)
+    ann.voice = None
+    room.run(100)
+    ann.voice = tone(HERTZ, 8000, 0)
+    ann.seq += -ann.seq % OPEN_EVERY
+    skipped = ann.seq - 1000 - ann.spoken
+    room.run(100)
+    assert room.engine.tally.passed > 250
+    assert room.status("ann").lost == skipped
+
+
+def test_who_is_silent_in_long_packets_does_not_time_out() -> None:
+    room, ann = meeting(ptime=60, timeout_s=0.5)
+    room.run(5000)
+    assert room.named(LegTimeout) == []
+    ann.voice = None
+    room.run(2000)
+    assert [event.leg for event in room.named(LegTimeout)] == ["ann"]
+
+
 # -- what forgers get -------------------------------------------------------------------------
 
 
@@ -167,6 +202,50 @@ def test_forged_silence_does_not_spoil_what_is_said_behind_it() -> None:
     assert hear(room.phones["ear"], HERTZ, 200) > -3
 
 
+def test_of_two_packets_of_one_number_the_second_is_opened() -> None:
+    """Else a forger could put one in the place of each that is kept."""
+    room, ann = meeting("G722")
+    room.run(1000)
+    for _ in range(2 * OPEN_EVERY):
+        room.step()
+        assert room.inject(forged(ann, seq=ann.seq - 1), ann.address) in ("auth_failed", "replayed")
+    assert room.inject(forged(ann), ann.address) == "passed" or ann.seq % OPEN_EVERY == 0
+    room.step()
+    assert room.engine.tally.drops().get("auth_failed", 0) > OPEN_EVERY
+
+
+def test_of_two_packets_of_one_number_in_one_batch_the_second_is_opened() -> None:
+    room, ann = meeting("G722")
+    room.run(1000)
+    ann.seq += ann.seq % OPEN_EVERY == 0
+    before = room.engine.tally.passed
+    forgeries = [Datagram(room.now_ns, n, forged(ann), ann.address) for n in range(5)]
+    room.arrive(forgeries)
+    room.step()
+    assert room.engine.tally.drops() == {"auth_failed": 4}
+    assert room.engine.tally.passed == before + 1
+    assert room.status("ann").received + OPEN_EVERY > ann.spoken
+
+
+@pytest.mark.parametrize("ahead", range(2))
+def test_forged_silence_does_not_spoil_the_first_syllable(ahead: int) -> None:
+    heard: list[NDArray[np.float64]] = []
+    for forges in (False, True):
+        room, ann = meeting("G722")
+        room.run(700)
+        for _ in range(15):
+            room.step()
+            if forges:
+                room.inject(forged(ann, seq=ann.seq - 1 + ahead), ann.address)
+        say(ann, LOUD, 16000)
+        ear = room.phones["ear"]
+        ear.forget()
+        room.run(300)
+        heard.append(ear.sound())
+    assert np.abs(heard[0]).max() > 0.1
+    np.testing.assert_allclose(heard[0], heard[1], atol=1e-3)
+
+
 def test_who_has_the_wrong_key_is_never_passed_over() -> None:
     room, ann = meeting()
     ann.uplink = Context(DEFAULT, bytes(30))
@@ -197,6 +276,20 @@ def test_a_key_is_changed_in_silence() -> None:
     assert room.engine.tally.passed > 80
     say(ann, LOUD, 8000)
     room.run(300)
+    assert hear(room.phones["ear"], HERTZ, 200) > -3
+
+
+def test_what_was_kept_is_opened_under_the_key_it_came_under() -> None:
+    room, ann = meeting("opus")
+    room.run(600)
+    switch(ann, prepare_rx(room))
+    room.run(20)
+    ann.voice = None
+    room.run(1500)
+    assert [event.epoch for event in room.named(KeySwitched)] == [2]
+    say(ann, LOUD, 48000)
+    room.run(300)
+    assert room.status("ann").auth_failures == 0
     assert hear(room.phones["ear"], HERTZ, 200) > -3
 
 

@@ -137,3 +137,39 @@ def test_many_legs_at_once() -> None:
         assert report is not None
         assert report[:2] == alone[row].report()
         assert together.jitter[row] == pytest.approx(alone[row].jitter)
+
+
+# -- what is not opened -----------------------------------------------------------------------
+
+
+@given(st.permutations(range(1, 32)), st.integers(0, 0xFFFF), st.integers(1, 63))
+def test_what_is_passed_over_counts_when_it_is_behind_what_is_opened(order: list[int], start: int, until: int) -> None:
+    reception, row = Reception(5), np.array([3])
+    reception.open(3)
+
+    def note(step: int) -> None:
+        reception.note(row, np.array([start + step & 0xFFFF]), row * 0, row * 0, row * 0 + RATE)
+
+    note(0)
+    for step in order:
+        if step != until:
+            reception.pass_over(row, reception.ahead(row, np.array([start + step & 0xFFFF])))
+    note(until)
+    assert reception.received[3] == 1 + min(until, 32)
+    assert reception.lost(row)[0] == max(0, until - 32)
+    note(64 + until)
+    assert reception.received[3] == (33 if until < 32 else 34), "the others are behind now"
+
+
+def test_a_number_that_was_passed_over_is_not_due_again() -> None:
+    reception, row = Reception(5), np.array([3])
+    reception.open(3)
+    assert reception.ahead(row, np.array([7]))[0] == 0  # nothing has come
+    reception.note(row, np.array([65_530]), row * 0, row * 0, row * 0 + RATE)
+    assert reception.ahead(row, np.array([2]))[0] == 8
+    reception.pass_over(row, np.array([8]))
+    assert reception.ahead(row, np.array([2]))[0] == 0
+    assert reception.ahead(row, np.array([3]))[0] == 9
+    assert reception.ahead(row, np.array([65_530]))[0] == 0
+    assert reception.ahead(row, np.array([65_000]))[0] < 0
+    assert reception.ahead(row, np.array([40_000]))[0] < 0
