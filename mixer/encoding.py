@@ -167,7 +167,7 @@ class Encoding:
         if hold and hold.leg is owner and hold.pen.writes(form, rate) and hold.until == before:
             return hold
         common = self._common.get(form)
-        heard = bool(common and self._state.legs.sent[leg] and common.pen.writes(form, rate) and common.until == before)
+        heard = bool(common and self._heard_common(leg) and common.pen.writes(form, rate) and common.until == before)
         beginning = _Beginning(form, heard=heard)
         if beginning not in begun:
             begun[beginning] = pen = Pen.new(form, rate)
@@ -175,6 +175,11 @@ class Encoding:
                 pen.take_over(common.pen)
         hold = self._own[leg] = Hold(begun[beginning], owner)
         return hold
+
+    def _heard_common(self, leg: int) -> bool:
+        """False of who was sent nothing yet, or was apart all along: keys, say, or nothing for a while."""
+        legs = self._state.legs
+        return bool(legs.sent[leg] and not (legs.alone[leg] and legs.hopped[leg]))
 
     # -- how it is written --------------------------------------------------------------------
 
@@ -210,10 +215,12 @@ def _part(holds: list[Hold], audio: Samples) -> None:
     sharing = Counter(hold.pen for hold in holds)
     parted: dict[Pen, dict[bytes, Pen]] = defaultdict(dict)
     for hold, sound in zip(holds, audio, strict=True):
-        if sharing[hold.pen] > 1:
+        # Who rests and is sent comfort noise may share it, too, and is not here.
+        absent = hold.pen.rests and hold.pen.form.noise_type >= 0
+        if absent or sharing[hold.pen] > 1:
             some, heard = parted[hold.pen], sound.tobytes()
             if heard not in some:
-                some[heard] = hold.pen.fork() if some else hold.pen
+                some[heard] = hold.pen.fork() if some or absent else hold.pen
             hold.pen = some[heard]
 
 

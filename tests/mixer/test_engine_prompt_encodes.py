@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from mixer.codecs import CodecError
 from mixer.codecs.opus import OpusDecoder, OpusEncoder
-from mixer.port import LegModify, Opus, PlayStart, PlayStop, Tone
+from mixer.port import LegDial, LegModify, Opus, PlayStart, PlayStop, Tone
 from tests.codecs import RATES
 from tests.mixer.phone import Phone, tone
 from tests.mixer.room import MODES, Room
@@ -216,3 +216,30 @@ def test_an_encoder_that_fails_leaves_nothing_wrong_behind(monkeypatch: pytest.M
     play(room, "caller1", ms=400)
     assert encodes(room, 400) == TICKS * 4 // 5
     assert abs(level(room, "caller1") - PROMPT_DBOV) < 2
+
+
+def test_who_is_sent_comfort_noise_hears_nothing_of_who_rested_with_it() -> None:
+    room = waiting_room("G722", 3, comfort_noise=13)
+    for phone in room.phones.values():
+        phone.forget()
+    play(room, "caller0", "caller1")
+    assert encodes(room) == TICKS
+    assert {heard.packet.payload_type for heard in room.phones["caller2"].heard} == {13}
+    assert abs(level(room, "caller0") - PROMPT_DBOV) < LOUDNESS["G722"]
+
+
+def test_who_is_alone_hears_nothing_of_the_others_after_keys() -> None:
+    """Its encoder begins anew then, and not where the one of the conference stands: amid what is said there."""
+    room = Room()
+    room.create(rate=48000)
+    room.join("ann", tone(OTHER, 48000), codec="L16", clock=48000)
+    room.join("ear", codec="opus", dtmf_out=102)
+    caller = room.join("caller", codec="opus", dtmf_out=102, alone=True)
+    room.run(1000)
+    room.apply(LegDial(leg="caller", digits="4"))
+    room.run(60)
+    caller.forget()
+    room.run(600)
+    caller.heard[:] = [heard for heard in caller.heard if heard.packet.payload_type != 102]
+    assert len(caller.heard) > 10
+    assert np.abs(caller.sound()).max() < 1e-3
