@@ -7,7 +7,7 @@ moves the low edge by 20 ms at most, so that a delay is for those who often need
 
 What happens once is not what the network is like: the longer ago a packet moved the low edge outwards, the
 faster it creeps back, so that a stall is over within a second. If it happens again within some seconds that
-was too fast, and the edge is kept for longer from then on.
+was too fast, and the edge is in hardly any haste from then on.
 
     lead   0       margin         low ----------- jitter ------------ high      most
                       |<- spare -->|                                   |<-room->|
@@ -31,7 +31,11 @@ CALM_MS: Final = 100
 CALMEST_MS: Final = 1500
 """From then on no faster."""
 AGAIN_MS: Final = 5000
-"""What comes again so soon may come once more: the edge is kept, by twice the time between."""
+"""What comes again so soon may come once more: the edge is kept."""
+APART_MS: Final = 200
+"""Packets that are late within so long are of one disturbance."""
+KEPT_MS: Final = 60_000
+"""Calm after which an edge that is kept creeps twice as fast."""
 STRAGGLER_MS: Final = 20
 SPARE_MS: Final = 10
 """So much spare is left alone."""
@@ -61,6 +65,8 @@ class Delays:
         self._calm = CALM_MS * rate / 1000
         self._calmest = CALMEST_MS * rate / 1000
         self._again = AGAIN_MS * rate // 1000
+        self._apart = APART_MS * rate // 1000
+        self._kept = KEPT_MS * rate / 1000
         self._straggler = STRAGGLER_MS * rate / 1000
         self._enough = SPARE_MS * rate / 1000
 
@@ -104,8 +110,8 @@ class Delays:
     def _disturb(self, rows: Rows, calm: Counts, by: Edges) -> None:
         """Packets moved the low edge outwards by so much after some calm, samples."""
         calming = np.maximum(self._calming[rows] * np.exp(-calm / (2 * self._again)), self._calm)
-        again = (calm < self._again) & (by >= self._enough)
-        self._calming[rows] = np.where(again, np.maximum(calming, 2 * calm), calming)
+        again = (calm >= self._apart) & (calm < self._again) & (by >= self._enough)
+        self._calming[rows] = np.where(again, self._kept, calming)
         self._moved[rows] = self._now
 
     def moved(self, rows: Rows, by: Counts) -> None:

@@ -263,4 +263,4 @@ def test_what_happens_again_and_again_is_expected(every: int) -> None:
     ears._tick = tick  # type: ignore[method-assign]
     ears.hear(packets)
     learnt = (invented[-1] - invented[len(invented) // 2]) / 8 / len(ears.rows) / (MS / 2 / every)
-    assert learnt < 15, "ms of each time"
+    assert learnt < 8, "ms of each time"
