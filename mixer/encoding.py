@@ -60,12 +60,10 @@ class _Beginning(NamedTuple):
 
     Attributes:
         heard: the receiver has heard the common one until now.
-        rests: it has written before, and is at rest.
     """
 
     form: Format
-    heard: bool = False
-    rests: bool = False
+    heard: bool
 
 
 class Encoding:
@@ -138,19 +136,22 @@ class Encoding:
         """Who is to write. Legs that begin now, or leave a rest, have one pen for each format so far."""
         own = set(legs.tolist())
         begun: dict[_Beginning, Pen] = {}
+        resting: dict[int, Pen] = {}
         holds = []
+        table = self._state.streams
+        forms = {stream: (table.form(stream), int(table.rate[stream])) for stream in set(streams.tolist())}
         for stream, leg in zip(streams.tolist(), legs.tolist(), strict=True):
+            form, rate = forms[stream]
             if leg < 0:
-                holds.append(self._of_stream(stream, before, own))
+                holds.append(self._of_stream(form, rate, before, own))
                 continue
-            hold = self._of_leg(leg, stream, before, begun)
+            hold = self._of_leg(leg, form, rate, before, begun)
             if hold.pen.rests:
-                hold.pen = begun.setdefault(_Beginning(hold.pen.form, rests=True), hold.pen)
+                hold.pen = resting.setdefault(stream, hold.pen)
             holds.append(hold)
         return holds
 
-    def _of_stream(self, stream: int, before: int, own: set[int]) -> Hold:
-        form, rate = self._state.streams.form(stream), int(self._state.streams.rate[stream])
+    def _of_stream(self, form: Format, rate: int, before: int, own: set[int]) -> Hold:
         hold = self._common.get(form)
         if hold is None or not hold.pen.writes(form, rate):
             hold = self._common[form] = Hold(Pen.new(form, rate), None)
@@ -161,8 +162,7 @@ class Encoding:
                     break
         return hold
 
-    def _of_leg(self, leg: int, stream: int, before: int, begun: dict[_Beginning, Pen]) -> Hold:
-        form, rate = self._state.streams.form(stream), int(self._state.streams.rate[stream])
+    def _of_leg(self, leg: int, form: Format, rate: int, before: int, begun: dict[_Beginning, Pen]) -> Hold:
         owner, hold = self._state.legs.at(leg), self._own.get(leg)
         if hold and hold.leg is owner and hold.pen.writes(form, rate) and hold.until == before:
             return hold

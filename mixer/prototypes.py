@@ -99,8 +99,7 @@ class Prototypes:
             self._counters.common_encodes += int(np.count_nonzero(cast.leg[some] < 0))
             return
         payloads = self._encoding.encode(plan, cast.stream[some], cast.leg[some], audio, begin)
-        for row, payload in zip(some.tolist(), payloads, strict=True):
-            sheet.put(row, payload)
+        sheet.put_each(some, payloads)
 
     # -- in place of sound --------------------------------------------------------------------
 

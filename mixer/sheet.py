@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,6 +34,18 @@ class Sheet:
         end = at + len(payload)
         self.octets[row, at:end] = np.frombuffer(payload, np.uint8)
         self.length[row] = end
+
+    def put_each(self, rows: Rows, payloads: list[bytes]) -> None:
+        """Write a payload behind each header. Those that are equal, of all who wait in silence, are written at once."""
+        equal: dict[bytes, list[int]] = defaultdict(list)
+        for row, payload in zip(rows.tolist(), payloads, strict=True):
+            equal[payload].append(row)
+        for payload, some in equal.items():
+            if len(some) == 1:
+                self.put(some[0], payload)
+            else:
+                octets = np.frombuffer(payload, np.uint8)
+                self.put_alike(np.array(some), np.broadcast_to(octets, (len(some), len(octets))))
 
     def put_alike(self, rows: Rows, payload: Octets) -> None:
         """Write payloads of equal length, uint8[n, octets], behind headers of any."""
