@@ -102,7 +102,9 @@ class Pen:
         return self.form is form and self.rate == rate
 
     def ask(self, mode: int | None) -> None:
-        """Have it write a mode that its receivers ask for."""
+        """Have it write a mode that its receivers ask for. What it rests in is of the one before."""
+        if mode != self.mode:
+            self.silent_ms = 0
         self.mode = mode
         self.encoder.request(mode)
 

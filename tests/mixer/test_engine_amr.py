@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from bench.amr import NARROW, WIDE, Form
 from mixer.codecs import Coder, find
-from mixer.port import Amr
+from mixer.port import Amr, LegModify
 from tests import codecs
 from tests.mixer.phone import Phone, tone
 from tests.mixer.room import MODES, Room
@@ -140,6 +140,20 @@ def test_who_asked_for_a_low_mode_and_left_keeps_nobody_low(mode: str, codec: st
     room.leave("ann")
     room.run(300)
     assert sent_modes(plain, codec) == {highest}
+
+
+@each
+@pytest.mark.parametrize("alone", [False, True])
+def test_a_mode_that_is_asked_for_in_silence_is_sent_in_silence(codec: str, alone: bool) -> None:
+    room = Room()
+    room.create("unique", rate=16000)
+    ann = asking(room, "ann", codec, 5)
+    room.apply(LegModify(leg="ann", alone=alone))
+    room.run(1000)
+    assert sent_modes(ann, codec) == {5}
+    ask(ann, 1)
+    room.run(300)
+    assert sent_modes(ann, codec) == {1}
 
 
 @each
