@@ -26,7 +26,8 @@ from numpy.typing import NDArray
 from mixer.codecs import CODECS, Coder
 from mixer.counters import Counters
 from mixer.legs import Leg
-from mixer.pens import Memo, Pen
+from mixer.memo import Memo
+from mixer.pens import Pen
 from mixer.plans import Plan
 from mixer.samples import Samples
 from mixer.spread import Spread

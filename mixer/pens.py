@@ -1,7 +1,5 @@
-"""Pens: encoders of codecs with memory, in use; and the memo of what they wrote.
-
-Whoever hears nothing but prompts hears what others heard before: the same samples since the same silence. Of that a
-pen keeps the packets, so that a file that is played to one caller after another is encoded once for each format.
+"""Pens: encoders of codecs with memory, in use, and where each stands: at rest, amid talk, or amid what was written
+before (`memo`) and need not be encoded again.
 
 Knows: encoders and samples. Must never know: legs, streams, and what a prompt is.
 """
@@ -14,6 +12,7 @@ from hashlib import blake2b
 from typing import Final
 
 from mixer.codecs import CODECS, CodecError, Coder, Encoder
+from mixer.memo import Memo
 from mixer.samples import Samples
 from mixer.streams import Format
 
@@ -23,41 +22,6 @@ RUN_UP_MS: Final = 60
 """An encoder that was spared packets is given the last of them before it goes on, so that it stands where the
 receiver's decoder does, or nearly: Opus clicks with less, and with more it is no nearer. What the decoder would have
 to hear to agree is all since the last silence."""
-MEMO_OCTETS: Final = 32 << 20
-"""An hour and a half of Opus at 32 kbit/s."""
-OVERHEAD: Final = 200
-"""Octets that Python needs for an entry, beside the payload."""
-
-
-class Memo:
-    """Packets that were written, by what was said since the silence before it; those used longest ago are forgotten.
-
-    Args:
-        octets: of memory, at most.
-    """
-
-    def __init__(self, octets: int = MEMO_OCTETS) -> None:
-        self._payloads: dict[bytes, bytes] = {}
-        self._limit, self._octets = octets, 0
-
-    def __len__(self) -> int:
-        return len(self._payloads)
-
-    def get(self, name: bytes) -> bytes | None:
-        """What was written then."""
-        payload = self._payloads.pop(name, None)
-        if payload is not None:
-            self._payloads[name] = payload  # the last of the dict is the one used last
-        return payload
-
-    def put(self, name: bytes, payload: bytes) -> None:
-        """Keep a packet. A name is of one for ever."""
-        if name in self._payloads:
-            return
-        self._payloads[name] = payload
-        self._octets += len(payload) + OVERHEAD
-        while self._octets > self._limit:
-            self._octets -= len(self._payloads.pop(next(iter(self._payloads)))) + OVERHEAD
 
 
 @dataclass(slots=True, eq=False)

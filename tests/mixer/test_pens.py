@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from mixer.codecs import CODECS
-from mixer.pens import OVERHEAD, SETTLED_MS, Memo, Pen
+from mixer.memo import OVERHEAD, Memo
+from mixer.pens import SETTLED_MS, Pen
 from mixer.samples import Samples
 from mixer.streams import Format
 
