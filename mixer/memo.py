@@ -1,7 +1,7 @@
 """The memo: packets that were written, by what was said since the silence before them.
 
-Whoever hears nothing but prompts hears what others heard before: the same samples since the same silence. So a file that
-is played to one caller after another is encoded once for each format. Must never know: encoders, samples, legs.
+Whoever hears nothing but prompts hears what others heard before: the same samples since the same silence. So a file
+that is played to one caller after another is encoded once for each format. Must never know: encoders, samples, legs.
 """
 
 from __future__ import annotations
