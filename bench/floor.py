@@ -2,8 +2,8 @@
 
     python -m bench.floor           prints its port, echoes until standard input ends
 
-No key, no parser, no mix: it takes datagrams off a socket every 5 ms, and every 20 ms sends each back
-to where it came from, by recvmmsg and sendmmsg on structures prepared beforehand. A mixer on this
+No key, no parser, no mix: every 20 ms it takes all datagrams off a socket and sends each back to where
+it came from, by recvmmsg and sendmmsg on structures prepared beforehand. A mixer on this
 kernel cannot be cheaper; `ratio_to_floor` says how much dearer it is.
 """
 
@@ -19,8 +19,7 @@ import numpy as np
 from bench.sockets import RUN, Messages, address_of, open_socket
 from mixer.batch import SOCKADDR, STRIDE
 
-_DRAIN_NS = 5_000_000
-_DRAINS_A_TICK = 4
+_TICK_NS = 20_000_000
 
 
 class Echo:
@@ -68,16 +67,15 @@ def main() -> None:
     poll = select.poll()
     poll.register(sys.stdin, select.POLLIN | select.POLLHUP)
     due = time.monotonic_ns()
-    drains = 0
-    while not (drains % 50 == 0 and poll.poll(0)):
-        due += _DRAIN_NS
-        drains += 1
+    ticks = 0
+    while not (ticks % 50 == 0 and poll.poll(0)):
+        due += _TICK_NS
+        ticks += 1
         rest = due - time.monotonic_ns()
         if rest > 0:
             time.sleep(rest / 1e9)
         echo.receive(endpoint.fileno())
-        if drains % _DRAINS_A_TICK == 0:
-            echo.send(endpoint.fileno())
+        echo.send(endpoint.fileno())
 
 
 if __name__ == "__main__":

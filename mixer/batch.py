@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-ROWS: Final = 1024
+ROWS: Final = 2048
 """Datagrams in one batch at most."""
 
 STRIDE: Final = 2112

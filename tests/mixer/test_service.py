@@ -9,7 +9,7 @@ import pytest
 
 from mixer.batch import Fanout
 from mixer.config import MixerConfig
-from mixer.service import CATCH_UP, Service
+from mixer.service import CATCH_UP, SMALL_BUFFER, Service
 
 TICK = 20_000_000
 
@@ -75,10 +75,18 @@ def wake(shell: Shell, clock: Clock, times: int, late_ns: int = 0) -> list[str]:
     return shell.done
 
 
-async def test_in_time_the_sockets_are_emptied_twice_and_the_tick_begins_at_once(shell: Shell, clock: Clock) -> None:
+async def test_in_time_the_sockets_are_emptied_first_and_the_tick_begins_at_once(shell: Shell, clock: Clock) -> None:
     rings = len(shell._moments()) + 1
     assert wake(shell, clock, rings) == ["read"] * (rings - 1) + ["tick"]
     assert wake(shell, clock, rings, TICK // 2) == ["read"] * (rings - 1) + ["tick"]
+
+
+@pytest.mark.parametrize(("octets", "times"), [(SMALL_BUFFER, 1), (SMALL_BUFFER - 1, 3)])
+async def test_a_small_buffer_is_emptied_more_often(
+    shell: Shell, clock: Clock, monkeypatch: pytest.MonkeyPatch, octets: int, times: int
+) -> None:
+    monkeypatch.setattr(type(shell.ports), "granted_rcvbuf", octets)
+    assert wake(shell, clock, times + 1) == ["read"] * times + ["tick"]
 
 
 async def test_before_ticks_that_are_late_what_arrived_meanwhile_is_read(shell: Shell, clock: Clock) -> None:
