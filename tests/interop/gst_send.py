@@ -47,31 +47,28 @@ def main() -> None:
         f' payload=(int)8, ssrc=(uint){plan["ssrc"]}"'
         f" ! srtpenc name=enc key={plan['key']['secret']} rtp-cipher={cipher} rtp-auth={auth}"
         f" rtcp-cipher={cipher} rtcp-auth={rtcp_auth}"
-        f" ! valve name=gate drop=true ! udpsink host=127.0.0.1 port={plan['port']} sync=false async=false"
+        f" ! udpsink host=127.0.0.1 port={plan['port']} sync=false async=false"
     )
     source, enc = pipeline.get_by_name("src"), pipeline.get_by_name("enc")
     if plan["key"]["mki"]:
         enc.set_property("mki", Gst.Buffer.new_wrapped(bytes.fromhex(plan["key"]["mki"])))
-    rehearsed = [0]
+    first = plan["roc"] << 16 | plan["sequence"]
+    rehearsal = list(range(plan["sequence"], first, LEAP))
+    left = [len(rehearsal)]
 
-    def count(_pad: Any, _info: Any) -> Any:
-        rehearsed[0] += 1
-        return Gst.PadProbeReturn.OK
+    def keep_back(_pad: Any, _info: Any) -> Any:
+        left[0] -= 1
+        return Gst.PadProbeReturn.DROP if left[0] >= 0 else Gst.PadProbeReturn.OK
 
-    enc.get_static_pad("rtp_src_0").add_probe(Gst.PadProbeType.BUFFER, count)
+    enc.get_static_pad("rtp_src_0").add_probe(Gst.PadProbeType.BUFFER, keep_back)
     pipeline.set_state(Gst.State.PLAYING)
 
     def push(index: int, timestamp: int, payload: bytes) -> None:
         header = struct.pack("!BBHII", 0x80, 8, index & 0xFFFF, timestamp & 0xFFFFFFFF, plan["ssrc"])
         source.emit("push-buffer", Gst.Buffer.new_wrapped(header + payload))
 
-    first = plan["roc"] << 16 | plan["sequence"]
-    steps = list(range(plan["sequence"], first, LEAP))
-    for index in steps:
+    for index in rehearsal:
         push(index, 0, bytes(160))
-    while rehearsed[0] < len(steps):
-        time.sleep(0.01)
-    pipeline.get_by_name("gate").set_property("drop", False)
 
     start = time.monotonic()
     for n in range(3000):
