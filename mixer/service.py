@@ -166,10 +166,11 @@ class Service:
         self._timer.acknowledge()
         deadline = self._deadline()
         tick_is_due = time.monotonic_ns() >= deadline
-        behind = self._behind() if tick_is_due else 0
+        if tick_is_due:
+            self._give_up()
         # A tick begins on time because the sockets were emptied before; if that was missed, it is done first. So it is
         # if more than one tick is due: what the later ones play has arrived since.
-        if not tick_is_due or self._emptied < len(self._moments()) or behind:
+        if not tick_is_due or self._emptied < len(self._moments()) or self._behind() > 0:
             self._guard(self._empty_sockets)
         if tick_is_due:
             self._guard(partial(self._tick, deadline))
@@ -191,12 +192,15 @@ class Service:
         return self._origin_ns + (self.engine.frame + 1) * self._tick_ns
 
     def _behind(self) -> int:
-        """Ticks that are due besides the next one. If they are too many the oldest are given up, before anything is
-        read: what arrived since counts from the new origin."""
-        behind = (time.monotonic_ns() - self._deadline()) // self._tick_ns
+        """Ticks that are due besides the next one; negative before it is due."""
+        return (time.monotonic_ns() - self._deadline()) // self._tick_ns
+
+    def _give_up(self) -> None:
+        """Give up the oldest of too many ticks that are due, before anything is read: what arrived since counts from
+        the new origin."""
+        behind = self._behind()
         if behind > CATCH_UP:
             self._skip(behind - CATCH_UP)
-        return min(behind, CATCH_UP)
 
     def _guard(self, step: Callable[[], None]) -> None:
         try:
@@ -227,7 +231,8 @@ class Service:
 
     def _tick(self, deadline: int) -> None:
         self.lateness.note(time.monotonic_ns() - deadline)
-        for _ in range(self._behind() + 1):
+        self._give_up()
+        for _ in range(min(self._behind(), CATCH_UP) + 1):
             self.stages.begin()
             self._send(self.engine.tick())
             self.stages.lap("send")

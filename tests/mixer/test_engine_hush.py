@@ -42,6 +42,12 @@ def say(phone: Phone, claim: int, rate: int, amplitude: float = 8000.0) -> None:
     phone.voice = tone(HERTZ, rate, amplitude)
 
 
+def assert_heard_when_it_speaks(room: Room, ann: Phone, rate: int) -> None:
+    say(ann, LOUD, rate)
+    room.run(300)
+    assert hear(room.phones["ear"], HERTZ, 200) > -3
+
+
 @each_codec
 @pytest.mark.parametrize("mode", MODES)
 def test_one_packet_in_many_is_opened(codec: str, mode: str) -> None:
@@ -187,9 +193,7 @@ def test_forged_speech_of_who_is_silent_is_refused() -> None:
     room, ann = meeting("opus")
     room.run(1000)
     assert room.inject(forged(ann, LOUD), ann.address) == "auth_failed"
-    say(ann, LOUD, 48000)
-    room.run(300)
-    assert hear(room.phones["ear"], HERTZ, 200) > -3
+    assert_heard_when_it_speaks(room, ann, 48000)
 
 
 def test_forged_silence_does_not_spoil_what_is_said_behind_it() -> None:
@@ -197,9 +201,7 @@ def test_forged_silence_does_not_spoil_what_is_said_behind_it() -> None:
     room.run(1000)
     for ahead in range(OPEN_EVERY):
         room.inject(forged(ann, seq=ann.seq + ahead), ann.address)
-    say(ann, LOUD, 16000)
-    room.run(300)
-    assert hear(room.phones["ear"], HERTZ, 200) > -3
+    assert_heard_when_it_speaks(room, ann, 16000)
 
 
 def test_of_two_packets_of_one_number_the_second_is_opened() -> None:
@@ -274,9 +276,7 @@ def test_a_key_is_changed_in_silence() -> None:
     room.run(2500)
     assert room.engine.tally.drops() == {}
     assert room.engine.tally.passed > 80
-    say(ann, LOUD, 8000)
-    room.run(300)
-    assert hear(room.phones["ear"], HERTZ, 200) > -3
+    assert_heard_when_it_speaks(room, ann, 8000)
 
 
 def test_what_was_kept_is_opened_under_the_key_it_came_under() -> None:
@@ -301,9 +301,7 @@ def test_the_sequence_number_wraps_in_silence() -> None:
     ann.seq = 65_536 - 100
     room.run(4000)
     assert room.status("ann").auth_failures == 0
-    say(ann, LOUD, 8000)
-    room.run(300)
-    assert hear(room.phones["ear"], HERTZ, 200) > -3
+    assert_heard_when_it_speaks(room, ann, 8000)
 
 
 def test_a_new_ssrc_must_prove_itself() -> None:
