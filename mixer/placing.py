@@ -10,6 +10,7 @@ A packet's time is settled here for both: early, late, or a new beginning.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -32,6 +33,28 @@ LONGEST_MS: Final = 120
 """Longest packet that is played."""
 CREDIBLE: Final = 10
 """Ticks that packets may be here too early or too late by our own fault; with more the clock must have been set."""
+
+
+@dataclass(frozen=True, slots=True)
+class Payloads:
+    """Packets of one codec and rate; those of one leg side by side.
+
+    Attributes:
+        batch: that they are in.
+        who: int64[n], legs.
+        start, size: int64[n], octets, of the payloads in the batch.
+        timestamp: int64[n], of the header.
+        silent: bool[n], claims silence (RFC 6464).
+        early: int64[n], or 0 for all: ticks, as in `Playout.admit`.
+    """
+
+    batch: Batch
+    who: Rows
+    start: Rows
+    size: Rows
+    timestamp: Rows
+    silent: NDArray[np.bool_]
+    early: Rows | int
 
 
 class Placing:
@@ -68,6 +91,7 @@ class Placing:
         size = (end - header)[rows]
         usable = wanted & (fate[rows] == 0)
         kind = np.where(usable, (legs.codec[who] << 56) | (legs.rate[who] << 20) | size, -1)
+        early = self._early(batch, rows)
         memory = usable & HAS_MEMORY[legs.codec[who]]
         kind[memory] &= ~0xFFFFF  # these may have any length
         for k in np.unique(kind).tolist():
@@ -75,15 +99,12 @@ class Placing:
                 continue
             some = np.flatnonzero(kind == k)
             start = rows[some] * STRIDE + header[rows[some]]
+            found = Payloads(batch, who[some], start, size[some], timestamp[some], silent[some], _of(early, some))
             codec, rate = CODECS[k >> 56], k >> 20 & 0xFFFFFFFFF
             if isinstance(codec, Table):
-                fate[rows[some]] = self._write(
-                    batch, who[some], start, timestamp[some], silent[some], codec, rate, k & 0xFFFFF
-                )
+                fate[rows[some]] = self._write(found, codec, rate)
             elif isinstance(codec, Coder):
-                fate[rows[some]] = self._keep(
-                    batch, who[some], start, size[some], timestamp[some], silent[some], codec, rate
-                )
+                fate[rows[some]] = self._keep(found, codec, rate)
 
     def remember(self, batch: Batch, rows: Rows, leg: Rows, header: NDArray[np.int64]) -> None:
         """Keep packets of the past, which a decoder with memory is warmed up with. They were accounted when they came;
@@ -98,9 +119,7 @@ class Placing:
                 continue
             who, start, size = leg[some], some * STRIDE + header[some], (end - header)[some]
             width, _ = codec.peek(_heads(batch, start), size)
-            scale, clock = legs.rate[who], codec.clocks[0]
-            stamp = self._stamp(who, timestamp[some]) * scale // clock & 0xFFFF_FFFF
-            width = width * scale // clock
+            stamp, width = self._in_samples(who, timestamp[some], width, codec, legs.rate[who])
             good = np.flatnonzero(width > 0)
             for turn in rounds(who[good]):
                 k = good[turn]
@@ -157,67 +176,47 @@ class Placing:
 
     # -- without memory -----------------------------------------------------------------------
 
-    def _write(
-        self,
-        batch: Batch,
-        who: Rows,
-        start: Rows,
-        timestamp: Rows,
-        silent: NDArray[np.bool_],
-        codec: Table,
-        rate: int,
-        size: int,
-    ) -> Fates | Drop:
-        """Decode packets of equal codec and size and put them into the playout buffers; their fates. Of those that
-        claim silence only the time is of interest."""
+    def _write(self, found: Payloads, codec: Table, rate: int) -> Fates | Drop:
+        """Decode packets of equal size and put them into the playout buffers; their fates. Of those that claim silence
+        only the time is of interest."""
+        size = int(found.size[0])
         if size == 0 or size % codec.width or size // codec.width * 1000 > LONGEST_MS * rate:
             return Drop.BAD_PAYLOAD
         playout, width = self._state.playouts[rate], size // codec.width
-        payload, early = wire.windows(batch.octets, size), self._early(batch, start)
-        fates = np.zeros(len(who), np.uint8)
-        for some in rounds(who):
-            rows, stamp = who[some], timestamp[some]
-            heard, _ = playout.admit(rows, width, stamp, early if isinstance(early, int) else early[some])
-            speaks = heard & ~silent[some]
+        payload = wire.windows(found.batch.octets, size)
+        fates = np.zeros(len(found.who), np.uint8)
+        for some in rounds(found.who):
+            rows, stamp, start = found.who[some], found.timestamp[some], found.start[some]
+            heard, _ = playout.admit(rows, width, stamp, _of(found.early, some))
+            speaks = heard & ~found.silent[some]
             if speaks.all():
-                playout.write(rows, codec.decode(payload[start[some]]), stamp)
+                playout.write(rows, codec.decode(payload[start]), stamp)
             elif speaks.any():
-                playout.write(rows[speaks], codec.decode(payload[start[some][speaks]]), stamp[speaks])
+                playout.write(rows[speaks], codec.decode(payload[start[speaks]]), stamp[speaks])
             if not heard.all():
                 fates[some] = np.where(heard, Drop.ACCEPTED, Drop.LATE)
         return fates
 
     # -- with memory --------------------------------------------------------------------------
 
-    def _keep(
-        self,
-        batch: Batch,
-        who: Rows,
-        start: Rows,
-        size: Rows,
-        timestamp: Rows,
-        silent: NDArray[np.bool_],
-        codec: Coder,
-        rate: int,
-    ) -> Fates:
+    def _keep(self, found: Payloads, codec: Coder, rate: int) -> Fates:
         """Settle the time of packets and let them wait until they are due; their fates."""
-        head = _heads(batch, start)
-        clock = codec.clocks[0]
+        who, start, size, clock = found.who, found.start, found.size, codec.clocks[0]
+        head = _heads(found.batch, start)
         width, speaks = codec.peek(head, size)
         fates = np.where((width > 0) & (width * 1000 <= LONGEST_MS * clock), Drop.ACCEPTED, Drop.BAD_PAYLOAD)
-        stamp = self._stamp(who, timestamp) * rate // clock & 0xFFFF_FFFF
-        width = width * rate // clock
-        speaks &= ~silent
+        stamp, width = self._in_samples(who, found.timestamp, width, codec, rate)
+        speaks &= ~found.silent
         if codec.requests:
             asked = codec.requested_modes(head, size)
             asks = (fates == 0) & (asked >= 0)
             self._legs.asked[who[asks]] = asked[asks]
-        playout, early = self._state.playouts[rate], self._early(batch, start)
+        playout = self._state.playouts[rate]
         for some in rounds(who):
             good = np.flatnonzero(fates == 0) if isinstance(some, slice) else some[fates[some] == 0]
             rows = who[good]
-            heard, _ = playout.admit(rows, width[good], stamp[good], early if isinstance(early, int) else early[good])
-            self._waiting.store(rows, batch.octets, start[good], size[good], stamp[good], width[good])
+            heard, _ = playout.admit(rows, width[good], stamp[good], _of(found.early, good))
+            self._waiting.store(rows, found.batch.octets, start[good], size[good], stamp[good], width[good])
             fates[good[~heard]] = Drop.LATE
             self._note_speech(rows, size[good] <= NOTHING, speaks[good])
             awake = good[speaks[good]]
@@ -237,7 +236,7 @@ class Placing:
 
     # -- time ---------------------------------------------------------------------------------
 
-    def _early(self, batch: Batch, start: Rows) -> Rows | int:
+    def _early(self, batch: Batch, rows: Rows) -> Rows | int:
         """Ticks by which packets are here sooner than if the shell had been on time, negative if later; 0 if it was.
 
         What arrives while tick `frame` is due is there for it, or, since the sockets are emptied a little before,
@@ -247,9 +246,14 @@ class Placing:
         arrival = batch.arrival[: batch.count]
         if (frame - 1) * tick < arrival.min() and arrival.max() <= (frame + 1) * tick:
             return 0
-        ticks = (batch.arrival[start // STRIDE] - 1) // tick - frame
+        ticks = (batch.arrival[rows] - 1) // tick - frame
         early = np.maximum(ticks, 0) + np.minimum(ticks + 1, 0)
         return np.asarray(np.where(np.abs(early) <= CREDIBLE, early, 0), np.int64)
+
+    def _in_samples(self, who: Rows, timestamp: Rows, width: Rows, codec: Coder, rate: Rows | int) -> tuple[Rows, Rows]:
+        """Timestamps, modulo 2^32, and lengths of packets, from the codec's clock to samples of `rate`."""
+        clock = codec.clocks[0]
+        return self._stamp(who, timestamp) * rate // clock & 0xFFFF_FFFF, width * rate // clock
 
     def _stamp(self, who: Rows, timestamp: Rows) -> Rows:
         """Extend 32-bit timestamps, so that they can be brought to another clock and wrap there."""
@@ -257,6 +261,11 @@ class Placing:
         extended: Rows = before + ((timestamp - before + (1 << 31) & 0xFFFF_FFFF) - (1 << 31))
         self._legs.stamp[who] = extended
         return extended
+
+
+def _of(early: Rows | int, some: Rows | slice) -> Rows | int:
+    """That of some packets."""
+    return early if isinstance(early, int) else early[some]
 
 
 def _heads(batch: Batch, start: Rows) -> NDArray[np.uint8]:

@@ -28,7 +28,8 @@ KEPT: Final = 64 << 20
 """Octets of samples that are kept for the next time: one file of the longest, or many."""
 IN_USE: Final = 512 << 20
 """Octets of all samples there are, those that play included."""
-SLOWEST, FASTEST = 4000, 384_000
+SLOWEST: Final = 4000
+FASTEST: Final = 384_000
 """Sampling rates, Hz, that a file may have: what says it has one sample a second would take long to unpack."""
 KINDS: Final = "wav,w64,aiff,au,flac,mp3,ogg,matroska,webm,mov,mp4,m4a,caf,amr,aac"
 """Demuxers of FFmpeg. None of them opens another file."""
