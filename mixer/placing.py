@@ -88,23 +88,34 @@ class Placing:
         other = ~wanted & (fate[rows] == 0)
         if other.any():
             self._aside(batch, rows[other], who[other], payload_type[other], timestamp[other], header, end, fate)
-        size = (end - header)[rows]
         usable = wanted & (fate[rows] == 0)
-        kind = np.where(usable, (legs.codec[who] << 56) | (legs.rate[who] << 20) | size, -1)
-        early = self._early(batch, rows)
-        memory = usable & HAS_MEMORY[legs.codec[who]]
-        kind[memory] &= ~0xFFFFF  # these may have any length
+        if not usable.all():
+            rows, who, timestamp, silent = rows[usable], who[usable], timestamp[usable], silent[usable]
+        self._take(batch, rows, who, timestamp, silent, header, end, fate)
+
+    def _take(
+        self,
+        batch: Batch,
+        rows: Rows,
+        who: Rows,
+        timestamp: Rows,
+        silent: NDArray[np.bool_],
+        header: NDArray[np.int64],
+        end: NDArray[np.int64],
+        fate: Fates,
+    ) -> None:
+        """Take the audio, all of one codec, rate and, without memory, size together."""
+        codec, size, early = self._legs.codec[who], (end - header)[rows], self._early(batch, rows)
+        kind = (codec << 56) | (self._legs.rate[who] << 20) | np.where(HAS_MEMORY[codec], 0, size)
         for k in np.unique(kind).tolist():
-            if k < 0:
-                continue
             some = np.flatnonzero(kind == k)
             start = rows[some] * STRIDE + header[rows[some]]
             found = Payloads(batch, who[some], start, size[some], timestamp[some], silent[some], _of(early, some))
-            codec, rate = CODECS[k >> 56], k >> 20 & 0xFFFFFFFFF
-            if isinstance(codec, Table):
-                fate[rows[some]] = self._write(found, codec, rate)
-            elif isinstance(codec, Coder):
-                fate[rows[some]] = self._keep(found, codec, rate)
+            one, rate = CODECS[k >> 56], k >> 20 & 0xFFFFFFFFF
+            if isinstance(one, Table):
+                fate[rows[some]] = self._write(found, one, rate)
+            elif isinstance(one, Coder):
+                fate[rows[some]] = self._keep(found, one, rate)
 
     def remember(self, batch: Batch, rows: Rows, leg: Rows, header: NDArray[np.int64]) -> None:
         """Keep packets of the past, which a decoder with memory is warmed up with. They were accounted when they came;
