@@ -35,7 +35,7 @@ CREDIBLE: Final = 10
 """Ticks that packets may be here too early or too late by our own fault; with more the clock must have been set."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Payloads:
     """Packets of one codec and rate; those of one leg side by side.
 
@@ -107,8 +107,9 @@ class Placing:
         """Take the audio, all of one codec, rate and, without memory, size together."""
         codec, size, early = self._legs.codec[who], (end - header)[rows], self._early(batch, rows)
         kind = (codec << 56) | (self._legs.rate[who] << 20) | np.where(HAS_MEMORY[codec], 0, size)
-        for k in np.unique(kind).tolist():
-            some = np.flatnonzero(kind == k)
+        kinds = np.unique(kind).tolist()
+        for k in kinds:
+            some = np.flatnonzero(kind == k) if len(kinds) > 1 else slice(None)
             start = rows[some] * STRIDE + header[rows[some]]
             found = Payloads(batch, who[some], start, size[some], timestamp[some], silent[some], _of(early, some))
             one, rate = CODECS[k >> 56], k >> 20 & 0xFFFFFFFFF
