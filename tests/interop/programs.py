@@ -19,6 +19,7 @@ from tests.tones import Samples, read_pcm
 
 _HERE = Path(__file__).resolve().parent
 _PATIENCE_S = 10.0
+RFC_6464 = "urn:ietf:params:rtp-hdrext:ssrc-audio-level"
 RECORDED = 8000
 """Hz of recordings, if a test does not want to hear more."""
 
@@ -169,16 +170,36 @@ async def gst_sender(
 
 @contextlib.asynccontextmanager
 async def gst_speaker(
-    folder: Path, name: str, port: int, key: GstKey, *, hertz: int, codec: str, ssrc: int
+    folder: Path,
+    name: str,
+    port: int,
+    key: GstKey,
+    *,
+    hertz: int,
+    codec: str,
+    ssrc: int,
+    pause_s: float = 0.0,
+    level_in: int = 0,
 ) -> AsyncIterator[Program]:
-    """srtpenc saying a tone at -12 dBFS in any codec of GStreamer's, in its own packets, to a local port."""
+    """srtpenc saying a tone at -12 dBFS in any codec of GStreamer's, in its own packets, to a local port.
+
+    Args:
+        pause_s: silence first.
+        level_in: id of the extension with RFC 6464 levels, 0 for none.
+    """
     spoken = SPOKEN[codec]
+    says = f"{spoken.gst_says} pt={spoken.payload_type} ssrc={ssrc} min-ptime=20000000 max-ptime=20000000"
+    if level_in:
+        # Direction, URI and attributes, as GStreamer writes an a=extmap line.
+        extmap = f'<\\"\\",\\"{RFC_6464}\\",\\"vad=on\\">'
+        says += f' ! capsfilter caps="application/x-rtp, extmap-{level_in}=(string){extmap}"'
     plan = {
         "port": port,
         "key": key.as_json(),
         "hertz": hertz,
         "rate": spoken.rate,
-        "says": f"{spoken.gst_says} pt={spoken.payload_type} ssrc={ssrc} min-ptime=20000000 max-ptime=20000000",
+        "pause_s": pause_s,
+        "says": says,
     }
     script = str(_HERE / "gst_speak.py")
     async with running(folder / f"{name}.log", SYSTEM_PYTHON, script, json.dumps(plan)) as program:
